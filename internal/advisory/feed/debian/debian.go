@@ -1,0 +1,248 @@
+// Package debian reads the Debian security tracker's export,
+// https://security-tracker.debian.org/tracker/data/json: an object of source
+// packages, of CVE identifiers, of releases. What its words mean is told at
+// https://security-team.debian.org/security_tracker.html.
+//
+// It must not know how the document is fetched or stored.
+package debian
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/version"
+)
+
+// Feed is the tracker.
+type Feed struct{}
+
+// New returns the feed.
+func New() Feed { return Feed{} }
+
+// Name is "debian".
+func (Feed) Name() string { return "debian" }
+
+// Revision is that of this parser.
+func (Feed) Revision() int { return 1 }
+
+// Parts is the one document.
+func (Feed) Parts() []feed.Part {
+	return []feed.Part{{Name: "tracker", URL: "https://security-tracker.debian.org/tracker/data/json"}}
+}
+
+// More has none.
+func (Feed) More(map[string]bool) []feed.Part { return nil }
+
+// numbers are the releases by codename, https://wiki.debian.org/DebianReleases.
+var numbers = map[string]string{
+	"sarge": "3.1", "etch": "4", "lenny": "5", "squeeze": "6", "wheezy": "7", "jessie": "8", "stretch": "9", "buster": "10",
+	"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14", "duke": "15", "sid": "unstable",
+}
+
+// ecosystem is the distribution of a codename. One that is newer than this
+// program keeps its name, which is shown as what is covered.
+func ecosystem(codename string) string {
+	if number, known := numbers[codename]; known {
+		return "debian:" + number
+	}
+	return "debian:" + codename
+}
+
+// maxRecords bounds the statements on one package; the kernel has some 60,000.
+const maxRecords = 500_000
+
+// Parse reads the export. A package is a group, of all releases.
+func (f Feed) Parse(ctx context.Context, part feed.Part, r io.Reader, emit func(advisory.Group) error) (feed.Parsed, error) {
+	p := parser{part: part, ecosystems: make(map[string]bool), json: feed.NewDecoder(r), emit: emit}
+	err := p.json.Object(func(name string) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return p.source(name)
+	})
+	if err == nil {
+		err = p.json.End()
+	}
+	if p.emitErr != nil {
+		return feed.Parsed{}, p.emitErr
+	}
+	if err != nil {
+		return feed.Parsed{}, fmt.Errorf("%s %s: %w", f.Name(), part.Name, err)
+	}
+	return feed.Parsed{Ecosystems: slices.Sorted(maps.Keys(p.ecosystems)), Skipped: p.skipped}, nil
+}
+
+type parser struct {
+	part       feed.Part
+	json       *feed.Decoder
+	emit       func(advisory.Group) error
+	emitErr    error
+	ecosystems map[string]bool
+	skipped    feed.Skipped
+}
+
+func (p *parser) source(name string) error {
+	group := advisory.Group{Part: p.part.Name, Package: name, Descriptions: make(map[string]string)}
+	err := p.json.Object(func(vulnerability string) error {
+		if len(group.Advisories) > maxRecords {
+			return fmt.Errorf("byte %d: more than %d statements on %q", p.json.Offset(), maxRecords, name)
+		}
+		var r record
+		err := p.json.Value(&r)
+		if err != nil && !errors.Is(err, feed.ErrShape) {
+			return err
+		}
+		p.record(&group, vulnerability, r, err)
+		return nil
+	})
+	if errors.Is(err, feed.ErrShape) {
+		p.skipped.Add(name, err.Error())
+		return nil
+	}
+	if err != nil || len(group.Advisories) == 0 {
+		return err
+	}
+	p.emitErr = p.emit(group)
+	return p.emitErr
+}
+
+// record is what the tracker says of one vulnerability of one source package.
+type record struct {
+	Description string             `json:"description"`
+	Releases    map[string]release `json:"releases"`
+}
+
+type release struct {
+	Status       string `json:"status"`
+	FixedVersion string `json:"fixed_version"`
+	Urgency      string `json:"urgency"`
+	NoDSA        string `json:"nodsa"`
+	NoDSAReason  string `json:"nodsa_reason"`
+}
+
+// record adds what is sound of a record; shape tells what is not, if anything.
+func (p *parser) record(group *advisory.Group, vulnerability string, r record, shape error) {
+	if shape != nil {
+		p.skipped.Add(group.Package+" "+vulnerability, shape.Error())
+	}
+	if !identifier(vulnerability) {
+		p.skipped.Add(group.Package+" "+vulnerability, "the name is no identifier")
+		return
+	}
+	for _, codename := range slices.Sorted(maps.Keys(r.Releases)) {
+		a, problem := r.Releases[codename].advisory()
+		if problem == "" && !plain(codename) {
+			problem = "the name of the release is not one"
+		}
+		if problem != "" && shape != nil {
+			continue // it is told already
+		}
+		if problem != "" {
+			p.skipped.Add(group.Package+" "+vulnerability+" "+codename, problem)
+			continue
+		}
+		a.Vulnerability, a.Package, a.Ecosystem = vulnerability, group.Package, ecosystem(codename)
+		p.ecosystems[a.Ecosystem] = true
+		group.Advisories = append(group.Advisories, a)
+		if r.Description != "" {
+			group.Descriptions[vulnerability] = r.Description
+		}
+	}
+}
+
+// advisory is what the release's entry states, or why it states nothing.
+func (r release) advisory() (a advisory.Advisory, problem string) {
+	a = advisory.Advisory{Severity: severity(r.Urgency), Note: r.note()}
+	switch r.Status {
+	case "resolved":
+		switch {
+		case r.FixedVersion == "":
+			return a, "resolved without a version"
+		case r.FixedVersion == "0":
+			a.Status = advisory.NotAffected
+		default:
+			a.Status, a.Fixed = advisory.Affected, r.FixedVersion
+			if _, err := version.Compare(version.Deb, a.Fixed, a.Fixed); err != nil {
+				a.Status, a.Note = advisory.Undetermined, join(a.Note, err.Error())
+			}
+		}
+	case "open":
+		a.Status = advisory.Affected
+	case "undetermined":
+		a.Status = advisory.Undetermined
+	default:
+		return a, fmt.Sprintf("status %q is not known", r.Status)
+	}
+	return a, ""
+}
+
+// unassigned is the urgency of what nobody has judged: no note, for most are.
+const unassigned = "not yet assigned"
+
+// note is the tracker's own words: the urgency, and why no advisory comes.
+func (r release) note() string {
+	var note string
+	if r.Urgency != unassigned {
+		note = r.Urgency
+	}
+	if r.NoDSA == "" && r.NoDSAReason == "" {
+		return note
+	}
+	reason := r.NoDSAReason
+	if reason == "" {
+		reason = "no-dsa"
+	}
+	if r.NoDSA != "" {
+		reason += ": " + r.NoDSA
+	}
+	return join(note, reason)
+}
+
+// severity reads an urgency; asterisks mark those that the tracker took over
+// from others.
+func severity(urgency string) advisory.Severity {
+	switch strings.TrimRight(urgency, "*") {
+	case "unimportant", "end-of-life":
+		return advisory.Negligible
+	case "low":
+		return advisory.Low
+	case "medium":
+		return advisory.Medium
+	case "high":
+		return advisory.High
+	}
+	return advisory.Unknown
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+// identifier reports a name such as CVE-2024-1, TEMP-0290435-0B57B5 or DSA-1-1.
+func identifier(s string) bool {
+	kind, number, found := strings.Cut(s, "-")
+	if !found || kind == "" || number == "" || len(s) > 64 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// plain reports a word of lower-case letters.
+func plain(s string) bool {
+	return s != "" && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
+}

@@ -1,0 +1,120 @@
+package feed_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/store/storetest"
+)
+
+// realFeeds is the folder of published documents, a mirror of their servers.
+func realFeeds(t testing.TB) string {
+	t.Helper()
+	root := os.Getenv("PRATIQUE_REAL_DATA")
+	if root == "" {
+		root = filepath.Join("..", "..", "..", "..", "shared")
+	}
+	root = filepath.Join(root, "feeds")
+	if _, err := os.Stat(root); err != nil {
+		t.Skipf("no published documents: %v", err)
+	}
+	return root
+}
+
+// count counts a document's packages and statements by plain unmarshalling.
+type count struct{ packages, advisories int }
+
+func countDebian(t testing.TB, file string) (c count) {
+	t.Helper()
+	var doc map[string]map[string]struct {
+		Releases map[string]json.RawMessage `json:"releases"`
+	}
+	readJSON(t, file, &doc)
+	for _, vulnerabilities := range doc {
+		c.packages++
+		for _, v := range vulnerabilities {
+			c.advisories += len(v.Releases)
+		}
+	}
+	return c
+}
+
+func readJSON(t testing.TB, file string, v any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// TestRealImport loads everything that is there, twice, on both engines.
+func TestRealImport(t *testing.T) {
+	root := realFeeds(t)
+	debianFile := filepath.Join(root, "security-tracker.debian.org", "tracker", "data", "json")
+	want := countDebian(t, debianFile)
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: root, TempDir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer fetcher.Close()
+		u := feed.New(s, fetcher, []feed.Feed{debian.New(), alpine.New()}, match.Package, feed.Options{})
+		ctx := context.Background()
+		began := time.Now()
+		results, err := u.Update(ctx, feed.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("first import: %v", time.Since(began).Round(time.Millisecond))
+		for _, r := range results {
+			t.Logf("%s: %d documents, %d packages changed, %d skipped %q", r.Feed, len(r.Parts), r.Changed, r.Skipped.Count, r.Skipped.Names)
+		}
+		if got := (count{results[0].Parts[0].Packages, results[0].Parts[0].Advisories}); got != want {
+			t.Errorf("debian: got %+v, want %+v", got, want)
+		}
+		covered, err := s.CoveredDistributions(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"debian:10", "debian:12", "debian:13", "debian:unstable", "alpine:v3.3", "alpine:v3.24", "alpine:edge"} {
+			if !slices.Contains(covered, name) {
+				t.Errorf("%s is not covered: %q", name, covered)
+			}
+		}
+		if data, err := s.DistributionData(ctx, "alpine:v3.7"); err != nil || data.Updated.IsZero() {
+			t.Errorf("alpine:v3.7: %+v, %v", data, err)
+		}
+		if data, err := s.DistributionData(ctx, "ubuntu:24.04"); err != nil || !data.Updated.IsZero() {
+			t.Errorf("ubuntu:24.04: %+v, %v", data, err)
+		}
+		began = time.Now()
+		results, err = u.Update(ctx, feed.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("second import: %v", time.Since(began).Round(time.Millisecond))
+		for _, r := range results {
+			for _, p := range r.Parts {
+				if p.Outcome != feed.Unchanged && p.Outcome != feed.Absent {
+					t.Errorf("second import of %s %s: %s", r.Feed, p.Part, p.Outcome)
+				}
+			}
+		}
+	})
+}
+
+var _ = advisory.Affected

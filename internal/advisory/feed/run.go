@@ -1,0 +1,272 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pratique/pratique/internal/advisory"
+)
+
+// run is one update of one feed.
+type run struct {
+	*Updater
+	feed       Feed
+	acceptLoss bool
+	tell       func(format string, args ...any)
+	stored     map[string]PartState
+	result     Result
+}
+
+func (r *run) update(ctx context.Context) error {
+	status, err := r.store.FeedStatus(ctx, r.feed.Name())
+	if err != nil {
+		return err
+	}
+	r.stored = make(map[string]PartState, len(status.Parts))
+	for _, p := range status.Parts {
+		r.stored[p.Part] = p
+	}
+	published := make(map[string]bool)
+	var failures []error
+	any, unreachable := false, 0
+	for parts := r.feed.Parts(); len(parts) > 0; parts = r.feed.More(published) {
+		for _, part := range parts {
+			if err := ctx.Err(); err != nil {
+				return errors.Join(append(failures, context.Cause(ctx))...)
+			}
+			const patience = 3
+			if unreachable == patience {
+				return errors.Join(append(failures, fmt.Errorf("%s and what follows were not asked for: %d documents one after the other were not reachable", part.Name, patience))...)
+			}
+			p := r.part(ctx, part)
+			r.result.Parts = append(r.result.Parts, p)
+			r.result.Changed += p.Changed
+			r.result.Removed += p.Removed
+			r.result.Skipped.merge(p.Skipped)
+			published[part.Name] = p.Outcome == Unchanged || p.Outcome == Updated
+			any = any || published[part.Name]
+			unreachable++
+			if !errors.Is(p.Err, ErrUnreachable) {
+				unreachable = 0
+			}
+			if p.Err != nil {
+				failures = append(failures, fmt.Errorf("%s: %w", part.Name, p.Err))
+			}
+		}
+	}
+	if !any && len(failures) == 0 {
+		return fmt.Errorf("%w: none of its %d documents", ErrNotPublished, len(r.result.Parts))
+	}
+	return errors.Join(failures...)
+}
+
+// part brings one document up to date and notes what came of it.
+func (r *run) part(ctx context.Context, part Part) PartResult {
+	state, known := r.stored[part.Name]
+	if !known {
+		state = PartState{Part: part.Name, Ecosystems: part.Ecosystems}
+	}
+	p := PartResult{Part: part.Name, Packages: state.Packages, Advisories: state.Advisories}
+	r.tell("%s: %s", r.feed.Name(), part.Name)
+	err := r.refresh(ctx, part, &state, &p)
+	switch {
+	case errors.Is(err, ErrNotPublished):
+		p.Outcome = Absent
+		if known {
+			r.opts.Log.WarnContext(ctx, "a document of a feed is not published any more; what is stored stays",
+				"feed", r.feed.Name(), "part", part.Name, "error", err, "checked", state.Checked)
+		}
+		return p
+	case err != nil:
+		p.Outcome, p.Err = Failed, err
+		state.Error = cut(err.Error(), maxProse)
+	default:
+		state.Error = ""
+	}
+	if ctx.Err() != nil && err != nil {
+		return p
+	}
+	if err := r.store.SaveFeedPart(ctx, r.feed.Name(), state); err != nil {
+		p.Outcome, p.Err = Failed, errors.Join(p.Err, err)
+	}
+	return p
+}
+
+// refresh fetches the document and stores what changed. It changes state as it
+// is to be stored, with and without an error.
+func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartResult) error {
+	location, err := r.fetcher.Locate(part.URL)
+	if err != nil {
+		return err
+	}
+	location = redact(location)
+	p.URL = location
+	if state.Digest == "" {
+		state.URL = location
+	}
+	current := state.Digest != "" && state.Revision == r.feed.Revision()
+	var validators Validators
+	if current && state.URL == location { // another place's validators mean nothing
+		validators = state.Validators
+	}
+	doc, err := r.fetcher.Fetch(ctx, part.URL, validators)
+	if errors.Is(err, ErrNotModified) {
+		p.Outcome, state.Checked = Unchanged, r.opts.Now()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := doc.Close(); err != nil {
+			r.opts.Log.WarnContext(ctx, "a fetched document stays behind", "error", err)
+		}
+	}()
+	if current && doc.Digest == state.Digest {
+		p.Outcome, state.Checked = Unchanged, r.opts.Now()
+		state.URL, state.Validators = location, doc.Validators
+		return nil
+	}
+	s, err := r.survey(ctx, part, doc, state)
+	if err != nil {
+		return err
+	}
+	if err := r.apply(ctx, part, doc, s, p); err != nil {
+		return err
+	}
+	for _, gone := range state.Ecosystems {
+		if !slices.Contains(s.parsed.Ecosystems, gone) {
+			r.opts.Log.WarnContext(ctx, "a feed does not speak of a distribution any more", "feed", r.feed.Name(), "part", part.Name, "distribution", gone)
+		}
+	}
+	p.Outcome, p.Packages, p.Advisories, p.Skipped = Updated, len(s.seen), s.advisories, s.skipped
+	now := r.opts.Now()
+	changed := state.Changed
+	if p.Changed+p.Removed > 0 || changed.IsZero() {
+		changed = now
+	}
+	*state = PartState{
+		Part: part.Name, URL: location, Validators: doc.Validators, Digest: doc.Digest, Revision: r.feed.Revision(),
+		Ecosystems: s.parsed.Ecosystems, Packages: len(s.seen), Advisories: s.advisories, Skipped: s.skipped,
+		Checked: now, Changed: changed,
+	}
+	return nil
+}
+
+// survey is what the first pass over a document finds out.
+type survey struct {
+	parsed Parsed
+	// seen are the fingerprints of its groups, by package.
+	seen       map[string]Fingerprint
+	changed    map[string]bool
+	removed    []string
+	advisories int
+	skipped    Skipped
+}
+
+// survey reads a document to its end before anything is changed because of it.
+func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartState) (*survey, error) {
+	stored, err := r.store.Fingerprints(ctx, r.feed.Name(), part.Name)
+	if err != nil {
+		return nil, err
+	}
+	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool)}
+	s.parsed, err = r.feed.Parse(ctx, part, doc.Reader(), func(g advisory.Group) error {
+		if !normalise(&g, s.skipped.Add) {
+			return nil
+		}
+		if _, twice := s.seen[g.Package]; twice {
+			s.skipped.Add(g.Package, "it is there twice; the first counts")
+			return nil
+		}
+		print := fingerprint(&g)
+		s.seen[g.Package] = print
+		s.advisories += len(g.Advisories)
+		if old, known := stored[g.Package]; !known || old != print {
+			s.changed[g.Package] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doc.Location, err)
+	}
+	s.skipped.merge(s.parsed.Skipped)
+	for name := range stored {
+		if _, still := s.seen[name]; !still {
+			s.removed = append(s.removed, name)
+		}
+	}
+	slices.Sort(s.removed)
+	if err := r.believe(s, len(stored), state.Advisories); err != nil {
+		return nil, fmt.Errorf("%s: %w", doc.Location, err)
+	}
+	return s, nil
+}
+
+// believe refuses a document that would take most of what is stored away: such
+// documents are damaged more often than they are right.
+func (r *run) believe(s *survey, packages, advisories int) error {
+	if r.acceptLoss {
+		return nil
+	}
+	const few = 100
+	refuse := func(left, before int, what string) error {
+		return fmt.Errorf("%w: %d of %d %s would be left; what is stored stays", ErrHeldBack, left, before, what)
+	}
+	kept := packages - len(s.removed)
+	switch {
+	case packages > 0 && len(s.seen) == 0, packages >= few && 2*kept < packages:
+		return refuse(kept, packages, "packages")
+	case advisories >= few && 2*s.advisories < advisories:
+		return refuse(s.advisories, advisories, "advisories")
+	}
+	return nil
+}
+
+// apply reads the document again and stores the groups that changed.
+func (r *run) apply(ctx context.Context, part Part, doc *Document, s *survey, p *PartResult) error {
+	const manyAdvisories = 4000
+	var batch []Entry
+	weight, total := 0, len(s.changed)
+	store := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := r.store.ReplaceAdvisories(ctx, r.feed.Name(), part.Name, batch, nil, r.decide); err != nil {
+			return err
+		}
+		p.Changed += len(batch)
+		r.tell("%s: %s: %d of %d changed packages", r.feed.Name(), part.Name, p.Changed, total)
+		batch, weight = batch[:0], 0
+		return nil
+	}
+	if total > 0 {
+		_, err := r.feed.Parse(ctx, part, doc.Reader(), func(g advisory.Group) error {
+			if !s.changed[g.Package] {
+				return nil
+			}
+			normalise(&g, func(string, string) {}) // the first pass has told
+			delete(s.changed, g.Package)
+			batch = append(batch, Entry{Group: g, Fingerprint: s.seen[g.Package]})
+			if weight += len(g.Advisories); len(batch) >= r.opts.Batch || weight >= manyAdvisories {
+				return store()
+			}
+			return nil
+		})
+		if err == nil {
+			err = store()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for names := range slices.Chunk(s.removed, r.opts.Batch) {
+		if err := r.store.ReplaceAdvisories(ctx, r.feed.Name(), part.Name, nil, names, r.decide); err != nil {
+			return err
+		}
+		p.Removed += len(names)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/pratique/pratique/internal/audit"
+)
+
+// Audit keeps who changed what and when. It only grows.
+type Audit interface {
+	// AppendAudit stores an entry; the store gives it its id and time.
+	AppendAudit(ctx context.Context, e audit.Entry) error
+	// AuditEntries lists at most limit entries with a smaller id, the newest
+	// first; a zero id is no bound.
+	AuditEntries(ctx context.Context, before int64, limit int) ([]audit.Entry, error)
+}
+
+// AuditEntry is a change that someone made.
+type AuditEntry struct {
+	ID     int64           `json:"id"`
+	At     time.Time       `json:"at"`
+	Actor  string          `json:"actor"`
+	Action string          `json:"action" example:"registry.create"`
+	Object string          `json:"object"`
+	Detail json.RawMessage `json:"detail"`
+}
+
+// audit writes the entry of a change that was made.
+func (a *API) audit(ctx context.Context, action, object string, detail any) error {
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return fmt.Errorf("audit %s of %s: %w", action, object, err)
+	}
+	// The change is made, whether or not the client still listens.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := a.Audit.AppendAudit(ctx, audit.Entry{Actor: principal(ctx).Name, Action: action, Object: object, Detail: text}); err != nil {
+		return fmt.Errorf("audit %s of %s: %w", action, object, err)
+	}
+	return nil
+}
+
+func (a *API) auditLog() {
+	register(a, operation{id: "list-audit-log", method: http.MethodGet, path: "/audit-log", tag: "audit-log",
+		summary: "List changes", doc: "The newest first.", administrators: true}, a.listAuditLog)
+}
+
+func (a *API) listAuditLog(ctx context.Context, in *struct{ Paging }) (*listed[AuditEntry], error) {
+	const list = "audit-log"
+	before, err := after[int64](in.Paging, list)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := a.Audit.AuditEntries(ctx, orZero(before), in.PageSize+1)
+	if err != nil {
+		return nil, err
+	}
+	return page(in.Paging, list, entries, func(e audit.Entry) int64 { return e.ID }, func(e audit.Entry) AuditEntry {
+		return AuditEntry{ID: e.ID, At: e.At.UTC(), Actor: e.Actor, Action: e.Action, Object: e.Object, Detail: e.Detail}
+	}), nil
+}

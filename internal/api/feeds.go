@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
+)
+
+// Feeds shows the feeds and has them updated.
+type Feeds interface {
+	Status(ctx context.Context) ([]feed.Status, error)
+	// Enqueue has feeds updated, all where none is named, and returns the id
+	// of the job. It returns feed.ErrUnknown.
+	Enqueue(ctx context.Context, names []string) (int64, error)
+}
+
+// Feed is a publisher of advisories.
+type Feed struct {
+	Name        string     `json:"name" example:"debian"`
+	LastAttempt *time.Time `json:"last_attempt"`
+	LastSuccess *time.Time `json:"last_success" doc:"When every document was last confirmed."`
+	LastChange  *time.Time `json:"last_change"`
+	Error       string     `json:"error" doc:"Why the last attempt failed; empty where it did not."`
+	Packages    int        `json:"packages"`
+	Advisories  int        `json:"advisories"`
+	Skipped     int        `json:"skipped" doc:"Records that could not be read."`
+	Parts       []FeedPart `json:"parts" nullable:"false"`
+}
+
+// FeedPart is one document of a feed.
+type FeedPart struct {
+	Name       string     `json:"name" example:"v3.20/main"`
+	URL        string     `json:"url"`
+	Ecosystems []string   `json:"ecosystems" nullable:"false"`
+	Packages   int        `json:"packages"`
+	Advisories int        `json:"advisories"`
+	Skipped    int        `json:"skipped"`
+	Error      string     `json:"error"`
+	CheckedAt  *time.Time `json:"checked_at"`
+	ChangedAt  *time.Time `json:"changed_at"`
+}
+
+func (a *API) feeds() {
+	const tag = "feeds"
+	register(a, operation{id: "list-feeds", method: http.MethodGet, path: "/feeds", tag: tag,
+		summary: "List feeds", doc: "How current each one is; always one page."}, a.listFeeds)
+	register(a, operation{id: "update-feeds", method: http.MethodPost, path: "/feeds/update", tag: tag, status: http.StatusAccepted,
+		summary: "Update all feeds", doc: "Answers with the job.", administrators: true},
+		func(ctx context.Context, _ *struct{}) (*one[Job], error) { return a.updateFeeds(ctx, nil) })
+	register(a, operation{id: "update-feed", method: http.MethodPost, path: "/feeds/{name}/update", tag: tag, status: http.StatusAccepted,
+		summary: "Update a feed", doc: "Answers with the job.", administrators: true},
+		func(ctx context.Context, in *struct {
+			Name string `path:"name"`
+		}) (*one[Job], error) {
+			return a.updateFeeds(ctx, []string{in.Name})
+		})
+}
+
+func (a *API) listFeeds(ctx context.Context, _ *struct{}) (*listed[Feed], error) {
+	statuses, err := a.Feeds.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &listed[Feed]{List[Feed]{Items: make([]Feed, len(statuses))}}
+	for i, s := range statuses {
+		f := Feed{
+			Name: s.Name, LastAttempt: orNil(s.LastAttempt), LastSuccess: orNil(s.LastSuccess), LastChange: orNil(s.LastChange), Error: s.Error,
+			Packages: s.Packages(), Advisories: s.Advisories(), Skipped: s.Skipped(), Parts: make([]FeedPart, len(s.Parts)),
+		}
+		for j, p := range s.Parts {
+			f.Parts[j] = FeedPart{
+				Name: p.Part, URL: p.URL, Ecosystems: orEmpty(p.Ecosystems), Packages: p.Packages, Advisories: p.Advisories,
+				Skipped: p.Skipped.Count, Error: p.Error, CheckedAt: orNil(p.Checked), ChangedAt: orNil(p.Changed),
+			}
+		}
+		out.Body.Items[i] = f
+	}
+	return out, nil
+}
+
+func (a *API) updateFeeds(ctx context.Context, names []string) (*one[Job], error) {
+	id, err := a.Feeds.Enqueue(ctx, names)
+	if errors.Is(err, feed.ErrUnknown) {
+		return nil, notFound("feed %q", names[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	object := "feeds"
+	if len(names) > 0 {
+		object = "feed " + names[0]
+	}
+	return a.accepted(ctx, "feed.update", object, id)
+}

@@ -1,0 +1,198 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/match"
+)
+
+// Finding is a vulnerability of a package in an image.
+type Finding struct {
+	Vulnerability string       `json:"vulnerability" example:"CVE-2019-14697"`
+	Severity      string       `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	Description   string       `json:"description"`
+	Package       Package      `json:"package"`
+	FixedVersion  string       `json:"fixed_version" doc:"The first version that is not affected; empty where there is none."`
+	State         string       `json:"state" doc:"unassessed, or the name of an assessment type. Where places differ, what blocks comes before unassessed, and that before all else."`
+	AssessmentID  int64        `json:"assessment_id,omitempty" doc:"The assessment that gives the state."`
+	Blocks        bool         `json:"blocks" doc:"Whether it blocks a pull at any place."`
+	Places        []PlaceState `json:"places" nullable:"false" doc:"The state at each place where the image is stored."`
+	LayerIndex    int          `json:"layer_index"`
+	LayerDigest   string       `json:"layer_digest" doc:"The layer that introduced the package."`
+	Sources       []string     `json:"sources" nullable:"false" doc:"The vulnerability sources that report it."`
+	FirstSeen     time.Time    `json:"first_seen"`
+	Evidence      Evidence     `json:"evidence"`
+}
+
+// PlaceState is a finding's state at a place.
+type PlaceState struct {
+	Registry     string `json:"registry"`
+	Repository   string `json:"repository"`
+	State        string `json:"state"`
+	AssessmentID int64  `json:"assessment_id,omitempty"`
+	Blocks       bool   `json:"blocks"`
+}
+
+// Evidence says why a finding is one.
+type Evidence struct {
+	Path       string `json:"path" doc:"The file in the image that proves the package."`
+	Line       int    `json:"line,omitempty" doc:"From 1; absent where lines mean nothing."`
+	Detector   string `json:"detector"`
+	Feed       string `json:"feed"`
+	Part       string `json:"part" doc:"The document of the feed." example:"v3.7/main"`
+	Subject    string `json:"subject" doc:"The package that the advisory speaks of."`
+	Comparison string `json:"comparison" example:"1.1.18-r3 < 1.1.18-r4 (apk)"`
+	Note       string `json:"note,omitempty" doc:"The publisher's own word."`
+}
+
+// SeverityFilter is a filter by severity.
+type SeverityFilter struct {
+	Severity []string `query:"severity" enum:"critical,high,medium,low,negligible,unknown" nullable:"false" doc:"Only these severities, separated by commas."`
+}
+
+// bounds are the lowest and the highest severity that the filter lets through.
+func (s SeverityFilter) bounds() (low, high advisory.Severity, err error) {
+	low, high = advisory.Unknown, advisory.Critical
+	for i, name := range s.Severity {
+		severity, err := advisory.ParseSeverity(name)
+		if err != nil {
+			return 0, 0, invalid("query.severity", err.Error())
+		}
+		if i == 0 {
+			low, high = severity, severity
+		}
+		low, high = min(low, severity), max(high, severity)
+	}
+	return low, high, nil
+}
+
+func (s SeverityFilter) keep(severity advisory.Severity) bool {
+	return len(s.Severity) == 0 || slices.Contains(s.Severity, severity.String())
+}
+
+// StateFilter is a filter by state.
+type StateFilter struct {
+	State []string `query:"state" nullable:"false" doc:"Only these states, separated by commas: unassessed or names of assessment types."`
+}
+
+// check refuses the name of no state: an empty list would look like good news.
+func (s StateFilter) check(ctx context.Context, a *API) error {
+	if len(s.State) == 0 {
+		return nil
+	}
+	types, err := a.Assessments.Types(ctx)
+	if err != nil {
+		return err
+	}
+	names := []string{assess.Unassessed}
+	for _, t := range types {
+		names = append(names, t.Name)
+	}
+	for _, name := range s.State {
+		if !slices.Contains(names, name) {
+			return invalid("query.state", name+" is not one of "+strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+func (s StateFilter) keep(names ...string) bool {
+	return len(s.State) == 0 || slices.ContainsFunc(names, func(name string) bool { return slices.Contains(s.State, name) })
+}
+
+type findingKey struct {
+	Severity      advisory.Severity `json:"s"`
+	Vulnerability string            `json:"v"`
+	packageKey
+}
+
+func compareFindingKeys(a, b findingKey) int {
+	return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability), comparePackageKeys(a.packageKey, b.packageKey))
+}
+
+func (a *API) imageFindings(ctx context.Context, in *struct {
+	ImagePath
+	SeverityFilter
+	StateFilter
+	Repository string `query:"repository" doc:"Only the states at this place, REGISTRY/REPOSITORY." example:"main/app"`
+	Paging
+}) (*listed[Finding], error) {
+	if err := in.StateFilter.check(ctx, a); err != nil {
+		return nil, err
+	}
+	img, err := a.anImage(ctx, string(in.Digest))
+	if err != nil {
+		return nil, err
+	}
+	locations, err := a.Images.ImageLocations(ctx, img.Digest)
+	if err != nil {
+		return nil, err
+	}
+	if in.Repository != "" {
+		locations = slices.DeleteFunc(locations, func(l assess.Location) bool { return l.Registry+"/"+l.Repository != in.Repository })
+		if len(locations) == 0 {
+			return nil, invalid("query.repository", "the image is not in "+in.Repository)
+		}
+	}
+	found, judgements, err := a.Judge.Judge(ctx, img.Digest, placesOf(img.Digest, locations))
+	if err != nil {
+		return nil, err
+	}
+	type entry struct {
+		key   findingKey
+		shown Finding
+	}
+	var entries []entry
+	for i, f := range found {
+		shown := showFinding(f, i, judgements)
+		if in.SeverityFilter.keep(f.Severity) && in.StateFilter.keep(shown.State) {
+			entries = append(entries, entry{findingKey{f.Severity, f.Vulnerability,
+				packageKey{f.Package.Name, f.Package.Version, f.Package.Architecture, f.Evidence.Path, f.Evidence.Line}}, shown})
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return compareFindingKeys(a.key, b.key) })
+	return slicePage(in.Paging, "findings "+img.Digest, entries, func(e entry) findingKey { return e.key }, compareFindingKeys,
+		func(e entry) Finding { return e.shown })
+}
+
+// showFinding shows the finding at an index with its state at each place.
+func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding {
+	e := f.Evidence
+	shown := Finding{
+		Vulnerability: f.Vulnerability, Severity: f.Severity.String(), Description: f.Description,
+		Package: showPackage(f.Package), FixedVersion: f.Fixed, Places: []PlaceState{},
+		LayerIndex: f.LayerIndex, LayerDigest: f.LayerDigest, Sources: orEmpty(f.Sources), FirstSeen: f.FirstSeen.UTC(),
+		Evidence: Evidence{Path: e.Path, Line: e.Line, Detector: e.Detector, Feed: e.Feed, Part: e.Part,
+			Subject: e.Subject, Comparison: e.Comparison, Note: e.Note},
+	}
+	var worst assess.State
+	for n, j := range judgements {
+		s := j.States[i]
+		if n == 0 || gravity(s) > gravity(worst) {
+			worst = s
+		}
+		if j.Registry != "" {
+			shown.Places = append(shown.Places, PlaceState{Registry: j.Registry, Repository: j.Repository,
+				State: s.Name, AssessmentID: s.AssessmentID, Blocks: s.Blocks})
+		}
+	}
+	shown.State, shown.AssessmentID, shown.Blocks = worst.Name, worst.AssessmentID, worst.Blocks
+	return shown
+}
+
+// gravity orders states from what needs no one's care to what blocks.
+func gravity(s assess.State) int {
+	switch {
+	case s.Blocks:
+		return 2
+	case s.Name == assess.Unassessed:
+		return 1
+	}
+	return 0
+}

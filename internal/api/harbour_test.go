@@ -1,0 +1,150 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/api"
+	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/store/storetest"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// clock moves only when told to.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// harbour is a served interface over a real store.
+type harbour struct {
+	store  *store.Store
+	gate   *assess.Gate
+	clock  *clock
+	server *httptest.Server
+}
+
+func newHarbour(t *testing.T) *harbour {
+	t.Helper()
+	c := &clock{now: noon}
+	return serve(t, storetest.SQLite(t, store.Options{Now: c.Now}), c)
+}
+
+func serve(t *testing.T, s *store.Store, c *clock) *harbour {
+	t.Helper()
+	gate := assess.NewGate(s, assess.GateOptions{Now: c.Now})
+	assessments := assess.New(s, assess.Options{Now: c.Now, Changed: gate.Invalidate})
+	if err := assessments.Seed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	queue := job.New(s, job.Options{Now: c.Now})
+	scheduler, err := job.NewScheduler(s, queue, []job.Plan{{Name: "expire-assessments", Cron: "* * * * *", Request: job.Request{Kind: "expire-assessments"}}},
+		job.SchedulerOptions{Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := scheduler.Seed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	users := auth.New(s, auth.Options{Now: c.Now})
+	for _, name := range []string{admin, user} {
+		if _, err := users.CreateUser(t.Context(), name, name+" password", name == admin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handler, err := api.New(api.Services{
+		Authenticator: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
+		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
+	}, api.Options{Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return &harbour{store: s, gate: gate, clock: c, server: server}
+}
+
+// noFeeds is an installation whose feeds are all switched off.
+type noFeeds struct{}
+
+func (noFeeds) Status(context.Context) ([]feed.Status, error)    { return nil, nil }
+func (noFeeds) Enqueue(context.Context, []string) (int64, error) { return 0, feed.ErrUnknown }
+
+// Who sends requests.
+const (
+	nobody = ""
+	admin  = "admin"
+	user   = "user"
+)
+
+// response is an answer that was read.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// send makes a request with a body that is sent as it is where it is a string
+// or bytes, as JSON else.
+func (h *harbour) send(t *testing.T, method, path string, body any, who string) response {
+	t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	case []byte:
+		reader = bytes.NewReader(b)
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, h.server.URL+api.Prefix+path, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if who != nobody {
+		request.SetBasicAuth(who, who+" password")
+	}
+	answer, err := h.server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response{answer.StatusCode, answer.Header, text}
+}

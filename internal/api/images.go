@@ -1,0 +1,246 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/image"
+	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/store"
+)
+
+// Images answers what is known of stored images.
+type Images interface {
+	// ImageByDigest and ManifestByDigest return store.ErrNotFound where there is none.
+	ImageByDigest(ctx context.Context, digest string) (image.Image, error)
+	ManifestByDigest(ctx context.Context, digest string) (mediaType string, content []byte, err error)
+	ImagePackages(ctx context.Context, digest string) ([]inventory.Installed, error)
+	ImageLocations(ctx context.Context, digest string) ([]assess.Location, error)
+	// DistributionData says what the feeds have on a distribution ("debian:12").
+	DistributionData(ctx context.Context, distribution string) (image.Data, error)
+}
+
+// Judge says what is decided on an image's findings at each of the places.
+type Judge interface {
+	Judge(ctx context.Context, digest string, places []assess.Place) ([]match.Finding, []assess.Judgement, error)
+}
+
+// Image is one image, or an index of images.
+type Image struct {
+	Kind      string `json:"kind" enum:"image,index"`
+	Digest    string `json:"digest" example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	MediaType string `json:"media_type"`
+	// Images are an index's.
+	Images       []Child    `json:"images,omitempty" nullable:"false" doc:"The images of an index; no more than the first 256 with their analysis and findings."`
+	OS           string     `json:"os,omitempty"`
+	Architecture string     `json:"architecture,omitempty"`
+	Variant      string     `json:"variant,omitempty"`
+	ConfigDigest string     `json:"config_digest,omitempty"`
+	Size         int64      `json:"size" doc:"The sum of the compressed layers in bytes; of an index, of its images."`
+	LayerCount   int        `json:"layer_count"`
+	PackageCount int        `json:"package_count"`
+	Analysis     string     `json:"analysis" enum:"pending,done,failed" doc:"Of an index: failed where any image's failed, else pending where any is."`
+	Error        string     `json:"error,omitempty" doc:"Why the analysis failed."`
+	Warnings     []Warning  `json:"warnings" nullable:"false"`
+	Coverage     *Coverage  `json:"coverage,omitempty" doc:"How much the findings can be relied on; absent for an index."`
+	Distribution string     `json:"distribution,omitempty" example:"alpine:v3.20"`
+	DistroName   string     `json:"distribution_name,omitempty" example:"Alpine Linux v3.20"`
+	Findings     Severities `json:"finding_counts"`
+	Places       []Location `json:"places" nullable:"false" doc:"Where the manifest is stored."`
+	Policy       Policies   `json:"policy" doc:"Whether it may be pulled."`
+	CreatedAt    *time.Time `json:"created_at,omitempty" doc:"When it was first pushed."`
+	AnalysedAt   *time.Time `json:"analysed_at,omitempty"`
+}
+
+// Child is an image of an index.
+type Child struct {
+	Digest       string `json:"digest"`
+	MediaType    string `json:"media_type"`
+	OS           string `json:"os,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+	Variant      string `json:"variant,omitempty"`
+	Analysis     string `json:"analysis,omitempty" enum:"pending,done,failed" doc:"Absent where it is not an image that is stored here."`
+}
+
+// Warning is something in an image that could not be read.
+type Warning struct {
+	Code        string `json:"code" example:"malformed"`
+	Path        string `json:"path,omitempty"`
+	Message     string `json:"message"`
+	LayerDigest string `json:"layer_digest,omitempty"`
+}
+
+// Coverage is how much findings can be relied on.
+type Coverage struct {
+	Verdict string   `json:"verdict" enum:"known,partial,unknown" doc:"No finding means clean only where it is known."`
+	Reasons []string `json:"reasons" nullable:"false"`
+}
+
+// Severities counts findings.
+type Severities struct {
+	Critical   int `json:"critical"`
+	High       int `json:"high"`
+	Medium     int `json:"medium"`
+	Low        int `json:"low"`
+	Negligible int `json:"negligible"`
+	Unknown    int `json:"unknown"`
+}
+
+func countSeverities(findings []match.Finding) (n Severities) {
+	of := map[advisory.Severity]*int{
+		advisory.Critical: &n.Critical, advisory.High: &n.High, advisory.Medium: &n.Medium,
+		advisory.Low: &n.Low, advisory.Negligible: &n.Negligible, advisory.Unknown: &n.Unknown,
+	}
+	for _, f := range findings {
+		if count, ok := of[f.Severity]; ok {
+			*count++
+		}
+	}
+	return n
+}
+
+// Location is where a manifest is stored.
+type Location struct {
+	Registry   string   `json:"registry"`
+	Repository string   `json:"repository"`
+	Tags       []string `json:"tags" nullable:"false"`
+}
+
+// Policies are the verdicts on an image.
+type Policies struct {
+	Blocked  bool      `json:"blocked" doc:"Whether it is blocked at any place."`
+	Verdicts []Verdict `json:"verdicts" nullable:"false" doc:"One for each place."`
+}
+
+// Verdict is whether an image may be pulled from a place.
+type Verdict struct {
+	Registry   string     `json:"registry"`
+	Repository string     `json:"repository"`
+	Blocked    bool       `json:"blocked"`
+	Reasons    []Reason   `json:"reasons" nullable:"false" doc:"The findings that block, the gravest first."`
+	ValidUntil *time.Time `json:"valid_until,omitempty" doc:"When time alone may change the verdict."`
+}
+
+// Reason is a finding that blocks.
+type Reason struct {
+	Vulnerability string `json:"vulnerability"`
+	Severity      string `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	Package       string `json:"package"`
+	Version       string `json:"version"`
+	State         string `json:"state"`
+	AssessmentID  int64  `json:"assessment_id,omitempty"`
+}
+
+type ImagePath struct {
+	Digest digestParam `path:"digest" doc:"The digest of an image, algorithm:hex." example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+}
+
+// digestParam is a digest in a path.
+type digestParam string
+
+// Resolve refuses what is no digest.
+func (d *digestParam) Resolve(huma.Context) []error {
+	if err := digest.Digest(*d).Validate(); err != nil {
+		return []error{&huma.ErrorDetail{Location: "path.digest", Message: "is not a digest: " + err.Error()}}
+	}
+	return nil
+}
+
+func (a *API) images() {
+	const tag = "images"
+	register(a, operation{id: "get-image", method: http.MethodGet, path: "/images/{digest}", tag: tag,
+		summary: "Show an image or an index",
+		doc:     "How far its analysis is, where it is stored, and whether policy lets it be pulled."}, a.image)
+	register(a, operation{id: "list-image-layers", method: http.MethodGet, path: "/images/{digest}/layers", tag: tag,
+		summary: "List an image's layers", doc: "In order, base first; always one page."}, a.imageLayers)
+	register(a, operation{id: "list-image-packages", method: http.MethodGet, path: "/images/{digest}/packages", tag: tag,
+		summary: "List an image's packages", doc: "By name, version, architecture and path."}, a.imagePackages)
+	register(a, operation{id: "list-image-findings", method: http.MethodGet, path: "/images/{digest}/findings", tag: tag,
+		summary: "List an image's findings", doc: "The most severe first, then by vulnerability, package and path."}, a.imageFindings)
+}
+
+func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
+	img, err := a.Images.ImageByDigest(ctx, string(in.Digest))
+	if errors.Is(err, store.ErrNotFound) {
+		return a.index(ctx, string(in.Digest))
+	}
+	if err != nil {
+		return nil, err
+	}
+	locations, err := a.Images.ImageLocations(ctx, img.Digest)
+	if err != nil {
+		return nil, err
+	}
+	findings, judgements, err := a.Judge.Judge(ctx, img.Digest, placesOf(img.Digest, locations))
+	if err != nil {
+		return nil, err
+	}
+	data, err := a.Images.DistributionData(ctx, img.Distribution)
+	if err != nil {
+		return nil, err
+	}
+	coverage := img.Coverage(data, a.now())
+	body := Image{
+		Kind: "image", Digest: img.Digest, MediaType: img.MediaType,
+		OS: img.OS, Architecture: img.Architecture, Variant: img.Variant,
+		ConfigDigest: img.ConfigDigest, Size: img.Size(), LayerCount: len(img.Layers), PackageCount: img.Packages,
+		Analysis: string(img.State), Error: img.Error, Warnings: make([]Warning, len(img.Warnings)),
+		Coverage:     &Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)},
+		Distribution: img.Distribution, DistroName: img.DistributionName,
+		Findings: countSeverities(findings), Places: showLocations(locations),
+		CreatedAt: orNil(img.CreatedAt), AnalysedAt: orNil(img.AnalysedAt),
+	}
+	for i, w := range img.Warnings {
+		body.Warnings[i] = Warning{Code: w.Code, Path: w.Path, Message: w.Message, LayerDigest: w.Layer}
+	}
+	body.Policy.Verdicts = []Verdict{}
+	for _, j := range judgements {
+		if j.Registry != "" {
+			body.Policy.add(j)
+		}
+	}
+	return &one[Image]{body}, nil
+}
+
+// add appends the verdict of a place.
+func (p *Policies) add(j assess.Judgement) {
+	v := Verdict{
+		Registry: j.Registry, Repository: j.Repository, Blocked: j.Verdict.Blocked,
+		Reasons: make([]Reason, len(j.Verdict.Reasons)), ValidUntil: orNil(j.Verdict.ValidUntil),
+	}
+	for i, r := range j.Verdict.Reasons {
+		v.Reasons[i] = Reason{Vulnerability: r.Vulnerability, Severity: r.Severity.String(), Package: r.Package, Version: r.Version,
+			State: r.State, AssessmentID: r.AssessmentID}
+	}
+	p.Verdicts = append(p.Verdicts, v)
+	p.Blocked = p.Blocked || v.Blocked
+}
+
+// placesOf lists the places to judge an image at. One that is stored nowhere
+// is judged by what holds for it wherever it is.
+func placesOf(digest string, locations []assess.Location) []assess.Place {
+	if len(locations) == 0 {
+		return []assess.Place{{Digest: digest}}
+	}
+	places := make([]assess.Place, len(locations))
+	for i, l := range locations {
+		places[i] = assess.Place{Registry: l.Registry, Repository: l.Repository, Digest: digest}
+	}
+	return places
+}
+
+func showLocations(locations []assess.Location) []Location {
+	shown := make([]Location, len(locations))
+	for i, l := range locations {
+		shown[i] = Location{Registry: l.Registry, Repository: l.Repository, Tags: orEmpty(l.Tags)}
+	}
+	return shown
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/store"
+)
+
+// problem maps what went wrong to an answer (RFC 9457). This is the only such
+// mapping: what it does not know is logged, and the client learns a reference.
+func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
+	var status huma.StatusError
+	var field *assess.FieldError
+	var credential *auth.FieldError
+	switch {
+	case errors.As(err, &status):
+		return err
+	case errors.As(err, &field):
+		return invalid("body."+field.Field, field.Reason)
+	case errors.As(err, &credential):
+		return invalid("body."+credential.Field, credential.Reason)
+	case errors.Is(err, auth.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, job.ErrInvalid):
+		return huma.Error422UnprocessableEntity(err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return huma.Error503ServiceUnavailable("the request took too long or was given up")
+	}
+	reference := strings.ToLower(rand.Text()[:12])
+	a.log.ErrorContext(ctx, "request failed", "method", op.Method, "path", op.Path, "reference", reference, "error", err)
+	return huma.Error500InternalServerError("something failed inside; the server's log has it under reference " + reference)
+}
+
+// notFound is a 404 that names what there is none of.
+func notFound(format string, args ...any) error {
+	return huma.Error404NotFound(fmt.Sprintf(format, args...) + ": not found")
+}
+
+// withoutValues drops the values that validation would echo: one may be a
+// password.
+func withoutValues(_ huma.Context, _ string, v any) (any, error) {
+	if model, ok := v.(*huma.ErrorModel); ok {
+		for _, detail := range model.Errors {
+			if detail != nil {
+				detail.Value = nil
+			}
+		}
+	}
+	return v, nil
+}
+
+// writeProblem answers outside of an operation.
+func (a *API) writeProblem(w http.ResponseWriter, r *http.Request, status int, detail string) {
+	trustedHeaders(w.Header())
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail}); err != nil {
+		a.log.DebugContext(r.Context(), "the client has gone", "error", err)
+	}
+}

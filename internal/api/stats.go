@@ -1,0 +1,57 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/image"
+	"github.com/pratique/pratique/internal/match"
+)
+
+// Stats counts what is stored at a time.
+type Stats interface {
+	Stats(ctx context.Context, at time.Time) (match.Stats, error)
+}
+
+// Counts are what is stored.
+type Counts struct {
+	Registries      int         `json:"registries"`
+	Repositories    int         `json:"repositories"`
+	Tags            int         `json:"tags"`
+	Images          ImageCounts `json:"images"`
+	BlobBytes       int64       `json:"blob_bytes" doc:"The size of all blobs that some repository holds."`
+	Packages        int         `json:"packages" doc:"Distinct packages."`
+	Vulnerabilities Severities  `json:"vulnerabilities" doc:"Those that affect any of the packages."`
+	Assessments     int         `json:"assessments" doc:"Those that hold now."`
+}
+
+// ImageCounts are images by the state of their analysis.
+type ImageCounts struct {
+	Pending int `json:"pending"`
+	Done    int `json:"done"`
+	Failed  int `json:"failed"`
+}
+
+func (a *API) stats() {
+	register(a, operation{id: "get-stats", method: http.MethodGet, path: "/stats", tag: "stats",
+		summary: "Count what is stored"}, a.counts)
+}
+
+func (a *API) counts(ctx context.Context, _ *struct{}) (*one[Counts], error) {
+	s, err := a.Stats.Stats(ctx, a.now())
+	if err != nil {
+		return nil, err
+	}
+	return &one[Counts]{Counts{
+		Registries: s.Registries, Repositories: s.Repositories, Tags: s.Tags, BlobBytes: s.BlobBytes,
+		Packages: s.Packages, Assessments: s.Assessments,
+		Images: ImageCounts{Pending: s.Images[image.Pending], Done: s.Images[image.Done], Failed: s.Images[image.Failed]},
+		Vulnerabilities: Severities{
+			Critical: s.Vulnerabilities[advisory.Critical], High: s.Vulnerabilities[advisory.High],
+			Medium: s.Vulnerabilities[advisory.Medium], Low: s.Vulnerabilities[advisory.Low],
+			Negligible: s.Vulnerabilities[advisory.Negligible], Unknown: s.Vulnerabilities[advisory.Unknown],
+		},
+	}}, nil
+}

@@ -1,0 +1,275 @@
+// Package app builds everything from the configuration, starts it and stops it.
+// Nothing else wires.
+package app
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pratique/pratique/internal/api"
+	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/blob"
+	"github.com/pratique/pratique/internal/clairapi/clairv1"
+	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/layer"
+	"github.com/pratique/pratique/internal/oci"
+	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/source/builtin"
+	"github.com/pratique/pratique/internal/store"
+)
+
+// firstRegistry is made by the first start, so that a first push just works.
+const firstRegistry = "main"
+
+//go:embed index.html
+var index []byte
+
+// Options are what the command line does not say.
+type Options struct {
+	// Version is the program's.
+	Version string
+	Log     *slog.Logger
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
+}
+
+// App is a whole server.
+type App struct {
+	// GeneratedPassword is that of the user admin where this start made it up.
+	GeneratedPassword string
+
+	config      config.Serve
+	log         *slog.Logger
+	now         func() time.Time
+	store       *store.Store
+	blobs       blob.Store
+	feeds       *Feeds
+	analyser    *builtin.Analyser
+	assessments *assess.Service
+	queue       *job.Queue
+	scheduler   *job.Scheduler
+	indexing    *indexing.Service
+	health      *health
+	listeners   []*listener
+}
+
+// Open builds the server and opens its sockets; Run serves.
+func Open(ctx context.Context, c config.Serve, opts Options) (*App, error) {
+	a := &App{config: c}
+	if err := a.build(ctx, opts); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context, opts Options) (err error) {
+	c := a.config
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	a.log, a.now = opts.Log, opts.Now
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if a.store, err = store.Open(ctx, c.DatabaseURL(), store.Options{Now: opts.Now}); err != nil {
+		return err
+	}
+	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
+		return err
+	}
+	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace})
+	if a.feeds, err = newFeeds(a.store, c.Feeds, filepath.Join(c.Data, "tmp"), opts); err != nil {
+		return err
+	}
+	users := auth.New(a.store, auth.Options{Now: opts.Now, Logger: opts.Log})
+	if err := a.firstStart(ctx, users); err != nil {
+		return err
+	}
+	gatekeeper, err := auth.NewGatekeeper(ctx, users, c.BaseURL)
+	if err != nil {
+		return err
+	}
+	gate := assess.NewGate(a.store, assess.GateOptions{Now: opts.Now})
+	changed := func() {
+		gate.Invalidate()
+		gatekeeper.Invalidate()
+	}
+	a.feeds.changed = changed
+	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed})
+	if err := a.assessments.Seed(ctx); err != nil {
+		return err
+	}
+	a.analyser = builtin.New(a.store, layerBlobs{a.blobs}, layerQueue{a.queue}, builtin.Options{
+		Limits:   layer.Options{Bytes: int64(c.LayerMaxSize), Entries: int64(c.LayerMaxEntries)},
+		OnChange: changed, Logger: opts.Log,
+	})
+	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
+		return err
+	}
+	rest, err := api.New(api.Services{
+		Authenticator: users, Registries: a.store, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
+	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
+	if err != nil {
+		return err
+	}
+	handler := oci.New(a.store, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	mux := http.NewServeMux()
+	mux.Handle(api.Prefix+"/", rest)
+	mux.Handle("/v2/_auth", gatekeeper)
+	mux.Handle("/v2/", handler)
+	mux.Handle("/v2", handler)
+	mux.HandleFunc("GET /{$}", serveIndex)
+	return a.listen(ctx, mux)
+}
+
+// serveIndex shows the page that greets people.
+func serveIndex(w http.ResponseWriter, _ *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(index)
+}
+
+// firstStart makes what a new installation needs.
+func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
+	password, err := a.config.Password()
+	if err != nil {
+		return fmt.Errorf("admin password: %w", err)
+	}
+	known, err := users.Users(ctx)
+	if err != nil || len(known) > 0 {
+		return err
+	}
+	if _, err := a.store.CreateRegistry(ctx, registry.Registry{Name: firstRegistry, Description: "The first registry", Policy: "{}"}); err != nil && !errors.Is(err, store.ErrConflict) {
+		return fmt.Errorf("first registry: %w", err)
+	}
+	if a.GeneratedPassword, err = users.EnsureAdmin(ctx, password); err != nil {
+		return fmt.Errorf("user admin: %w", err)
+	}
+	return nil
+}
+
+// listen opens the sockets.
+func (a *App) listen(ctx context.Context, main http.Handler) error {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.health = &health{database: a.store}
+	add := func(name, address string, handler http.Handler) error {
+		if address == config.Off {
+			return nil
+		}
+		l, err := listen(ctx, name, address, handler, a.log)
+		if err == nil {
+			a.listeners = append(a.listeners, l)
+		}
+		return err
+	}
+	if err := add("listen", a.config.Listen, main); err != nil {
+		return err
+	}
+	if a.config.ClairListen != config.Off {
+		networks, err := a.config.Networks(egress.LocalNetworks())
+		if err != nil {
+			return err
+		}
+		client := egress.New(egress.Options{Networks: networks, Hosts: a.config.ClairAllowHosts})
+		a.indexing = indexing.New(a.analyser, a.store, client, indexing.Options{Logger: a.log})
+		if err := add("clair-listen", a.config.ClairListen, clairv1.New(a.indexing, a.store, clairv1.Options{Logger: a.log})); err != nil {
+			return err
+		}
+	}
+	return add("health-listen", a.config.HealthListen, a.health.handler(metrics))
+}
+
+// Address is where a listener listens ("listen", "clair-listen",
+// "health-listen"); "" where it is off.
+func (a *App) Address(name string) string {
+	for _, l := range a.listeners {
+		if l.name == name {
+			return l.socket.Addr().String()
+		}
+	}
+	return ""
+}
+
+// Run serves until ctx is done, then lets what is under way end.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.close()) }()
+	// The sockets accept before the rest runs; what they queue is done then.
+	group, running := errgroup.WithContext(ctx)
+	for _, l := range a.listeners {
+		group.Go(l.serve)
+		a.log.InfoContext(ctx, "listening", "listener", l.name, "address", l.socket.Addr().String())
+	}
+	// Work that requests wait for outlives them.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
+	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error {
+		if err := a.analyser.Resume(running); err != nil && running.Err() == nil {
+			return fmt.Errorf("resume analyses: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-running.Done()
+		a.health.draining.Store(true)
+		a.log.InfoContext(ctx, "shutting down")
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.config.ShutdownGrace)
+		defer cancel()
+		var errs []error
+		for _, l := range a.listeners {
+			errs = append(errs, l.shutdown(grace))
+		}
+		if a.indexing != nil {
+			a.indexing.Close(grace)
+		}
+		stopWork()
+		return errors.Join(errs...)
+	})
+	err = group.Wait()
+	stopWork()
+	return err
+}
+
+// close releases what Open opened.
+func (a *App) close() error {
+	var errs []error
+	for _, l := range a.listeners {
+		if err := l.socket.Close(); err != nil && !isClosed(err) {
+			errs = append(errs, err)
+		}
+	}
+	if a.feeds != nil {
+		errs = append(errs, a.feeds.Close())
+	}
+	if closer, ok := a.blobs.(io.Closer); ok {
+		errs = append(errs, closer.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/store"
+)
+
+// Feeds are the feeds that this installation keeps up to date.
+type Feeds struct {
+	updater *feed.Updater
+	fetcher *feed.Fetcher
+	store   *store.Store
+	// own is set where the store is not shared with a server.
+	own     bool
+	changed func()
+}
+
+// OpenFeeds opens what `pratique feeds` needs, beside a server or without one.
+func OpenFeeds(ctx context.Context, storage config.Storage, feeds config.Feeds, opts Options) (*Feeds, error) {
+	if err := os.MkdirAll(storage.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	s, err := store.Open(ctx, storage.DatabaseURL(), store.Options{Now: opts.Now})
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFeeds(s, feeds, storage.Data+"/tmp", opts)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	f.own = true
+	return f, nil
+}
+
+func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feeds, error) {
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return nil, fmt.Errorf("folder for documents: %w", err)
+	}
+	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: c.FeedsMirror, TempDir: spool, UserAgent: "pratique/" + opts.Version})
+	if err != nil {
+		return nil, err
+	}
+	all := []feed.Feed{debian.New(), alpine.New()}
+	chosen := all
+	if len(c.Feeds) > 0 {
+		chosen = nil
+		for _, name := range c.Feeds {
+			i := slices.IndexFunc(all, func(f feed.Feed) bool { return f.Name() == name })
+			if i < 0 {
+				return nil, errors.Join(fmt.Errorf("feeds: %q: %w; there are debian and alpine", name, feed.ErrUnknown), fetcher.Close())
+			}
+			chosen = append(chosen, all[i])
+		}
+	}
+	return &Feeds{
+		updater: feed.New(s, fetcher, chosen, match.Package, feed.Options{Now: opts.Now, Log: opts.Log}),
+		fetcher: fetcher, store: s, changed: func() {},
+	}, nil
+}
+
+// Status says how current each feed is.
+func (f *Feeds) Status(ctx context.Context) ([]feed.Status, error) { return f.updater.Status(ctx) }
+
+// Update brings feeds up to date, all where none is named.
+func (f *Feeds) Update(ctx context.Context, names []string, progress func(string)) ([]feed.Result, error) {
+	defer f.changed()
+	return f.updater.Update(ctx, feed.Request{Feeds: names, Progress: progress})
+}
+
+// Close releases what the feeds hold.
+func (f *Feeds) Close() error {
+	err := f.fetcher.Close()
+	if f.own {
+		err = errors.Join(err, f.store.Close())
+	}
+	return err
+}
+
+// feedJobs is the feeds as the REST interface sees them.
+type feedJobs struct {
+	*Feeds
+	queue *job.Queue
+}
+
+func (f feedJobs) Enqueue(ctx context.Context, names []string) (int64, error) {
+	for _, name := range names {
+		if !slices.Contains(f.updater.Names(), name) {
+			return 0, fmt.Errorf("feed %q: %w", name, feed.ErrUnknown)
+		}
+	}
+	return f.queue.Enqueue(ctx, updateFeeds, strings.Join(names, ","), feedsPayload{Feeds: names}, job.EnqueueOptions{})
+}
+
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -1,0 +1,276 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// keyPrefix starts every API key, so that they are recognised, by people and
+// by scanners of secrets.
+const keyPrefix = "prq_"
+
+// Options are the choices of a Service. The zero value is usable.
+type Options struct {
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
+	// Remember is how long right credentials are not checked again; 30 s where zero.
+	Remember time.Duration
+	Logger   *slog.Logger
+}
+
+// Service knows users and API keys.
+type Service struct {
+	store    Store
+	opts     Options
+	hasher   hasher
+	seal     [32]byte // keys the memory, so that it holds no password
+	known    *memory[Principal]
+	failures *throttle
+}
+
+// New returns a service over the store.
+func New(store Store, opts Options) *Service {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Remember == 0 {
+		opts.Remember = 30 * time.Second
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	s := &Service{
+		store: store, opts: opts, hasher: newHasher(),
+		known: newMemory[Principal](opts.Remember, opts.Now), failures: newThrottle(opts.Now),
+	}
+	_, _ = rand.Read(s.seal[:]) // never fails
+	return s
+}
+
+// EnsureAdmin creates the user admin where there is no user at all. Without a
+// password it makes one up and returns it.
+func (s *Service) EnsureAdmin(ctx context.Context, password string) (generated string, err error) {
+	users, err := s.store.Users(ctx)
+	if err != nil || len(users) > 0 {
+		return "", err
+	}
+	if password == "" {
+		generated = rand.Text()
+		password = generated
+	}
+	_, err = s.CreateUser(ctx, "admin", password, true)
+	if errors.Is(err, ErrExists) { // another replica was first
+		return "", nil
+	}
+	return generated, err
+}
+
+// CreateUser adds a user. It returns a *FieldError or ErrExists.
+func (s *Service) CreateUser(ctx context.Context, name, password string, administrator bool) (User, error) {
+	if err := checkName("name", name); err != nil {
+		return User{}, err
+	}
+	if name == KeyUser || strings.Contains(name, ":") {
+		return User{}, &FieldError{"name", fmt.Sprintf("must not be %q nor hold a colon", KeyUser)}
+	}
+	if err := checkPassword(password); err != nil {
+		return User{}, err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	return s.store.CreateUser(ctx, User{Name: name, Administrator: administrator}, hash)
+}
+
+// Users lists all users by name.
+func (s *Service) Users(ctx context.Context) ([]User, error) { return s.store.Users(ctx) }
+
+// User returns one, or ErrNotFound.
+func (s *Service) User(ctx context.Context, id int64) (User, error) { return s.store.UserByID(ctx, id) }
+
+// SetPassword replaces a user's password. It returns a *FieldError or ErrNotFound.
+func (s *Service) SetPassword(ctx context.Context, id int64, password string) error {
+	if err := checkPassword(password); err != nil {
+		return err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	defer s.known.clear()
+	return s.store.SetPasswordHash(ctx, id, hash)
+}
+
+// DeleteUser removes a user and their keys. It returns ErrNotFound or
+// ErrLastAdministrator.
+func (s *Service) DeleteUser(ctx context.Context, id int64) error {
+	defer s.known.clear()
+	return s.store.DeleteUser(ctx, id)
+}
+
+// CreateKey makes an API key for a user and returns it with its secret, which
+// is not kept. A zero expiry is never.
+func (s *Service) CreateKey(ctx context.Context, userID int64, name string, expires time.Time) (k Key, secret string, err error) {
+	if err := checkName("name", name); err != nil {
+		return Key{}, "", err
+	}
+	if !expires.IsZero() && !expires.After(s.opts.Now()) {
+		return Key{}, "", &FieldError{"expires_at", "must be in the future"}
+	}
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails
+	secret = keyPrefix + base64.RawURLEncoding.EncodeToString(random)
+	k, err = s.store.CreateKey(ctx, Key{UserID: userID, Name: name, Prefix: secret[:len(keyPrefix)+6], ExpiresAt: expires}, hashKey(secret))
+	if err != nil {
+		return Key{}, "", err
+	}
+	return k, secret, nil
+}
+
+// Keys lists a user's keys, everyone's where userID is 0.
+func (s *Service) Keys(ctx context.Context, userID int64) ([]Key, error) {
+	return s.store.Keys(ctx, userID)
+}
+
+// RevokeKey deletes a key, or returns ErrNotFound.
+func (s *Service) RevokeKey(ctx context.Context, id int64) error {
+	defer s.known.clear()
+	return s.store.DeleteKey(ctx, id)
+}
+
+// hashKey needs no salt and no cost: the key is 256 random bits.
+func hashKey(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// Authenticate says who makes a request: Bearer with an API key, or Basic with
+// a user's name and password, or with the name "api" and an API key. A request
+// without credentials is anyone's. It returns ErrCredentials or ErrThrottled.
+func (s *Service) Authenticate(r *http.Request) (Principal, error) {
+	c := credentialsOf(r)
+	if c.scheme == schemeNone {
+		return Principal{}, nil
+	}
+	return s.check(r.Context(), c, remoteHost(r))
+}
+
+type scheme int
+
+const (
+	schemeNone scheme = iota
+	schemeBasic
+	schemeBearer
+	schemeOther
+)
+
+type credentials struct {
+	scheme         scheme
+	user, password string
+}
+
+// credentialsOf reads the Authorization header; klar sends an empty one.
+func credentialsOf(r *http.Request) credentials {
+	header := r.Header.Get("Authorization")
+	kind, rest, _ := strings.Cut(header, " ")
+	switch {
+	case strings.TrimSpace(header) == "":
+		return credentials{}
+	case strings.EqualFold(kind, "Bearer"):
+		return credentials{scheme: schemeBearer, password: strings.TrimSpace(rest)}
+	}
+	if user, password, ok := r.BasicAuth(); ok {
+		if user == "" && password == "" {
+			return credentials{}
+		}
+		return credentials{scheme: schemeBasic, user: user, password: password}
+	}
+	return credentials{scheme: schemeOther}
+}
+
+// check verifies credentials, of which right ones are remembered for a while.
+func (s *Service) check(ctx context.Context, c credentials, host string) (Principal, error) {
+	mac := hmac.New(sha256.New, s.seal[:])
+	fmt.Fprintf(mac, "%d:%s\x00%s", c.scheme, c.user, c.password)
+	sealed := [32]byte(mac.Sum(nil))
+	if p, ok := s.known.get(sealed); ok {
+		return p, nil
+	}
+	suspect := c.user + "\x00" + host
+	if !s.failures.allowed(suspect) {
+		return Principal{}, ErrThrottled
+	}
+	p, err := s.verify(ctx, c)
+	if errors.Is(err, ErrCredentials) {
+		s.failures.note(suspect)
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	s.known.put(sealed, p)
+	return p, nil
+}
+
+func (s *Service) verify(ctx context.Context, c credentials) (Principal, error) {
+	if c.scheme == schemeOther || len(c.password) > maxPassword || len(c.user) > maxName {
+		return Principal{}, ErrCredentials
+	}
+	if c.scheme == schemeBearer || c.user == KeyUser {
+		return s.verifyKey(ctx, c.password)
+	}
+	user, hash, err := s.store.UserByName(ctx, c.user)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Principal{}, err
+	}
+	right, err := s.hasher.verify(ctx, hash, c.password)
+	if err != nil {
+		return Principal{}, err
+	}
+	if !right {
+		return Principal{}, ErrCredentials
+	}
+	return Principal{UserID: user.ID, Name: user.Name, Administrator: user.Administrator}, nil
+}
+
+func (s *Service) verifyKey(ctx context.Context, secret string) (Principal, error) {
+	if !strings.HasPrefix(secret, keyPrefix) {
+		return Principal{}, ErrCredentials
+	}
+	key, user, err := s.store.KeyByHash(ctx, hashKey(secret))
+	if errors.Is(err, ErrNotFound) {
+		return Principal{}, ErrCredentials
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	now := s.opts.Now()
+	if !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt) {
+		return Principal{}, ErrCredentials
+	}
+	if now.Sub(key.LastUsedAt) > time.Minute {
+		if err := s.store.TouchKey(ctx, key.ID, now); err != nil {
+			// The key is right all the same.
+			s.opts.Logger.WarnContext(ctx, "use of an API key was not noted", "key", key.ID, "error", err)
+		}
+	}
+	return Principal{UserID: user.ID, Name: user.Name, Administrator: user.Administrator}, nil
+}
+
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

@@ -1,0 +1,341 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pratique/pratique/internal/layer"
+)
+
+// bounds limit what a layer may make its analysis remember. Beyond them the
+// rest is left out, with a warning.
+type bounds struct {
+	files    int // wanted files
+	packages int // in all of them
+	warnings int
+	links    int // symbolic links that lead to wanted directories
+	hidden   int // whiteouts and the like of wanted files
+}
+
+var defaultBounds = bounds{files: 20_000, packages: 200_000, warnings: 100, links: 1000, hidden: 50_000}
+
+// Analyse reads a layer, in one pass, with the detectors. digest is what the
+// bytes must have; where it is empty, the layer gets that of its bytes (sha256).
+// Options bound the pass.
+//
+// Errors are those of layer.Walk, and name the layer. What a detector cannot
+// read is no error but a warning of the result.
+func Analyse(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts layer.Options) (*Layer, error) {
+	return analyse(ctx, r, digest, detectors, opts, defaultBounds)
+}
+
+func analyse(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts layer.Options, limits bounds) (*Layer, error) {
+	a := newAnalysis(detectors, limits)
+	opts.Digest = digest
+	result, err := layer.Walk(ctx, r, opts, a.visit)
+	if err != nil {
+		if digest == "" {
+			digest = "of unknown digest"
+		}
+		return nil, fmt.Errorf("layer %s: %w", digest, err)
+	}
+	return a.layer(result), nil
+}
+
+// analysis is the state of one pass.
+type analysis struct {
+	detectors []Detector
+	limits    bounds
+	// wanted are the detectors' directories; ancestors are these and what is
+	// above them.
+	wanted, ancestors map[string]bool
+
+	files           map[string]*found
+	packages        int
+	removed, opaque map[string]bool
+	// links are the symbolic links of this layer that lead to ancestors: entries
+	// may go through them.
+	links    map[string]string
+	warnings []Warning
+	unsaid   int
+	limited  map[string]bool // by bound, warned of
+}
+
+// found is what stands at a wanted path.
+type found struct {
+	file     *File // nil where it cannot be read
+	warnings []Warning
+}
+
+func newAnalysis(detectors []Detector, limits bounds) *analysis {
+	a := &analysis{
+		detectors: detectors, limits: limits,
+		wanted: make(map[string]bool), ancestors: make(map[string]bool),
+		files: make(map[string]*found), removed: make(map[string]bool), opaque: make(map[string]bool),
+		links: make(map[string]string), limited: make(map[string]bool),
+	}
+	for _, d := range detectors {
+		for _, dir := range d.Directories() {
+			a.wanted[dir] = true
+			for ; dir != "."; dir = path.Dir(dir) {
+				a.ancestors[dir] = true
+			}
+		}
+	}
+	return a
+}
+
+func (a *analysis) detector(p string) Detector {
+	for _, d := range a.detectors {
+		if d.Wants(p) {
+			return d
+		}
+	}
+	return nil
+}
+
+func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
+	if e.Kind == layer.Refused {
+		a.warn(UnsafePath, printable(e.Path), "the entry points out of the root and was left out")
+		return nil
+	}
+	p := e.Path
+	if len(a.links) > 0 {
+		p = a.resolve(p)
+	}
+	switch e.Kind {
+	case layer.Whiteout:
+		if a.ancestors[p] || a.detector(p) != nil {
+			a.hide(a.removed, p)
+		}
+		return nil
+	case layer.Opaque:
+		if p == "." || a.ancestors[p] {
+			a.hide(a.opaque, p)
+		}
+		return nil
+	}
+	if p == "." {
+		return nil
+	}
+	delete(a.links, p)
+	d := a.detector(p)
+	if d == nil && (e.Kind == layer.Directory || !a.ancestors[p]) {
+		if e.Kind == layer.Symlink {
+			a.follow(p, e.Link)
+		}
+		return nil
+	}
+	// The entry takes the place of what this layer, or a lower one, has there.
+	a.forget(p)
+	if e.Kind != layer.File && e.Kind != layer.Hardlink || d == nil {
+		a.hide(a.removed, p)
+	}
+	if len(a.files) >= a.limits.files {
+		a.hide(a.removed, p)
+		a.limit("files", p, "only the first %d package databases are read", a.limits.files)
+		return nil
+	}
+	switch {
+	case e.Kind == layer.Symlink:
+		a.symlink(p, e.Link, d)
+	case d != nil && e.Kind == layer.File:
+		return a.detect(d, p, r)
+	case d != nil && e.Kind == layer.Hardlink:
+		a.hardlink(d, p, e.Link)
+	}
+	return nil
+}
+
+// detect reads a wanted file.
+func (a *analysis) detect(d Detector, p string, r io.Reader) error {
+	file, warnings, err := d.Detect(p, r)
+	var limit *layer.LimitError
+	switch {
+	case err == nil:
+	case errors.As(err, &limit) && limit.Limit == "file size":
+		warnings = append(warnings, Warning{Code: Limit, Path: p, Message: fmt.Sprintf("the file is larger than %d bytes", limit.Value)})
+	default:
+		return err
+	}
+	a.keep(p, file, warnings)
+	return nil
+}
+
+func (a *analysis) keep(p string, file File, warnings []Warning) {
+	if a.packages+len(file.Packages) > a.limits.packages {
+		file.Packages = file.Packages[:a.limits.packages-a.packages]
+		a.limit("packages", p, "only the first %d packages are read", a.limits.packages)
+	}
+	a.packages += len(file.Packages)
+	a.files[p] = &found{file: &file, warnings: warnings}
+}
+
+// hardlink takes over what was read at the target, earlier in this layer.
+func (a *analysis) hardlink(d Detector, p, target string) {
+	if f := a.files[a.resolve(target)]; f != nil && f.file != nil && f.file.Detector == d.Name() {
+		file := *f.file
+		file.Path = p
+		warnings := slices.Clone(f.warnings)
+		for i := range warnings {
+			warnings[i].Path = p
+		}
+		a.keep(p, file, warnings)
+		return
+	}
+	a.hide(a.removed, p)
+	a.files[p] = &found{warnings: []Warning{{
+		Code: Unsupported, Path: p, Message: fmt.Sprintf("hard link to %q, which was not read", clip(printable(target))),
+	}}}
+}
+
+// symlink judges a symbolic link at the path of a wanted file, or of an ancestor.
+// It is well where it leads to what is read anyway.
+func (a *analysis) symlink(p, link string, d Detector) {
+	target := a.target(p, link)
+	ok := d == nil || a.detector(target) != nil
+	if a.ancestors[p] {
+		for dir := range a.wanted {
+			if below(dir, p) && !a.wanted[target+dir[len(p):]] {
+				ok = false
+			}
+		}
+		a.follow(p, link)
+	}
+	if !ok {
+		a.files[p] = &found{warnings: []Warning{{
+			Code: Unsupported, Path: p, Message: fmt.Sprintf("symbolic link to %q, which is not read", clip(printable(link))),
+		}}}
+	}
+}
+
+// follow remembers a symbolic link that leads to a directory where wanted files
+// may be: runtimes write entries below it there.
+func (a *analysis) follow(p, link string) {
+	target := a.target(p, link)
+	if target != "." && !a.ancestors[target] || below(target, p) {
+		return
+	}
+	if len(a.links) == a.limits.links {
+		a.limit("links", p, "only the first %d links to package databases are followed", a.limits.links)
+		return
+	}
+	a.links[p] = target
+}
+
+// target is the path that a symbolic link leads to. Links end at the root.
+func (a *analysis) target(p, link string) string {
+	if !path.IsAbs(link) {
+		link = path.Join("/", path.Dir(p), link)
+	}
+	p = strings.TrimPrefix(path.Clean(link), "/")
+	return a.follows(cmp.Or(p, "."))
+}
+
+// resolve replaces symbolic links among the directories above p.
+func (a *analysis) resolve(p string) string {
+	dir, base := path.Split(p)
+	if dir == "" || len(a.links) == 0 {
+		return p
+	}
+	return path.Join(a.follows(path.Clean(dir)), base)
+}
+
+// follows replaces symbolic links in p itself, too.
+func (a *analysis) follows(p string) string {
+	const most = 40 // as Linux does
+	for range most {
+		next := p
+		for i := 0; i <= len(p); i++ {
+			if i < len(p) && p[i] != '/' {
+				continue
+			}
+			if target, ok := a.links[p[:i]]; ok {
+				next = path.Join(target, p[i:])
+				break
+			}
+		}
+		if next == p {
+			break
+		}
+		p = next
+	}
+	return p
+}
+
+// forget drops what this layer had at p and below it.
+func (a *analysis) forget(p string) {
+	drop := func(at string) {
+		if f := a.files[at]; f != nil && f.file != nil {
+			a.packages -= len(f.file.Packages)
+		}
+		delete(a.files, at)
+	}
+	if !a.ancestors[p] {
+		drop(p)
+		return
+	}
+	for at := range a.files {
+		if below(at, p) {
+			drop(at)
+		}
+	}
+}
+
+func (a *analysis) hide(set map[string]bool, p string) {
+	if len(a.removed)+len(a.opaque) >= a.limits.hidden && !set[p] {
+		a.limit("hidden", p, "only the first %d removals are heeded", a.limits.hidden)
+		return
+	}
+	set[p] = true
+}
+
+func (a *analysis) warn(code, p, format string, args ...any) {
+	if len(a.warnings) >= a.limits.warnings {
+		a.unsaid++
+		return
+	}
+	a.warnings = append(a.warnings, Warning{Code: code, Path: p, Message: fmt.Sprintf(format, args...)})
+}
+
+// limit warns of a bound once.
+func (a *analysis) limit(bound, p, format string, args ...any) {
+	if !a.limited[bound] {
+		a.limited[bound] = true
+		a.warnings = append(a.warnings, Warning{Code: Limit, Path: p, Message: fmt.Sprintf(format, args...)})
+	}
+}
+
+// layer sums the pass up.
+func (a *analysis) layer(result layer.Result) *Layer {
+	l := &Layer{
+		Digest: result.Digest, Size: result.Size, UncompressedSize: result.UncompressedSize,
+		Entries: int(result.Entries), Compression: result.Compression,
+	}
+	for _, p := range slices.Sorted(maps.Keys(a.files)) {
+		f := a.files[p]
+		if f.file != nil {
+			l.Files = append(l.Files, *f.file)
+		}
+		for _, w := range f.warnings {
+			a.warn(w.Code, w.Path, "%s", w.Message)
+		}
+	}
+	l.Removed = slices.Sorted(maps.Keys(a.removed))
+	l.Opaque = slices.Sorted(maps.Keys(a.opaque))
+	if result.Garbage {
+		a.warn(Trailing, "", "bytes follow the compressed data; they were left out")
+	}
+	l.Warnings = a.warnings
+	if a.unsaid > 0 {
+		l.Warnings = append(l.Warnings, Warning{Code: Limit, Message: fmt.Sprintf("%d more warnings", a.unsaid)})
+	}
+	return l
+}

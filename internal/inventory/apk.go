@@ -1,0 +1,123 @@
+package inventory
+
+import (
+	"io"
+	"path"
+)
+
+const (
+	apkInstalled    = "lib/apk/db/installed"
+	apkInstalledUsr = "usr/lib/apk/db/installed" // where /usr is merged
+)
+
+type apk struct{}
+
+// NewApk returns the detector of Alpine packages: apk's database of installed
+// packages (https://wiki.alpinelinux.org/wiki/Apk_spec, "Installed database").
+func NewApk() Detector { return apk{} }
+
+func (apk) Name() string { return "apk" }
+func (apk) Version() int { return 1 }
+
+func (apk) Directories() []string {
+	return []string{path.Dir(apkInstalled), path.Dir(apkInstalledUsr)}
+}
+
+func (apk) Wants(p string) bool { return p == apkInstalled || p == apkInstalledUsr }
+
+func (apk) Detect(p string, r io.Reader) (File, []Warning, error) {
+	found := newFindings(p, "apk")
+	in := newLines(r)
+	var s apkRecord
+	blank := true
+	for {
+		err := in.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return found.result(err)
+		}
+		if blank = len(in.text) == 0; !blank {
+			s.read(in, found)
+		} else if !s.finish(found) {
+			return found.result(nil)
+		}
+	}
+	// apk ends every record with a blank line, and writes the origin, by which
+	// packages are judged, after the version.
+	if !blank || !in.ended {
+		found.warn(Truncated, "ends in the middle of a record, at line %d", in.number)
+		if s.name == "" || s.version == "" || s.origin == "" || !in.ended && s.last != nil {
+			return found.result(nil)
+		}
+	}
+	s.finish(found)
+	return found.result(nil)
+}
+
+// apkRecord is what matters of one record.
+type apkRecord struct {
+	line   int     // where it starts; 0 outside of records
+	last   *string // the field in the last line, where it matters
+	doubly bool    // some field is there twice
+
+	name, version, architecture, origin string
+}
+
+func (s *apkRecord) read(in *lines, found *findings) {
+	if s.line == 0 {
+		s.line = in.number
+	}
+	s.last = nil
+	if len(in.text) < 2 || in.text[1] != ':' {
+		if !in.ended {
+			return // the file is cut here, which is told
+		}
+		found.warn(Malformed, "line %d is no field", in.number)
+		return
+	}
+	switch in.text[0] {
+	case 'P':
+		s.last = &s.name
+	case 'V':
+		s.last = &s.version
+	case 'A':
+		s.last = &s.architecture
+	case 'o':
+		s.last = &s.origin
+	default:
+		return
+	}
+	if *s.last != "" {
+		s.doubly = true // the first is kept
+		return
+	}
+	*s.last = string(in.text[2:])
+}
+
+// finish ends the record. It returns false where no more are to be read.
+func (s *apkRecord) finish(found *findings) bool {
+	done := *s
+	*s = apkRecord{}
+	if done.line == 0 {
+		return true
+	}
+	if done.doubly {
+		found.warn(Malformed, "package %q, line %d: a field is there twice", clip(done.name), done.line)
+	}
+	if !isToken(done.name) || !isToken(done.version) ||
+		done.architecture != "" && !isToken(done.architecture) || done.origin != "" && !isToken(done.origin) {
+		found.warn(Malformed, "line %d: package %q, version %q, architecture %q, origin %q cannot be one",
+			done.line, clip(done.name), clip(done.version), clip(done.architecture), clip(done.origin))
+		return true
+	}
+	p := Package{
+		Type: "apk", Name: done.name, Version: done.version, Architecture: done.architecture,
+		SourceName: done.name, SourceVersion: done.version,
+	}
+	if done.origin != "" {
+		p.SourceName = done.origin
+	}
+	return found.add(p, done.line)
+}

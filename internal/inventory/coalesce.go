@@ -1,0 +1,215 @@
+package inventory
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+)
+
+// Coalesce says what a container of the layers, base first, would see: whiteouts,
+// opaque directories and replaced files heeded. A package that the same database
+// held before, unchanged, keeps the layer that introduced it.
+//
+// Warnings of files that a later layer replaced or removed are left out with
+// the files. The order of packages and warnings depends on nothing but the layers.
+func Coalesce(layers []*Layer) Image {
+	files := make(map[string]*visible)
+	var warnings []Warning
+	for i, l := range layers {
+		before := hide(files, l)
+		for _, f := range l.Files {
+			files[f.Path] = newVisible(f, i, before[f.Path])
+		}
+		warnings = append(standing(warnings, l), warningsOf(l)...)
+	}
+
+	img := Image{Packages: []Installed{}, Warnings: warnings}
+	for _, p := range slices.Sorted(maps.Keys(files)) {
+		img.Packages = files[p].appendTo(img.Packages, layers)
+	}
+	slices.SortStableFunc(img.Packages, func(a, b Installed) int {
+		return cmp.Or(
+			cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Version, b.Version),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
+	})
+	img.SetDistribution(distributionOf(files))
+	if len(img.Packages) == 0 {
+		img.Warnings = append(img.Warnings, Warning{Code: NoPackages, Message: "no package was found"})
+	}
+	return img
+}
+
+// visible is a file as a container sees it.
+type visible struct {
+	File
+	// introduced is the index of the layer that introduced each package.
+	introduced map[Package]int
+}
+
+func newVisible(f File, layer int, before *visible) *visible {
+	v := &visible{File: f, introduced: make(map[Package]int, len(f.Packages))}
+	for _, r := range f.Packages {
+		at := layer
+		if before != nil {
+			if i, known := before.introduced[r.Package]; known {
+				at = i
+			}
+		}
+		v.introduced[r.Package] = at
+	}
+	return v
+}
+
+// appendTo lists each distinct package once, at its first record.
+func (v *visible) appendTo(list []Installed, layers []*Layer) []Installed {
+	listed := make(map[Package]bool, len(v.Packages))
+	for _, r := range v.Packages {
+		if listed[r.Package] {
+			continue
+		}
+		listed[r.Package] = true
+		i := v.introduced[r.Package]
+		list = append(list, Installed{
+			Package: r.Package, LayerIndex: i, LayerDigest: layers[i].Digest,
+			Path: v.Path, Detector: v.Detector, Line: r.Line,
+		})
+	}
+	return list
+}
+
+// hide removes what the layer hides or replaces from files, and returns those
+// files by path.
+func hide(files map[string]*visible, l *Layer) map[string]*visible {
+	removed, opaque := setOf(l.Removed), setOf(l.Opaque)
+	before := make(map[string]*visible)
+	for p, f := range files {
+		if hidden(p, removed, opaque) {
+			before[p] = f
+			delete(files, p)
+		}
+	}
+	for _, f := range l.Files {
+		if old := files[f.Path]; old != nil {
+			before[f.Path] = old
+		}
+	}
+	return before
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, p := range list {
+		set[p] = true
+	}
+	return set
+}
+
+// hidden reports whether p, or a directory above it, is removed, or a directory
+// above it is opaque.
+func hidden(p string, removed, opaque map[string]bool) bool {
+	if removed[p] {
+		return true
+	}
+	for p != "." && p != "/" {
+		p = path.Dir(p)
+		if removed[p] || opaque[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// standing leaves out the warnings of files that the layer hides or replaces.
+func standing(warnings []Warning, l *Layer) []Warning {
+	removed, opaque := setOf(l.Removed), setOf(l.Opaque)
+	for _, f := range l.Files {
+		removed[f.Path] = true
+	}
+	return slices.DeleteFunc(warnings, func(w Warning) bool {
+		return w.Path != "" && w.Code != UnsafePath && hidden(w.Path, removed, opaque)
+	})
+}
+
+func warningsOf(l *Layer) []Warning {
+	warnings := slices.Clone(l.Warnings)
+	for i := range warnings {
+		warnings[i].Layer = l.Digest
+	}
+	return warnings
+}
+
+// distributionOf takes the word of the visible release file to be believed first.
+func distributionOf(files map[string]*visible) Distribution {
+	for _, r := range releaseFiles {
+		if f := files[r.path]; f != nil && f.Distribution != nil {
+			return *f.Distribution
+		}
+	}
+	return Distribution{}
+}
+
+// SetDistribution makes the packages ones of the distribution, except those that
+// it does not make, such as apk packages in Debian: their versions mean nothing
+// to its advisories. It warns of these, and of packages without a distribution.
+func (img *Image) SetDistribution(d Distribution) {
+	img.Distribution = d
+	img.Warnings = slices.DeleteFunc(img.Warnings, func(w Warning) bool {
+		return w.Layer == "" && (w.Code == NoDistribution || w.Code == Mixed)
+	})
+	strangers := make(map[string]int)
+	for i := range img.Packages {
+		p := &img.Packages[i]
+		if makes := packageTypes[d.ID]; makes == "" || makes == p.Type {
+			p.Distribution = d.String()
+			continue
+		}
+		p.Distribution = ""
+		strangers[p.Path]++
+	}
+	if d.ID == "" && len(img.Packages) > 0 {
+		img.Warnings = append(img.Warnings, Warning{
+			Code: NoDistribution, Message: "the distribution of the packages cannot be told: no release file names it",
+		})
+	}
+	for _, p := range slices.Sorted(maps.Keys(strangers)) {
+		img.Warnings = append(img.Warnings, Warning{
+			Code: Mixed, Path: p, Message: fmt.Sprintf("%d packages are not ones of %s", strangers[p], d),
+		})
+	}
+}
+
+// packageTypes are the types of packages that well-known distributions make. Of
+// others nothing is known.
+var packageTypes = map[string]string{
+	"alpine": "apk", "chainguard": "apk", "postmarketos": "apk", "wolfi": "apk",
+	"debian": "deb", "ubuntu": "deb",
+	"almalinux": "rpm", "amzn": "rpm", "centos": "rpm", "fedora": "rpm", "ol": "rpm",
+	"opensuse-leap": "rpm", "rhel": "rpm", "rocky": "rpm", "sles": "rpm",
+}
+
+// Coverage is how much of an image's content its inventory can answer for.
+type Coverage string
+
+// The coverages. Only of a complete inventory can "nothing found" mean anything.
+const (
+	// Complete: packages of a known distribution, and no warning.
+	Complete Coverage = "complete"
+	// Partial: there are warnings; there may be more than was found.
+	Partial Coverage = "partial"
+	// Unknown: no packages, or ones of no known distribution.
+	Unknown Coverage = "unknown"
+)
+
+// Coverage judges the inventory.
+func (img Image) Coverage() Coverage {
+	switch {
+	case len(img.Packages) == 0 || img.Distribution.ID == "":
+		return Unknown
+	case len(img.Warnings) > 0:
+		return Partial
+	}
+	return Complete
+}

@@ -1,0 +1,212 @@
+package inventory
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "write the golden parts of testdata anew")
+
+// describe writes a file and its warnings, a line each.
+func describe(f File, warnings []Warning) string {
+	var b strings.Builder
+	if f.Distribution != nil {
+		fmt.Fprintf(&b, "distribution %s %q\n", f.Distribution, f.Distribution.PrettyName)
+	}
+	for _, r := range f.Packages {
+		fmt.Fprintf(&b, "%d: %s %s %s %s, source %s %s\n", r.Line, r.Type, r.Name, r.Version, r.Architecture, r.SourceName, r.SourceVersion)
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(&b, "%s: %s\n", w.Code, w.Message)
+	}
+	return b.String()
+}
+
+// TestDetect reads testdata/DETECTOR/*.txtar: files to be read, each followed by
+// "want", what is to be found in it.
+func TestDetect(t *testing.T) {
+	for _, d := range Detectors() {
+		names, err := filepath.Glob(filepath.Join("testdata", d.Name(), "*.txtar"))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: no testdata, %v", d.Name(), err)
+		}
+		for _, name := range names {
+			t.Run(filepath.ToSlash(name), func(t *testing.T) {
+				archive, err := txtar.ParseFile(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := 0; i+1 < len(archive.Files); i += 2 {
+					in, want := archive.Files[i], &archive.Files[i+1]
+					if want.Name != "want" || !d.Wants(in.Name) {
+						t.Fatalf("%s is not wanted, or %q is not %q", in.Name, want.Name, "want")
+					}
+					// A text file cannot say that its last line has no end.
+					content := bytes.TrimSuffix(in.Data, []byte("<no end>\n"))
+					f, warnings, err := d.Detect(in.Name, bytes.NewReader(content))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if f.Path != in.Name || f.Detector != d.Name() {
+						t.Errorf("file %q of %q", f.Path, f.Detector)
+					}
+					got := describe(f, warnings)
+					if *update {
+						want.Data = []byte(got)
+					} else if diff := cmp.Diff(string(want.Data), got); diff != "" {
+						t.Errorf("%s, part %d (-want +got):\n%s\nof:\n%s", in.Name, i/2+1, diff, content)
+					}
+				}
+				if *update {
+					if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestWants(t *testing.T) {
+	wanted := map[string]string{
+		"var/lib/dpkg/status":             "dpkg",
+		"var/lib/dpkg/status.d/libc6":     "dpkg",
+		"lib/apk/db/installed":            "apk",
+		"usr/lib/apk/db/installed":        "apk",
+		"etc/os-release":                  "release",
+		"usr/lib/os-release":              "release",
+		"etc/debian_version":              "release",
+		"var/lib/dpkg/status-old":         "",
+		"var/lib/dpkg/status.d":           "",
+		"var/lib/dpkg/status.d/a/b":       "",
+		"var/lib/dpkg/status.d/x.md5sums": "",
+		"lib/apk/db/installed/x":          "",
+		"home/lib/apk/db/installed":       "",
+		"os-release":                      "",
+		"etc/passwd":                      "",
+	}
+	for path, want := range wanted {
+		got := ""
+		for _, d := range Detectors() {
+			if d.Wants(path) {
+				got += d.Name()
+				if !slices.ContainsFunc(d.Directories(), func(dir string) bool { return filepath.Dir(path) == dir }) {
+					t.Errorf("%s is wanted by %s, but not its directory", path, got)
+				}
+			}
+		}
+		if got != want {
+			t.Errorf("%s is wanted by %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestSetOf(t *testing.T) {
+	if got := SetOf(Detectors()); got != "apk/1 dpkg/1 release/1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestDetectCutAnywhere cuts a database at each byte: what is found is always a
+// part of the truth, and the cut is always told, but where a record has just ended.
+func TestDetectCutAnywhere(t *testing.T) {
+	contents := map[string]string{
+		dpkgStatus: "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\n" +
+			"Source: glibc (2.36-9)\nVersion: 2.36-9+deb12u9\nDescription: C library\n text\n\n" +
+			"Package: tzdata\nStatus: install ok installed\nArchitecture: all\nVersion: 2024b-0+deb12u1\n\n",
+		apkInstalled: "C:Q1abc=\nP:musl\nV:1.1.18-r3\nA:x86_64\no:musl\nF:lib\n\n" +
+			"C:Q1abd=\nP:musl-utils\nV:1.1.18-r3\nA:x86_64\no:musl\nF:sbin\n\n",
+	}
+	for _, d := range Detectors() {
+		for path, content := range contents {
+			if !d.Wants(path) {
+				continue
+			}
+			whole, warnings, err := d.Detect(path, strings.NewReader(content))
+			if err != nil || len(warnings) > 0 || len(whole.Packages) != 2 {
+				t.Fatalf("%s: %d packages, %v, %v", path, len(whole.Packages), warnings, err)
+			}
+			for cut := range len(content) {
+				f, warnings, err := d.Detect(path, strings.NewReader(content[:cut]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				complete := cut == 0 || strings.HasSuffix(content[:cut], "\n\n")
+				told := len(warnings) > 0 && warnings[len(warnings)-1].Code == Truncated && warnings[len(warnings)-1].Path == path
+				if told == complete {
+					t.Errorf("%s cut at %d: warnings %v", path, cut, warnings)
+				}
+				for _, r := range f.Packages {
+					if !slices.Contains(whole.Packages, r) {
+						t.Errorf("%s cut at %d: invented %v", path, cut, r)
+					}
+				}
+				if ended := strings.Count(content[:cut], "\n\n"); len(f.Packages) < ended {
+					t.Errorf("%s cut at %d: %d packages, want %d or more", path, cut, len(f.Packages), ended)
+				}
+			}
+		}
+	}
+}
+
+func TestDetectPassesReadErrorsOn(t *testing.T) {
+	broken := errors.New("broken")
+	for _, path := range []string{dpkgStatus, apkInstalled, "etc/os-release"} {
+		for _, d := range Detectors() {
+			if !d.Wants(path) {
+				continue
+			}
+			r := io.MultiReader(strings.NewReader("Package: a\nVersion: 1\n\nPackage: b"), iotest.ErrReader(broken))
+			if _, _, err := d.Detect(path, r); !errors.Is(err, broken) {
+				t.Errorf("%s: got %v", path, err)
+			}
+		}
+	}
+}
+
+func TestDetectIsBounded(t *testing.T) {
+	long := strings.Repeat("libc6 (>= 2.36), ", 1<<16)
+	t.Run("long lines", func(t *testing.T) {
+		f, warnings, err := NewDpkg().Detect(dpkgStatus, strings.NewReader(
+			"Package: a\nDepends: "+long+"\nVersion: 1\n\nPackage: "+long+"\nVersion: 1\n\nPackage: b\nVersion: "+long+"\n\nPackage: c\nVersion: 2\n\n"))
+		if err != nil || len(f.Packages) != 2 || f.Packages[1].Name != "c" || len(warnings) != 2 {
+			t.Fatalf("got %v, %v, %v", f.Packages, warnings, err)
+		}
+		for _, w := range warnings {
+			if w.Code != Malformed || len(w.Message) > 1000 {
+				t.Errorf("warning %q of %d bytes", w.Code, len(w.Message))
+			}
+		}
+	})
+	t.Run("packages", func(t *testing.T) {
+		for path, record := range map[string]string{dpkgStatus: "Package: a\nVersion: 1\n\n", apkInstalled: "P:a\nV:1\n\n"} {
+			for _, d := range Detectors() {
+				if !d.Wants(path) {
+					continue
+				}
+				f, warnings, err := d.Detect(path, strings.NewReader(strings.Repeat(record, maxRecords+5)))
+				if err != nil || len(f.Packages) != maxRecords || len(warnings) != 1 || warnings[0].Code != Limit {
+					t.Errorf("%s: %d packages, %v, %v", path, len(f.Packages), warnings, err)
+				}
+			}
+		}
+	})
+	t.Run("warnings", func(t *testing.T) {
+		_, warnings, err := NewApk().Detect(apkInstalled, strings.NewReader(strings.Repeat("V:1\n\n", 5000)))
+		if err != nil || len(warnings) != maxWarnings+1 {
+			t.Errorf("%d warnings, %v", len(warnings), err)
+		}
+	})
+}

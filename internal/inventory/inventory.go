@@ -1,0 +1,129 @@
+// Package inventory says which packages a layer holds and, by coalescing the
+// layers of an image, which packages a container of that image would see.
+//
+// Detectors are pure functions of (path, content): they know neither the tar
+// stream nor the store. The package must not know advisories, registries or SQL.
+package inventory
+
+import "strings"
+
+// DetectorSet identifies the detectors that produced an analysis, for example
+// "apk/1 dpkg/1 release/1". A layer is analysed once per digest and DetectorSet.
+type DetectorSet string
+
+// Package identifies a package wherever it is installed. It is comparable, so
+// that distinct packages can be kept once.
+type Package struct {
+	// Type is the purl type: "deb", "apk".
+	Type string `json:"type"`
+	// Distribution is what an OS package's version means, for example
+	// "debian:12" or "alpine:v3.20". It is empty in the report of a single
+	// layer, where the distribution is not known yet, and for packages that
+	// no distribution built.
+	Distribution string `json:"distribution,omitempty"`
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Architecture string `json:"architecture,omitempty"`
+	// SourceName and SourceVersion name the source package (dpkg's Source,
+	// apk's origin). They equal Name and Version where the database states
+	// no other.
+	SourceName    string `json:"source_name,omitempty"`
+	SourceVersion string `json:"source_version,omitempty"`
+}
+
+// Distribution is the operating system that an image's packages belong to.
+type Distribution struct {
+	// ID is os-release's ID in lower case: "debian", "alpine".
+	ID string `json:"id"`
+	// Version is what advisories are keyed by: "12" for Debian, "v3.20" or
+	// "edge" for Alpine, VERSION_ID elsewhere.
+	Version string `json:"version,omitempty"`
+	// PrettyName is os-release's PRETTY_NAME, for people.
+	PrettyName string `json:"pretty_name,omitempty"`
+}
+
+// String returns ID:Version, the key that advisories use, or "" for the zero value.
+func (d Distribution) String() string {
+	if d.ID == "" {
+		return ""
+	}
+	if d.Version == "" {
+		return d.ID
+	}
+	return d.ID + ":" + d.Version
+}
+
+// Record is one package as stated by one package database.
+type Record struct {
+	Package
+	// Line is the 1-based line of the database at which the record starts.
+	Line int `json:"line,omitempty"`
+}
+
+// File is what one detector read from one file of a layer. A file that was
+// read and held no package is kept too: it replaces what lower layers had there.
+type File struct {
+	// Path is slash-separated, relative to the root, cleaned ("var/lib/dpkg/status").
+	Path         string        `json:"path"`
+	Detector     string        `json:"detector"`
+	Distribution *Distribution `json:"distribution,omitempty"`
+	Packages     []Record      `json:"packages,omitempty"`
+}
+
+// Warning is something that could not be read. An image with warnings may hold
+// more than its inventory says.
+type Warning struct {
+	// Code is a short stable word: "malformed", "truncated", "limit",
+	// "unsupported"; the constants Malformed and following.
+	Code    string `json:"code"`
+	Path    string `json:"path,omitempty"`
+	Message string `json:"message"`
+	// Layer is the digest of the layer; filled in by Coalesce. It is empty in
+	// warnings of the image as a whole.
+	Layer string `json:"layer,omitempty"`
+}
+
+// Layer is the result of one pass over one layer: all that coalescing needs.
+type Layer struct {
+	// Digest is the digest of the bytes as they were read (compressed).
+	Digest string `json:"digest"`
+	// Size and UncompressedSize are in bytes; Entries counts tar entries.
+	Size             int64  `json:"size"`
+	UncompressedSize int64  `json:"uncompressed_size"`
+	Entries          int    `json:"entries"`
+	Compression      string `json:"compression"`
+	Files            []File `json:"files,omitempty"`
+	// Removed lists paths whose content in lower layers, at the path and
+	// below it, is gone: whiteouts, and non-directories that stand where a
+	// lower layer may have a directory.
+	Removed []string `json:"removed,omitempty"`
+	// Opaque lists directories whose content in lower layers is hidden; "." is
+	// the root. Both lists leave out what cannot matter to the detectors.
+	Opaque   []string  `json:"opaque,omitempty"`
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// Installed is a package of an image with its proof.
+type Installed struct {
+	Package
+	// LayerIndex is the 0-based index, base first, of the layer that
+	// introduced the package; LayerDigest is its digest.
+	LayerIndex  int    `json:"layer_index"`
+	LayerDigest string `json:"layer_digest"`
+	Path        string `json:"path"`
+	Detector    string `json:"detector"`
+	Line        int    `json:"line,omitempty"`
+}
+
+// Image is the coalesced inventory of a chain of layers, base first.
+type Image struct {
+	Distribution Distribution `json:"distribution"`
+	Packages     []Installed  `json:"packages"`
+	Warnings     []Warning    `json:"warnings,omitempty"`
+}
+
+// below reports whether path is dir or lies beneath it; "." is the root.
+func below(path, dir string) bool {
+	return dir == "." || path == dir ||
+		len(path) > len(dir) && path[len(dir)] == '/' && strings.HasPrefix(path, dir)
+}

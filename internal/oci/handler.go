@@ -1,0 +1,231 @@
+// Package oci serves the registry protocol: OCI distribution specification 1.1
+// under /v2/, with Docker's schema 2 manifests.
+//
+// It knows the protocol only. Who may do what, what blocks a pull and what
+// happens with what was pushed are asked of others.
+package oci
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/blob"
+	"github.com/pratique/pratique/internal/oci/registry"
+)
+
+// Store remembers repositories and manifests. Its errors are those of package registry.
+type Store interface {
+	Registry(ctx context.Context, name string) (registry.Registry, error)
+	Repository(ctx context.Context, registryName, name string) (registry.Repository, error)
+	EnsureRepository(ctx context.Context, registryName, name string) (registry.Repository, error)
+	Catalog(ctx context.Context, after string, limit int) ([]registry.Repository, error)
+
+	Manifest(ctx context.Context, repositoryID int64, digest string) (*registry.Manifest, error)
+	TaggedManifest(ctx context.Context, repositoryID int64, tag string) (*registry.Manifest, error)
+	PutManifest(ctx context.Context, repositoryID int64, m *registry.Manifest, tags []string) error
+	DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error)
+	DeleteTag(ctx context.Context, repositoryID int64, tag string) error
+	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error)
+	Referrers(ctx context.Context, repositoryID int64, subject, artifactType, after string, limit, limitBytes int) (found []registry.Referrer, more bool, err error)
+
+	RepositoryBlob(ctx context.Context, repositoryID int64, digest string) (size int64, err error)
+	BlobRepositories(ctx context.Context, digest string, limit int) ([]registry.Repository, error)
+	LinkBlob(ctx context.Context, repositoryID int64, digest string, size int64) error
+	MountBlob(ctx context.Context, from, to int64, digest string) (size int64, err error)
+	UnlinkBlob(ctx context.Context, repositoryID int64, digest string) error
+	CreateUpload(ctx context.Context, id string, repositoryID int64) error
+	Upload(ctx context.Context, id string) (registry.Upload, error)
+	FinishUpload(ctx context.Context, u registry.Upload, digest string, size int64) error
+	DeleteUpload(ctx context.Context, id string) error
+}
+
+// Authorizer says who makes a request and whether they may have what it wants;
+// a refusal is an *auth.Denied.
+type Authorizer interface {
+	Authorize(r *http.Request, wants ...auth.Access) (auth.Principal, error)
+	// May reports whether a principal may have access, whatever a token of
+	// theirs says: a mount needs the right to pull from a repository that the
+	// client did not name, or asked no token for.
+	May(ctx context.Context, p auth.Principal, want auth.Access) (bool, error)
+}
+
+// Gate says whether a manifest may be pulled; a refusal is an *assess.BlockedError.
+type Gate interface {
+	Check(ctx context.Context, registry, repository, digest string) error
+}
+
+// Observer is told what was stored. Its errors do not fail the push.
+type Observer interface {
+	BlobCommitted(ctx context.Context, digest string) error
+	ManifestStored(ctx context.Context, digest, mediaType string, content []byte) error
+}
+
+// Options are the choices of a Handler. The zero value is usable.
+type Options struct {
+	// BaseURL is where people look at images, for the text of a refusal.
+	BaseURL string
+	// Changed is called when manifests came or went.
+	Changed func()
+	Logger  *slog.Logger
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
+}
+
+// Handler serves /v2/.
+type Handler struct {
+	store    Store
+	blobs    blob.Store
+	auth     Authorizer
+	gate     Gate
+	observer Observer
+	opts     Options
+
+	// served remembers manifests for a moment; epoch moves at each change here.
+	served sync.Map // string -> *served
+	count  atomic.Int64
+	epoch  atomic.Uint64
+}
+
+// New returns the handler.
+func New(store Store, blobs blob.Store, authorizer Authorizer, gate Gate, observer Observer, opts Options) *Handler {
+	if opts.Changed == nil {
+		opts.Changed = func() {}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Handler{store: store, blobs: blobs, auth: authorizer, gate: gate, observer: observer, opts: opts}
+}
+
+// target is what a path names.
+type target struct {
+	name       string // REGISTRY/REPOSITORY
+	registry   string
+	repository string
+	kind       string // manifests, blobs, uploads, tags, referrers
+	reference  string
+}
+
+// parse reads the path after /v2/. Repository names may hold words such as
+// "blobs", so the path is read from its end.
+func parse(path string) (t target, ok bool) {
+	cut := func(marker string) (name, rest string, found bool) {
+		i := strings.LastIndex(path, marker)
+		if i < 0 {
+			return "", "", false
+		}
+		return path[:i], path[i+len(marker):], true
+	}
+	if name, rest, found := cut("/blobs/uploads/"); found && !strings.Contains(rest, "/") {
+		t = target{name: name, kind: "uploads", reference: rest}
+	} else if name, found := strings.CutSuffix(path, "/blobs/uploads"); found {
+		t = target{name: name, kind: "uploads"}
+	} else if name, found := strings.CutSuffix(path, "/tags/list"); found {
+		t = target{name: name, kind: "tags"}
+	} else {
+		for _, kind := range []string{"manifests", "blobs", "referrers"} {
+			if name, rest, found := cut("/" + kind + "/"); found && rest != "" && !strings.Contains(rest, "/") {
+				t = target{name: name, kind: kind, reference: rest}
+				break
+			}
+		}
+	}
+	if t.kind == "" {
+		return target{}, false
+	}
+	t.registry, t.repository, _ = registry.SplitName(t.name)
+	return t, true
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if err := h.serve(w, r); err != nil {
+		h.refuse(w, r, err)
+	}
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	path := strings.TrimPrefix(r.URL.Path, "/v2")
+	switch path {
+	case "", "/":
+		return h.ping(w, r)
+	case "/_catalog":
+		return h.catalog(w, r)
+	}
+	t, ok := parse(strings.TrimPrefix(path, "/"))
+	if !ok {
+		return fault(http.StatusNotFound, codeUnsupported, "there is no such resource")
+	}
+	if err := registry.CheckName(t.name); err != nil {
+		return fault(http.StatusBadRequest, codeNameInvalid, err.Error())
+	}
+	if t.repository == "" {
+		return fault(http.StatusNotFound, codeNameUnknown, "image names are REGISTRY/REPOSITORY, such as main/"+t.name)
+	}
+	routes := map[string]map[string]func(http.ResponseWriter, *http.Request, target, auth.Principal) error{
+		"manifests": {"GET": h.getManifest, "HEAD": h.getManifest, "PUT": h.putManifest, "DELETE": h.deleteManifest},
+		"blobs":     {"GET": h.getBlob, "HEAD": h.getBlob, "DELETE": h.deleteBlob},
+		"uploads":   {"POST": h.startUpload, "GET": h.getUpload, "PATCH": h.patchUpload, "PUT": h.finishUpload, "DELETE": h.cancelUpload},
+		"tags":      {"GET": h.listTags, "HEAD": h.listTags},
+		"referrers": {"GET": h.listReferrers, "HEAD": h.listReferrers},
+	}[t.kind]
+	serve, ok := routes[r.Method]
+	if !ok || t.kind == "uploads" && (r.Method == http.MethodPost) != (t.reference == "") {
+		allowed := make([]string, 0, len(routes))
+		for method := range routes {
+			allowed = append(allowed, method)
+		}
+		w.Header().Set("Allow", strings.Join(sorted(allowed), ", "))
+		return fault(http.StatusMethodNotAllowed, codeUnsupported, "the resource does not allow "+r.Method)
+	}
+	actions := []string{"pull"}
+	switch {
+	case r.Method == http.MethodDelete && t.kind != "uploads":
+		actions = []string{"delete"}
+	case r.Method != http.MethodGet && r.Method != http.MethodHead || t.kind == "uploads":
+		actions = []string{"pull", "push"}
+	}
+	p, err := h.auth.Authorize(r, repositoryAccess(t.name, actions...))
+	if err != nil {
+		return err
+	}
+	return serve(w, r, t, p)
+}
+
+func repositoryAccess(name string, actions ...string) auth.Access {
+	return auth.Access{Type: "repository", Name: name, Actions: actions}
+}
+
+// ping answers whether this is a registry and whether the credentials are right.
+func (h *Handler) ping(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return fault(http.StatusMethodNotAllowed, codeUnsupported, "the resource does not allow "+r.Method)
+	}
+	if _, err := h.auth.Authorize(r); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err := w.Write([]byte("{}"))
+	return gone(err)
+}
+
+// find returns the repository of a target.
+func (h *Handler) find(ctx context.Context, t target) (registry.Repository, error) {
+	return h.store.Repository(ctx, t.registry, t.repository)
+}
+
+// changed forgets what was served and tells others.
+func (h *Handler) changed() {
+	h.epoch.Add(1)
+	h.opts.Changed()
+}

@@ -1,0 +1,177 @@
+package oci
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/blob"
+	"github.com/pratique/pratique/internal/oci/registry"
+)
+
+// Bounds of what is remembered of served manifests.
+const (
+	maxServed     = 4096
+	maxServedSize = 256 << 10
+	// servedFor bounds how long a change by another replica goes unnoticed.
+	servedFor = time.Second
+)
+
+// served is a manifest that was served a moment ago.
+type served struct {
+	manifest *registry.Manifest
+	epoch    uint64
+	until    time.Time
+}
+
+// manifest returns what a tag or digest names.
+func (h *Handler) manifest(r *http.Request, t target) (*registry.Manifest, error) {
+	epoch, now := h.epoch.Load(), h.opts.Now()
+	key := t.name + "@" + t.reference
+	if v, ok := h.served.Load(key); ok {
+		if s := v.(*served); s.epoch == epoch && now.Before(s.until) {
+			return s.manifest, nil
+		}
+	}
+	isDigest := strings.Contains(t.reference, ":")
+	if isDigest {
+		if _, _, err := blob.ParseDigest(t.reference); err != nil {
+			return nil, err
+		}
+	} else if !registry.IsTag(t.reference) {
+		return nil, registry.ErrManifestUnknown
+	}
+	repository, err := h.find(r.Context(), t)
+	if err != nil {
+		return nil, err
+	}
+	find := h.store.TaggedManifest
+	if isDigest {
+		find = h.store.Manifest
+	}
+	m, err := find(r.Context(), repository.ID, t.reference)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Content) <= maxServedSize {
+		if h.count.Load() >= maxServed {
+			h.served.Clear()
+			h.count.Store(0)
+		}
+		if _, known := h.served.Swap(key, &served{m, epoch, now.Add(servedFor)}); !known {
+			h.count.Add(1)
+		}
+	}
+	return m, nil
+}
+
+// getManifest serves a manifest that may be pulled.
+func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target, _ auth.Principal) error {
+	m, err := h.manifest(r, t)
+	if err != nil {
+		return err
+	}
+	if err := h.gate.Check(r.Context(), t.registry, t.repository, m.Digest); err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Content-Type", m.MediaType)
+	header.Set("Docker-Content-Digest", m.Digest)
+	etag := `"` + m.Digest + `"`
+	header.Set("ETag", etag)
+	if match := r.Header.Get("If-None-Match"); match != "" && (match == "*" || strings.Contains(match, etag)) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	header.Set("Content-Length", strconv.Itoa(len(m.Content)))
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, err = w.Write(m.Content)
+	return gone(err)
+}
+
+// putManifest stores a manifest by tag or by digest, with more tags where
+// ?tag= names them (distribution-spec, "Pushing Manifests").
+func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target, p auth.Principal) error {
+	ctx := r.Context()
+	content, err := io.ReadAll(http.MaxBytesReader(w, io.NopCloser(body(w, r)), registry.MaxManifest))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return fault(http.StatusRequestEntityTooLarge, codeManifestInvalid, "the manifest has more than "+strconv.Itoa(registry.MaxManifest)+" bytes")
+		}
+		return gone(err)
+	}
+	algorithm, tags := blob.SHA256, r.URL.Query()["tag"]
+	byDigest := strings.Contains(t.reference, ":")
+	if byDigest {
+		if algorithm, _, err = blob.ParseDigest(t.reference); err != nil {
+			return err
+		}
+	} else {
+		tags = append(tags, t.reference)
+	}
+	for _, tag := range tags {
+		if !registry.IsTag(tag) {
+			return fault(http.StatusBadRequest, codeManifestInvalid, "a tag has at most 128 letters, digits, and . _ - but at its start")
+		}
+	}
+	m, err := registry.Parse(r.Header.Get("Content-Type"), content)
+	if err != nil {
+		return err
+	}
+	m.Digest, m.PushedBy = algorithm.Of(content), p.Name
+	if byDigest && m.Digest != t.reference {
+		return &blob.DigestError{Stated: t.reference, Actual: m.Digest}
+	}
+	repository, err := h.store.EnsureRepository(ctx, t.registry, t.repository)
+	if err != nil {
+		return err
+	}
+	if err := h.store.PutManifest(ctx, repository.ID, m, tags); err != nil {
+		return err
+	}
+	h.changed()
+	if err := h.observer.ManifestStored(ctx, m.Digest, m.MediaType, content); err != nil {
+		h.opts.Logger.ErrorContext(ctx, "manifest was stored, but not looked at", "manifest", m.Digest, "error", err)
+	}
+	header := w.Header()
+	header.Set("Location", "/v2/"+t.name+"/manifests/"+m.Digest)
+	header.Set("Docker-Content-Digest", m.Digest)
+	if m.Subject != "" {
+		header.Set("OCI-Subject", m.Subject)
+	}
+	for _, tag := range r.URL.Query()["tag"] {
+		header.Add("OCI-Tag", tag)
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// deleteManifest deletes a manifest with its tags, or a tag alone.
+func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target, _ auth.Principal) error {
+	ctx := r.Context()
+	repository, err := h.find(ctx, t)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(t.reference, ":") {
+		if _, _, err := blob.ParseDigest(t.reference); err != nil {
+			return err
+		}
+		_, err = h.store.DeleteManifest(ctx, repository.ID, t.reference)
+	} else {
+		err = h.store.DeleteTag(ctx, repository.ID, t.reference)
+	}
+	if err != nil {
+		return err
+	}
+	h.changed()
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,164 @@
+// Package registry holds the nouns of a registry of images: registries,
+// repositories, manifests and what they refer to; and the grammar of their
+// names and contents.
+//
+// It must not know HTTP, SQL or files.
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Registry is a named container feed; images are HOST/REGISTRY/REPOSITORY:TAG.
+type Registry struct {
+	ID          int64
+	Name        string
+	Description string
+	// AnonymousPull lets anyone pull.
+	AnonymousPull bool
+	// Policy is what the pull gate asks for, as JSON.
+	Policy    string
+	CreatedAt time.Time
+}
+
+// Change is what to change of a registry; nil leaves a field as it is.
+type Change struct {
+	Description   *string
+	AnonymousPull *bool
+	Policy        *string
+}
+
+// Repository is a scope for manifests, tags and blobs.
+type Repository struct {
+	ID         int64
+	RegistryID int64
+	// Registry and Name are the two parts of the full name.
+	Registry string
+	Name     string
+	// UpdatedAt is when a manifest or tag last changed; zero where none was
+	// ever pushed.
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// String is the full name, REGISTRY/REPOSITORY.
+func (r Repository) String() string { return r.Registry + "/" + r.Name }
+
+// Tag is a name for a manifest.
+type Tag struct {
+	Name      string
+	Digest    string
+	UpdatedAt time.Time
+}
+
+// Kind says as what a manifest refers to something.
+type Kind string
+
+// The kinds. Blob is what an index lists that is no manifest, as BuildKit's
+// caches do.
+const (
+	KindConfig   Kind = "config"
+	KindLayer    Kind = "layer"
+	KindManifest Kind = "manifest"
+	KindBlob     Kind = "blob"
+)
+
+// Reference is one thing that a manifest refers to.
+type Reference struct {
+	Kind      Kind
+	MediaType string
+	Digest    string
+	Size      int64 // bytes
+	// Optional references need not be stored here: layers that may not be
+	// distributed, and those with URLs.
+	Optional bool
+}
+
+// Manifest is a manifest as it was pushed.
+type Manifest struct {
+	// ID is the manifest's in its repository, 0 before it is stored.
+	ID        int64
+	Digest    string
+	MediaType string
+	// ArtifactType is the manifest's own, else its configuration's media type
+	// where it is no index (distribution-spec, "Listing Referrers").
+	ArtifactType string
+	// Subject is the digest of the manifest that this one is about, or "".
+	Subject     string
+	Annotations map[string]string
+	Content     []byte
+	// References are what Parse found; they are not read back.
+	References []Reference
+	PushedBy   string
+	PushedAt   time.Time
+}
+
+// IsIndex reports whether the manifest lists manifests.
+func (m *Manifest) IsIndex() bool { return isIndex(m.MediaType) }
+
+// Referrer is a manifest as the list of a subject's referrers shows it.
+type Referrer struct {
+	Digest       string
+	MediaType    string
+	ArtifactType string
+	Size         int64
+	Annotations  map[string]string
+}
+
+// Upload is an upload session; its bytes are in the blob storage.
+type Upload struct {
+	ID           string
+	RepositoryID int64
+	StartedAt    time.Time
+}
+
+// What a store answers where something is not as the caller thinks.
+var (
+	ErrRegistryUnknown   = errors.New("unknown registry")
+	ErrRepositoryUnknown = errors.New("unknown repository")
+	ErrManifestUnknown   = errors.New("unknown manifest")
+	ErrBlobUnknown       = errors.New("unknown blob")
+	ErrUploadUnknown     = errors.New("unknown upload")
+	// ErrRegistryExists says that a registry of the name exists.
+	ErrRegistryExists = errors.New("the registry exists already")
+	// ErrNotEmpty says that a registry holds repositories.
+	ErrNotEmpty = errors.New("the registry is not empty")
+)
+
+// InUseError says that a blob is referred to by a manifest of its repository.
+type InUseError struct {
+	Digest, Manifest string
+}
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("blob %s is used by manifest %s", e.Digest, e.Manifest)
+}
+
+// MissingError lists what a manifest refers to that its repository lacks, or
+// holds in another size than the manifest says.
+type MissingError struct {
+	References []Reference
+	// Sizes are what the repository holds, in bytes; -1 for nothing.
+	Sizes []int64
+}
+
+func (e *MissingError) Error() string {
+	var b strings.Builder
+	for i, r := range e.References {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(describe(r, e.Sizes[i]))
+	}
+	return b.String()
+}
+
+func describe(r Reference, size int64) string {
+	if size < 0 {
+		return fmt.Sprintf("%s %s is not in the repository", r.Kind, r.Digest)
+	}
+	return fmt.Sprintf("%s %s has %d bytes, the manifest says %d", r.Kind, r.Digest, size, r.Size)
+}

@@ -1,0 +1,494 @@
+// Package builtin is the built-in vulnerability source: it analyses layers once
+// each, coalesces them into the inventories of images, and has their packages
+// matched.
+package builtin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pratique/pratique/internal/image"
+	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/layer"
+	"github.com/pratique/pratique/internal/match"
+)
+
+// ErrNoDistribution is returned for packages of an operating system that cannot
+// be told, so that their versions mean nothing.
+var ErrNoDistribution = errors.New("packages without a distribution")
+
+// Store is what the analyser needs remembered. Errors wrap the store's ErrNotFound
+// where a row is missing.
+type Store interface {
+	LayerStates(ctx context.Context, digests []string, detectors inventory.DetectorSet) (map[string]inventory.State, error)
+	Layer(ctx context.Context, digest string, detectors inventory.DetectorSet) (*inventory.Layer, error)
+	SaveLayer(ctx context.Context, l *inventory.Layer, detectors inventory.DetectorSet) error
+	FailLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error
+	StaleLayers(ctx context.Context, detectors inventory.DetectorSet, after string, limit int) ([]string, error)
+
+	InventoryID(ctx context.Context, key string) (id int64, known bool, err error)
+	SaveInventory(ctx context.Context, key string, img inventory.Image, decide match.Decide) (int64, error)
+	DistributionsOfLayer(ctx context.Context, digest string) ([]inventory.Distribution, error)
+
+	SaveImage(ctx context.Context, img image.Image) error
+	SettleImage(ctx context.Context, digest string, state image.State, reason string, inventory int64) error
+	ImagesOfLayer(ctx context.Context, digest string) ([]string, error)
+	UnfinishedImages(ctx context.Context, after string, limit int) ([]string, error)
+	ImageByDigest(ctx context.Context, digest string) (image.Image, error)
+}
+
+// Blobs reads stored blobs.
+type Blobs interface {
+	Open(ctx context.Context, digest string) (io.ReadCloser, error)
+	Exists(ctx context.Context, digest string) (bool, error)
+}
+
+// Queue has AnalyseLayer called for a layer, soon, once, and again after a crash.
+type Queue interface {
+	EnqueueLayer(ctx context.Context, digest string) error
+}
+
+// Options are the analyser's choices. The zero value is usable.
+type Options struct {
+	// Detectors; inventory.Detectors() where nil.
+	Detectors []inventory.Detector
+	// Limits of the layer pass.
+	Limits layer.Options
+	// Settle is how long the push of a manifest waits for its analysis, so that
+	// the findings are there when it returns; 10 s where zero.
+	Settle time.Duration
+	// OnChange is called after the findings of some image may have changed.
+	OnChange func()
+	Logger   *slog.Logger
+}
+
+// Analyser is the built-in vulnerability source.
+type Analyser struct {
+	store Store
+	blobs Blobs
+	queue Queue
+	opts  Options
+	set   inventory.DetectorSet
+
+	mu     sync.Mutex
+	change chan struct{} // closed and replaced when a layer or image settles here
+}
+
+// New returns an analyser. Layers are analysed when the queue calls AnalyseLayer.
+func New(store Store, blobs Blobs, queue Queue, opts Options) *Analyser {
+	if opts.Detectors == nil {
+		opts.Detectors = inventory.Detectors()
+	}
+	if opts.Settle == 0 {
+		opts.Settle = 10 * time.Second
+	}
+	if opts.OnChange == nil {
+		opts.OnChange = func() {}
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	return &Analyser{
+		store: store, blobs: blobs, queue: queue, opts: opts,
+		set: inventory.SetOf(opts.Detectors), change: make(chan struct{}),
+	}
+}
+
+// BlobCommitted queues the analysis of a blob that looks like a layer: it is
+// called before anyone has said what the blob is for.
+func (a *Analyser) BlobCommitted(ctx context.Context, digest string) error {
+	content, err := a.blobs.Open(ctx, digest)
+	if err != nil {
+		return fmt.Errorf("look at blob %s: %w", digest, err)
+	}
+	defer content.Close()
+	head := make([]byte, layer.SniffLength)
+	n, err := io.ReadFull(content, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("look at blob %s: %w", digest, err)
+	}
+	if !layer.Sniff(head[:n]) {
+		return nil
+	}
+	return a.enqueue(ctx, []string{digest})
+}
+
+// enqueue queues those of the layers that are not analysed yet.
+func (a *Analyser) enqueue(ctx context.Context, digests []string) error {
+	states, err := a.store.LayerStates(ctx, digests, a.set)
+	if err != nil {
+		return err
+	}
+	for _, d := range digests {
+		if _, known := states[d]; known {
+			continue
+		}
+		if err := a.queue.EnqueueLayer(ctx, d); err != nil {
+			return fmt.Errorf("queue layer %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// ManifestStored takes note of a manifest. Where it is an image's, its layers
+// are queued unless they are known, and the call returns when the image is
+// judged or the settling time is over.
+func (a *Analyser) ManifestStored(ctx context.Context, digest, mediaType string, content []byte) error {
+	img, ok, err := image.Parse(digest, mediaType, content)
+	if err != nil || !ok {
+		return err
+	}
+	if err := a.describe(ctx, &img); err != nil {
+		// The platform and the instructions are for people; the packages are in the layers.
+		a.opts.Logger.WarnContext(ctx, "image configuration cannot be read", "image", digest, "error", err)
+	}
+	if err := a.store.SaveImage(ctx, img); err != nil {
+		return err
+	}
+	stored := make([]string, 0, len(img.Layers))
+	for _, l := range img.Layers {
+		if exists, err := a.blobs.Exists(ctx, l.Digest); err != nil {
+			return fmt.Errorf("image %s: layer %s: %w", digest, l.Digest, err)
+		} else if exists {
+			stored = append(stored, l.Digest)
+		}
+	}
+	if err := a.enqueue(ctx, stored); err != nil {
+		return err
+	}
+	return a.await(ctx, digest)
+}
+
+func (a *Analyser) describe(ctx context.Context, img *image.Image) error {
+	const limit = 8 << 20 // configurations are a few kB
+	content, err := a.blobs.Open(ctx, img.ConfigDigest)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	text, err := io.ReadAll(io.LimitReader(content, limit+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > limit {
+		return fmt.Errorf("configuration %s is larger than %d bytes", img.ConfigDigest, limit)
+	}
+	return img.Describe(text)
+}
+
+// await settles the image as soon as its layers are analysed, here or by
+// another replica, for at most the settling time.
+func (a *Analyser) await(ctx context.Context, digest string) error {
+	deadline := time.NewTimer(a.opts.Settle)
+	defer deadline.Stop()
+	another := time.NewTicker(time.Second)
+	defer another.Stop()
+	for {
+		changed := a.changed()
+		settled, err := a.settle(ctx, digest)
+		if err != nil || settled {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-another.C:
+		case <-deadline.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (a *Analyser) changed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.change
+}
+
+func (a *Analyser) announce() {
+	a.mu.Lock()
+	close(a.change)
+	a.change = make(chan struct{})
+	a.mu.Unlock()
+	a.opts.OnChange()
+}
+
+// AnalyseLayer analyses a stored layer unless that was done, and settles the
+// images that waited for it. It returns an error only where another try may
+// help: a layer that cannot be read is remembered as such.
+func (a *Analyser) AnalyseLayer(ctx context.Context, digest string) error {
+	states, err := a.store.LayerStates(ctx, []string{digest}, a.set)
+	if err != nil {
+		return err
+	}
+	if _, known := states[digest]; !known {
+		if err := a.readLayer(ctx, digest); err != nil {
+			return err
+		}
+		a.announce()
+	}
+	images, err := a.store.ImagesOfLayer(ctx, digest)
+	if err != nil {
+		return err
+	}
+	for _, img := range images {
+		if _, err := a.settle(ctx, img); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Analyser) readLayer(ctx context.Context, digest string) error {
+	content, err := a.blobs.Open(ctx, digest)
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", digest, err)
+	}
+	defer content.Close()
+	analysed, err := inventory.Analyse(ctx, content, digest, a.opts.Detectors, a.opts.Limits)
+	switch {
+	case err == nil:
+		return a.store.SaveLayer(ctx, analysed, a.set)
+	case layer.Permanent(err):
+		return a.store.FailLayer(ctx, digest, a.set, err.Error())
+	}
+	return err
+}
+
+// settle stores an image's inventory once all its layers are analysed, and
+// reports whether that is so.
+func (a *Analyser) settle(ctx context.Context, digest string) (bool, error) {
+	img, err := a.store.ImageByDigest(ctx, digest)
+	if err != nil {
+		return false, err
+	}
+	chain, err := a.chain(ctx, img.Layers)
+	if err != nil || !chain.complete {
+		return false, err
+	}
+	id, err := a.save(ctx, chain)
+	if err != nil {
+		return false, fmt.Errorf("image %s: %w", digest, err)
+	}
+	state := image.Done
+	if chain.problem != "" {
+		state = image.Failed
+	}
+	if img.State == state && img.InventoryID == id && img.Error == chain.problem {
+		return true, nil
+	}
+	if err := a.store.SettleImage(ctx, digest, state, chain.problem, id); err != nil {
+		return false, err
+	}
+	a.announce()
+	return true, nil
+}
+
+// chain is a chain of layers with how far their analyses are.
+type chain struct {
+	digests []string
+	// unread holds, by position, why a layer's content is not in the inventory.
+	unread map[int]string
+	// foreign holds positions of layers that are not stored here.
+	foreign  map[int]bool
+	complete bool
+	// problem names the first layer that cannot be read.
+	problem string
+}
+
+func (a *Analyser) chain(ctx context.Context, layers []image.Layer) (chain, error) {
+	c := chain{unread: make(map[int]string), foreign: make(map[int]bool), complete: true}
+	for _, l := range layers {
+		c.digests = append(c.digests, l.Digest)
+	}
+	states, err := a.store.LayerStates(ctx, c.digests, a.set)
+	if err != nil {
+		return chain{}, err
+	}
+	for i, l := range layers {
+		state, known := states[l.Digest]
+		switch {
+		case known && state.Failed == "":
+		case known:
+			c.unread[i] = state.Failed
+			if c.problem == "" {
+				c.problem = state.Failed
+			}
+		case l.Foreign:
+			exists, err := a.blobs.Exists(ctx, l.Digest)
+			if err != nil {
+				return chain{}, fmt.Errorf("layer %s: %w", l.Digest, err)
+			}
+			if exists {
+				c.complete = false
+				continue
+			}
+			c.foreign[i] = true
+			c.unread[i] = "the layer is kept elsewhere and was not read"
+		default:
+			c.complete = false
+		}
+	}
+	return c, nil
+}
+
+// save stores the inventory of a chain and returns its id.
+func (a *Analyser) save(ctx context.Context, c chain) (int64, error) {
+	key := a.key(c, "")
+	if id, known, err := a.store.InventoryID(ctx, key); err != nil || known {
+		return id, err
+	}
+	img, err := a.coalesce(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	return a.store.SaveInventory(ctx, key, img, match.Package)
+}
+
+// key identifies an inventory: the detectors, the chain with what could not be
+// read, and the distribution where it was inferred from elsewhere.
+func (a *Analyser) key(c chain, inferred string) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", a.set, inferred)
+	for i, d := range c.digests {
+		mark := ""
+		if c.unread[i] != "" {
+			mark = "!"
+		}
+		fmt.Fprintf(h, "%s%s\n", mark, d)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, error) {
+	layers := make([]*inventory.Layer, len(c.digests))
+	for i, d := range c.digests {
+		if reason := c.unread[i]; reason != "" {
+			code := "unreadable"
+			if c.foreign[i] {
+				code = "foreign"
+			}
+			layers[i] = &inventory.Layer{Digest: d, Warnings: []inventory.Warning{{Code: code, Message: reason}}}
+			continue
+		}
+		var err error
+		if layers[i], err = a.store.Layer(ctx, d, a.set); err != nil {
+			return inventory.Image{}, err
+		}
+	}
+	img := inventory.Coalesce(layers)
+	for _, p := range img.Packages {
+		if err := match.Comparable(p.Package); err != nil {
+			img.Warnings = append(img.Warnings, inventory.Warning{
+				Code: "undetermined", Path: p.Path, Layer: p.LayerDigest,
+				Message: fmt.Sprintf("%s %s cannot be judged: %s", p.Name, p.Version, err),
+			})
+		}
+	}
+	return img, nil
+}
+
+// Resume queues what an earlier run left: layers that the present detectors
+// have not read, and images that are still pending. The last inventory of an
+// image serves until its new one is there.
+func (a *Analyser) Resume(ctx context.Context) error {
+	const page = 500
+	for after := ""; ; {
+		digests, err := a.store.StaleLayers(ctx, a.set, after, page)
+		if err != nil {
+			return err
+		}
+		for _, d := range digests {
+			exists, err := a.blobs.Exists(ctx, d)
+			if err != nil {
+				return fmt.Errorf("layer %s: %w", d, err)
+			}
+			if exists {
+				if err := a.queue.EnqueueLayer(ctx, d); err != nil {
+					return fmt.Errorf("queue layer %s: %w", d, err)
+				}
+			}
+		}
+		if len(digests) < page {
+			break
+		}
+		after = digests[len(digests)-1]
+	}
+	for after := ""; ; {
+		images, err := a.store.UnfinishedImages(ctx, after, page)
+		if err != nil {
+			return err
+		}
+		for _, d := range images {
+			if _, err := a.settle(ctx, d); err != nil {
+				return err
+			}
+		}
+		if len(images) < page {
+			return nil
+		}
+		after = images[len(images)-1]
+	}
+}
+
+// Index analyses the layer read from r, which need not be stored, and returns
+// the digest of its bytes.
+func (a *Analyser) Index(ctx context.Context, r io.Reader) (string, error) {
+	analysed, err := inventory.Analyse(ctx, r, "", a.opts.Detectors, a.opts.Limits)
+	if err != nil {
+		return "", err
+	}
+	if err := a.store.SaveLayer(ctx, analysed, a.set); err != nil {
+		return "", err
+	}
+	return analysed.Digest, nil
+}
+
+// Known reports whether the layer was analysed by the present detectors.
+func (a *Analyser) Known(ctx context.Context, digest string) (bool, error) {
+	states, err := a.store.LayerStates(ctx, []string{digest}, a.set)
+	if err != nil {
+		return false, err
+	}
+	state, known := states[digest]
+	return known && state.Failed == "", nil
+}
+
+// Inventory coalesces a chain of analysed layers, base first, stores it with
+// its matches and returns its id.
+//
+// Clients of Clair's v1 API may send an upper layer alone. Its packages take the
+// distribution of the images that hold the layer, where these agree; otherwise
+// the error is ErrNoDistribution.
+func (a *Analyser) Inventory(ctx context.Context, digests []string) (int64, error) {
+	c := chain{digests: digests}
+	img, err := a.coalesce(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	inferred := ""
+	if img.Distribution.ID == "" && len(img.Packages) > 0 {
+		known, err := a.store.DistributionsOfLayer(ctx, digests[len(digests)-1])
+		if err != nil {
+			return 0, err
+		}
+		if len(known) != 1 {
+			return 0, fmt.Errorf("layers %s: %w", strings.Join(digests, ", "), ErrNoDistribution)
+		}
+		inferred = known[0].String()
+		img.Distribution = known[0]
+		for i := range img.Packages {
+			img.Packages[i].Distribution = inferred
+		}
+	}
+	return a.store.SaveInventory(ctx, a.key(c, inferred), img, match.Package)
+}

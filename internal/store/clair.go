@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pratique/pratique/internal/clairapi"
+	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/match"
+)
+
+// clairChain is the chain that ends with layer $1, of at most $2 layers; depth
+// counts from that layer towards the base.
+const clairChain = `with recursive chain (name, parent_name, digest, format, inventory_id, depth) as (
+		select name, parent_name, digest, format, inventory_id, 1 from clair_layers where name = $1
+		union all
+		select l.name, l.parent_name, l.digest, l.format, l.inventory_id, c.depth + 1
+		from chain c join clair_layers l on l.name = c.parent_name where c.depth < $2
+	)`
+
+// ClairChain returns the layers that lead to the named one, base first, or
+// clairapi.ErrNotFound.
+func (s *Store) ClairChain(ctx context.Context, name string) ([]clairapi.Layer, error) {
+	chain, err := queryAll(ctx, s.read, func(rows *sql.Rows) (l clairapi.Layer, err error) {
+		err = rows.Scan(&l.Name, &l.ParentName, &l.Digest, &l.Format, &l.InventoryID, &l.Distribution)
+		return l, err
+	}, clairChain+`
+		select c.name, coalesce(c.parent_name, ''), c.digest, c.format, c.inventory_id, v.distribution
+		from chain c join inventories v on v.id = c.inventory_id order by c.depth desc`, name, clairapi.MaxChain)
+	if err != nil {
+		return nil, fmt.Errorf("clair layer %q: %w", name, err)
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("clair layer %q: %w", name, clairapi.ErrNotFound)
+	}
+	return chain, nil
+}
+
+// SaveClairLayer keeps a layer. One that is known keeps its first parent, and
+// keeps all else where l has another parent. It returns
+// clairapi.ErrUnknownParent or clairapi.ErrChainTooLong.
+//
+// A chain cannot be a circle: a parent must exist before its child, and stays.
+func (s *Store) SaveClairLayer(ctx context.Context, l clairapi.Layer) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		if l.ParentName != "" {
+			var length int
+			if err := tx.QueryRowContext(ctx, clairChain+` select count(*) from chain`, l.ParentName, clairapi.MaxChain).Scan(&length); err != nil {
+				return err
+			}
+			if length == 0 || l.ParentName == l.Name {
+				return fmt.Errorf("%w: %s", clairapi.ErrUnknownParent, l.ParentName)
+			}
+			if length >= clairapi.MaxChain {
+				return fmt.Errorf("%w: more than %d", clairapi.ErrChainTooLong, clairapi.MaxChain)
+			}
+		}
+		_, err := tx.ExecContext(ctx, `insert into clair_layers (name, parent_name, digest, format, inventory_id, created_at) values ($1, $2, $3, $4, $5, $6)
+			on conflict (name) do update set digest = excluded.digest, inventory_id = excluded.inventory_id
+				where coalesce(clair_layers.parent_name, '') = coalesce(excluded.parent_name, '')`,
+			l.Name, sql.NullString{String: l.ParentName, Valid: l.ParentName != ""}, l.Digest, l.Format, l.InventoryID, micros(s.now()))
+		return err
+	})
+	if parentIsGone(err) {
+		err = fmt.Errorf("%w: %s", clairapi.ErrUnknownParent, l.ParentName)
+	}
+	if err != nil {
+		return fmt.Errorf("save clair layer %q: %w", l.Name, err)
+	}
+	return nil
+}
+
+// parentIsGone reports that another connection deleted the parent meanwhile;
+// SQLite has one writer, so it cannot happen there.
+func parentIsGone(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23503" && strings.Contains(pg.ConstraintName, "parent_name")
+}
+
+// DeleteClairLayer deletes a layer and all that were built on it, or returns
+// clairapi.ErrNotFound.
+func (s *Store) DeleteClairLayer(ctx context.Context, name string) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `delete from clair_layers where name = $1`, name)
+		if err != nil {
+			return fmt.Errorf("delete clair layer %q: %w", name, err)
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return fmt.Errorf("delete clair layer %q: %w", name, err)
+		} else if n == 0 {
+			return fmt.Errorf("clair layer %q: %w", name, clairapi.ErrNotFound)
+		}
+		return nil
+	})
+}
+
+// InventoryPackages returns the packages of an inventory, by name, version,
+// architecture and path. Layers are given by index only.
+func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.Installed, error) {
+	packages, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p inventory.Installed, err error) {
+		err = rows.Scan(&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion,
+			&p.LayerIndex, &p.Line, &p.Path, &p.Detector)
+		return p, err
+	}, `select p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
+			ip.layer_position, ip.line, f.path, f.detector
+		from inventory_packages ip
+		join packages p on p.id = ip.package_id
+		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		where ip.inventory_id = $1
+		order by p.name, p.version, p.architecture, f.path`, id)
+	if err != nil {
+		return nil, fmt.Errorf("packages of inventory %d: %w", id, err)
+	}
+	return packages, nil
+}
+
+// InventoryFindings returns what affects the packages of an inventory now, the
+// most severe first, then by vulnerability, package and path. Layers are given
+// by index only; FirstSeen is when the package was first known to be affected.
+func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Finding, error) {
+	findings, err := queryAll(ctx, s.read, scanFinding, `select v.id, v.name, v.description, m.severity,
+			p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
+			m.introduced, m.fixed, m.feed, m.part, m.note, ip.layer_position, '', ip.line, f.path, f.detector,
+			m.first_seen
+		from inventory_packages ip
+		join matches m on m.package_id = ip.package_id and m.gone_at is null
+		join packages p on p.id = ip.package_id
+		join vulnerabilities v on v.id = m.vulnerability_id
+		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		where ip.inventory_id = $1
+		order by m.severity desc, v.name, p.name, p.version, p.architecture, f.path`, id)
+	if err != nil {
+		return nil, fmt.Errorf("findings of inventory %d: %w", id, err)
+	}
+	return findings, nil
+}
+
+// Namespaces lists the distributions that some feed speaks of, in order.
+func (s *Store) Namespaces(ctx context.Context) ([]string, error) {
+	// One look into the index per name; "select distinct" would read it all.
+	names, err := queryAll(ctx, s.read, scanString, `with recursive n (name) as (
+			select min(ecosystem) from advisories
+			union all
+			select (select min(a.ecosystem) from advisories a where a.ecosystem > n.name) from n where n.name is not null
+		)
+		select name from n where name is not null order by name`)
+	if err != nil {
+		return nil, fmt.Errorf("list namespaces: %w", err)
+	}
+	return names, nil
+}
+
+// NamespaceVulnerabilities lists the vulnerabilities that affect some version of
+// some package of a distribution, by name, after the given one. They come
+// without statements; the severity is the highest that is stated for the
+// distribution. A distribution that no feed speaks of is clairapi.ErrNotFound.
+func (s *Store) NamespaceVulnerabilities(ctx context.Context, namespace, after string, limit int) ([]match.Vulnerability, error) {
+	var known bool
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from advisories where ecosystem = $1)`, namespace).Scan(&known); err != nil {
+		return nil, fmt.Errorf("namespace %q: %w", namespace, err)
+	}
+	if !known {
+		return nil, fmt.Errorf("namespace %q: %w", namespace, clairapi.ErrNotFound)
+	}
+	list, err := queryAll(ctx, s.read, scanVulnerability, `select v.id, v.name, v.description, v.first_seen,
+			(select max(a.severity) from advisories a where a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected')
+		from vulnerabilities v
+		where v.name > $2 and exists (
+			select 1 from advisories a where a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected')
+		order by v.name limit $3`, namespace, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("vulnerabilities of %q: %w", namespace, err)
+	}
+	return list, nil
+}
+
+// NamespaceVulnerability returns a vulnerability with what is stated on affected
+// packages of a distribution, or clairapi.ErrNotFound where nothing is.
+func (s *Store) NamespaceVulnerability(ctx context.Context, namespace, name string) (match.Vulnerability, error) {
+	type row struct {
+		v match.Vulnerability
+		s match.Statement
+	}
+	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+		var firstSeen int64
+		err = rows.Scan(&r.v.ID, &r.v.Name, &r.v.Description, &firstSeen,
+			&r.s.Ecosystem, &r.s.Package, &r.s.Status, &r.s.Introduced, &r.s.Fixed, &r.s.Severity, &r.s.Note, &r.s.Feed, &r.s.Part)
+		r.v.FirstSeen = at(sql.NullInt64{Int64: firstSeen, Valid: true})
+		r.s.Vulnerability = r.v.Name
+		return r, err
+	}, `select v.id, v.name, v.description, v.first_seen,
+			a.ecosystem, a.package, a.status, a.introduced, a.fixed, a.severity, a.note, g.feed, g.part
+		from vulnerabilities v
+		join advisories a on a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected'
+		join advisory_groups g on g.id = a.group_id
+		where v.name = $2
+		order by a.package, a.fixed, g.feed, g.part, a.id`, namespace, name)
+	if err != nil {
+		return match.Vulnerability{}, fmt.Errorf("vulnerability %q of %q: %w", name, namespace, err)
+	}
+	if len(found) == 0 {
+		return match.Vulnerability{}, fmt.Errorf("vulnerability %q of %q: %w", name, namespace, clairapi.ErrNotFound)
+	}
+	v := found[0].v
+	for _, r := range found {
+		v.Statements = append(v.Statements, r.s)
+		v.Severity = max(v.Severity, r.s.Severity)
+	}
+	return v, nil
+}
+
+func scanVulnerability(rows *sql.Rows) (v match.Vulnerability, err error) {
+	var firstSeen int64
+	err = rows.Scan(&v.ID, &v.Name, &v.Description, &firstSeen, &v.Severity)
+	v.FirstSeen = at(sql.NullInt64{Int64: firstSeen, Valid: true})
+	return v, err
+}

@@ -1,0 +1,24 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+)
+
+// Exec runs statements that set a test up.
+func (s *Store) Exec(t testing.TB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := s.write.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// EndAssessmentsUnder is what the deletion of a registry or a repository does.
+func (s *Store) EndAssessmentsUnder(ctx context.Context, registry, repository, by string) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		return endAssessmentsUnder(ctx, tx, registry, repository, s.now(), by)
+	})
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/pratique/pratique/internal/image"
+)
+
+// SaveImage remembers an image, pending, with its layers. It changes nothing
+// where the image is known.
+func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		var id int64
+		err := tx.QueryRowContext(ctx, `insert into images (digest, media_type, config_digest, os, architecture, variant, state, created_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (digest) do nothing returning id`,
+			img.Digest, img.MediaType, img.ConfigDigest, img.OS, img.Architecture, img.Variant, image.Pending, micros(s.now())).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var rows []any
+		for position, l := range img.Layers {
+			rows = append(rows, id, position, l.Digest, l.Size, l.MediaType, l.CreatedBy, l.Foreign)
+		}
+		return insertRows(ctx, tx, `insert into image_layers (image_id, position, digest, size, media_type, created_by, foreign_layer) values `, 7, rows)
+	})
+	if err != nil {
+		return fmt.Errorf("save image %s: %w", img.Digest, err)
+	}
+	return nil
+}
+
+// SettleImage stores the outcome of an image's analysis: Done, or Failed with a
+// reason and the inventory of what could be read.
+func (s *Store) SettleImage(ctx context.Context, digest string, state image.State, reason string, inventory int64) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `update images set state = $1, error = $2, inventory_id = $3, analysed_at = coalesce(analysed_at, $4) where digest = $5`,
+			state, reason, inventory, micros(s.now()), digest); err != nil {
+			return fmt.Errorf("settle image %s: %w", digest, err)
+		}
+		return nil
+	})
+}
+
+// ImagesOfLayer lists the digests of the images that hold the layer.
+func (s *Store) ImagesOfLayer(ctx context.Context, layer string) ([]string, error) {
+	digests, err := queryAll(ctx, s.read, scanString, `select distinct i.digest from image_layers il join images i on i.id = il.image_id
+		where il.digest = $1 order by i.digest`, layer)
+	if err != nil {
+		return nil, fmt.Errorf("images of layer %s: %w", layer, err)
+	}
+	return digests, nil
+}
+
+// UnfinishedImages lists images whose analysis is pending, after the given
+// digest, in order of digest.
+func (s *Store) UnfinishedImages(ctx context.Context, after string, limit int) ([]string, error) {
+	digests, err := queryAll(ctx, s.read, scanString, `select digest from images where state = $1 and digest > $2 order by digest limit $3`,
+		image.Pending, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("unfinished images: %w", err)
+	}
+	return digests, nil
+}
+
+// ImageByDigest returns an image with its layers, ErrNotFound where there is none.
+func (s *Store) ImageByDigest(ctx context.Context, digest string) (image.Image, error) {
+	var (
+		img       image.Image
+		id        int64
+		inventory sql.NullInt64
+		created   int64
+		analysed  sql.NullInt64
+		warnings  string
+	)
+	err := s.read.QueryRowContext(ctx, `select i.id, i.digest, i.media_type, i.config_digest, i.os, i.architecture, i.variant, i.state, i.error,
+			i.inventory_id, i.created_at, i.analysed_at, coalesce(v.distribution, ''), coalesce(v.distribution_name, ''), coalesce(v.warnings, '[]'),
+			(select count(*) from inventory_packages p where p.inventory_id = i.inventory_id)
+		from images i left join inventories v on v.id = i.inventory_id where i.digest = $1`, digest).Scan(
+		&id, &img.Digest, &img.MediaType, &img.ConfigDigest, &img.OS, &img.Architecture, &img.Variant, &img.State, &img.Error,
+		&inventory, &created, &analysed, &img.Distribution, &img.DistributionName, &warnings, &img.Packages)
+	if errors.Is(err, sql.ErrNoRows) {
+		return image.Image{}, fmt.Errorf("image %s: %w", digest, ErrNotFound)
+	}
+	if err != nil {
+		return image.Image{}, fmt.Errorf("image %s: %w", digest, err)
+	}
+	if err := json.Unmarshal([]byte(warnings), &img.Warnings); err != nil {
+		return image.Image{}, fmt.Errorf("image %s: stored warnings: %w", digest, err)
+	}
+	img.InventoryID = inventory.Int64
+	img.CreatedAt = at(sql.NullInt64{Int64: created, Valid: true})
+	img.AnalysedAt = at(analysed)
+	img.Layers, err = queryAll(ctx, s.read, func(rows *sql.Rows) (l image.Layer, err error) {
+		err = rows.Scan(&l.Digest, &l.Size, &l.MediaType, &l.CreatedBy, &l.Foreign)
+		return l, err
+	}, `select digest, size, media_type, created_by, foreign_layer from image_layers where image_id = $1 order by position`, id)
+	if err != nil {
+		return image.Image{}, fmt.Errorf("layers of image %s: %w", digest, err)
+	}
+	return img, nil
+}

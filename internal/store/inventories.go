@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/match"
+)
+
+// InventoryID returns the id of the inventory with this key, if it is known.
+func (s *Store) InventoryID(ctx context.Context, key string) (id int64, known bool, err error) {
+	return inventoryID(ctx, s.read, key)
+}
+
+func inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
+	err = q.QueryRowContext(ctx, `select id from inventories where key = $1`, key).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("inventory %s: %w", key, err)
+	}
+	return id, true, nil
+}
+
+// SaveInventory stores a coalesced inventory under its key, once: its packages
+// that are new everywhere are matched in the same transaction. It returns the
+// inventory's id.
+func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Image, decide match.Decide) (int64, error) {
+	warnings, err := json.Marshal(img.Warnings)
+	if err != nil {
+		return 0, fmt.Errorf("inventory %s: %w", key, err)
+	}
+	var id int64
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.lockMatching(ctx, tx); err != nil {
+			return err
+		}
+		var known bool
+		if id, known, err = inventoryID(ctx, tx, key); err != nil || known {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, `insert into inventories (key, distribution, distribution_name, warnings, created_at)
+			values ($1, $2, $3, $4, $5) returning id`,
+			key, img.Distribution.String(), img.Distribution.PrettyName, string(warnings), micros(s.now())).Scan(&id); err != nil {
+			return fmt.Errorf("insert inventory: %w", err)
+		}
+		packages, err := s.internPackages(ctx, tx, img.Packages, decide)
+		if err != nil {
+			return err
+		}
+		return insertInstalled(ctx, tx, id, img.Packages, packages)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("save inventory %s: %w", key, err)
+	}
+	return id, nil
+}
+
+// internPackages returns the ids of the packages, having inserted and matched
+// those that were never seen before.
+func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inventory.Installed, decide match.Decide) (map[inventory.Package]int64, error) {
+	ids := make(map[inventory.Package]int64, len(installed))
+	var distinct []inventory.Package
+	for _, p := range installed {
+		if _, seen := ids[p.Package]; !seen {
+			ids[p.Package] = 0
+			distinct = append(distinct, p.Package)
+		}
+	}
+	const width = 7
+	var added []packageRow
+	for chunk := range slices.Chunk(distinct, matchBatch) {
+		args := make([]any, 0, width*len(chunk))
+		for _, p := range chunk {
+			args = append(args, p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion)
+		}
+		known, err := queryAll(ctx, tx, scanPackage, `with k (type, distribution, name, version, architecture, source_name, source_version) as (values `+placeholders(len(chunk), width)+`)
+			select p.id, p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version
+			from k join packages p on p.distribution = k.distribution and p.source_name = k.source_name and p.name = k.name and p.version = k.version
+				and p.architecture = k.architecture and p.source_version = k.source_version and p.type = k.type`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("read packages: %w", err)
+		}
+		for _, row := range known {
+			ids[row.Package] = row.id
+		}
+		args = args[:0]
+		for _, p := range chunk {
+			if ids[p] == 0 {
+				args = append(args, p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion)
+			}
+		}
+		if len(args) == 0 {
+			continue
+		}
+		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (type, distribution, name, version, architecture, source_name, source_version) values `+
+			placeholders(len(args)/width, width)+` returning id, type, distribution, name, version, architecture, source_name, source_version`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("insert packages: %w", err)
+		}
+		for _, row := range fresh {
+			ids[row.Package] = row.id
+		}
+		added = append(added, fresh...)
+	}
+	return ids, s.matchPackages(ctx, tx, added, decide)
+}
+
+func scanPackage(rows *sql.Rows) (p packageRow, err error) {
+	err = rows.Scan(&p.id, &p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion)
+	return p, err
+}
+
+func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {
+	type file struct{ path, detector string }
+	type place struct {
+		pkg  int64
+		file int
+	}
+	positions := make(map[file]int)
+	placed := make(map[place]bool, len(installed))
+	var files, rows []any
+	for _, p := range installed {
+		f := file{p.Path, p.Detector}
+		position, known := positions[f]
+		if !known {
+			position = len(positions)
+			positions[f] = position
+			files = append(files, id, position, p.Path, p.Detector)
+		}
+		at := place{packages[p.Package], position}
+		if placed[at] { // one database may state a package twice
+			continue
+		}
+		placed[at] = true
+		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line)
+	}
+	if err := insertRows(ctx, tx, `insert into inventory_files (inventory_id, position, path, detector) values `, 4, files); err != nil {
+		return fmt.Errorf("insert files: %w", err)
+	}
+	if err := insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line) values `, 5, rows); err != nil {
+		return fmt.Errorf("insert installed packages: %w", err)
+	}
+	return nil
+}
+
+// insertRows runs an insert that ends in "values " for rows of width values, in batches.
+func insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) error {
+	for batch := range slices.Chunk(values, matchBatch*width) {
+		if _, err := tx.ExecContext(ctx, insert+placeholders(len(batch)/width, width), batch...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DistributionsOfLayer lists the distributions of the inventories, of images
+// and of layer chains, that hold the layer.
+func (s *Store) DistributionsOfLayer(ctx context.Context, digest string) ([]inventory.Distribution, error) {
+	type row struct{ key, name string }
+	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.key, &r.name)
+		return r, err
+	}, `select distinct v.distribution, v.distribution_name from image_layers il
+		join images i on i.id = il.image_id join inventories v on v.id = i.inventory_id
+		where il.digest = $1 and v.distribution <> ''
+		order by v.distribution limit 10`, digest)
+	if err != nil {
+		return nil, fmt.Errorf("distributions of layer %s: %w", digest, err)
+	}
+	distributions := make([]inventory.Distribution, len(found))
+	for i, r := range found {
+		id, version, _ := strings.Cut(r.key, ":")
+		distributions[i] = inventory.Distribution{ID: id, Version: version, PrettyName: r.name}
+	}
+	return distributions, nil
+}

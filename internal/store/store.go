@@ -1,0 +1,265 @@
+// Package store keeps everything that Pratique remembers in one SQL schema, on
+// SQLite (embedded) or PostgreSQL. All SQL of the project is here.
+//
+// It implements the small interfaces that the services declare; it must not
+// know HTTP nor decide anything.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
+	"modernc.org/sqlite"
+)
+
+// Engine is the kind of database.
+type Engine string
+
+// The engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// ErrNotFound is returned where a row that the caller names does not exist.
+var ErrNotFound = errors.New("not found")
+
+// ErrConflict is returned where a row that the caller wants to create exists.
+var ErrConflict = errors.New("exists already")
+
+// Store is a database. It is safe for use by several goroutines.
+type Store struct {
+	engine Engine
+	// read and write are the same pool on PostgreSQL. SQLite has one writer.
+	read, write *sql.DB
+	now         func() time.Time
+}
+
+// Options are the choices that Open leaves to its caller.
+type Options struct {
+	// Now is the clock; time.Now where nil.
+	Now func() time.Time
+	// MaxConnections bounds the pool; 16 where zero.
+	MaxConnections int
+}
+
+// Open opens the database at location, "sqlite:PATH" or "postgres://…", and
+// brings its schema up to date.
+func Open(ctx context.Context, location string, opts Options) (*Store, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.MaxConnections == 0 {
+		opts.MaxConnections = 16
+	}
+	s := &Store{now: opts.Now}
+	var err error
+	switch {
+	case strings.HasPrefix(location, "sqlite:"):
+		err = s.openSQLite(strings.TrimPrefix(location, "sqlite:"), opts)
+	case strings.HasPrefix(location, "postgres://"), strings.HasPrefix(location, "postgresql://"):
+		err = s.openPostgres(location, opts)
+	default:
+		err = fmt.Errorf("database %q: want sqlite:PATH or postgres://…", redact(location))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) openSQLite(path string, opts Options) error {
+	s.engine = SQLite
+	dsn := func(more ...string) string {
+		q := url.Values{"_pragma": append([]string{
+			"busy_timeout(10000)", "foreign_keys(1)", "journal_mode(wal)", "synchronous(full)", "temp_store(memory)",
+		}, more...)}
+		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	}
+	var err error
+	if s.write, err = sql.Open("sqlite", dsn()+"&_txlock=immediate"); err != nil {
+		return fmt.Errorf("database sqlite:%s: %w", path, err)
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn("query_only(1)")); err != nil {
+		return errors.Join(fmt.Errorf("database sqlite:%s: %w", path, err), s.write.Close())
+	}
+	s.read.SetMaxOpenConns(opts.MaxConnections)
+	s.read.SetMaxIdleConns(opts.MaxConnections)
+	return nil
+}
+
+func (s *Store) openPostgres(location string, opts Options) error {
+	s.engine = Postgres
+	db, err := sql.Open("pgx", location)
+	if err != nil {
+		return fmt.Errorf("database %s: %w", redact(location), err)
+	}
+	db.SetMaxOpenConns(opts.MaxConnections)
+	db.SetMaxIdleConns(opts.MaxConnections)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	s.read, s.write = db, db
+	return nil
+}
+
+// Close closes the database.
+func (s *Store) Close() error {
+	if s.read == s.write {
+		return s.write.Close()
+	}
+	return errors.Join(s.read.Close(), s.write.Close())
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return s.read.PingContext(ctx) }
+
+// Engine says which engine this is, for the system page; callers do not branch on it.
+func (s *Store) Engine() Engine { return s.engine }
+
+// querier is what a query needs: a pool or a transaction.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// tx runs fn in one write transaction and runs it again, a few times, where
+// the engine says that only its timing was bad.
+func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	const tries = 6
+	for try := 1; ; try++ {
+		err := s.once(ctx, fn)
+		if err == nil || try == tries || !transient(err) {
+			return err
+		}
+		slog.DebugContext(ctx, "transaction is tried again", "try", try, "error", err)
+		pause := time.Duration(1<<try)*5*time.Millisecond + time.Duration(rand.Int64N(int64(10*time.Millisecond)))
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it says ErrTxDone; else the first error matters
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// transient reports errors that a second try mends: serialization failures,
+// deadlocks, a busy SQLite.
+func transient(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "40001" || pg.Code == "40P01"
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return lite.Code()&0xff == 5 || lite.Code()&0xff == 6 // SQLITE_BUSY, SQLITE_LOCKED
+	}
+	return false
+}
+
+// conflicting reports a violated unique constraint.
+func conflicting(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23505"
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		return lite.Code() == 2067 || lite.Code() == 1555 // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY
+	}
+	return false
+}
+
+// micros is a time as it is stored.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// nullMicros stores the zero time as null.
+func nullMicros(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
+}
+
+// at is a stored time; null is the zero time.
+func at(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMicro(n.Int64).UTC()
+}
+
+// placeholders writes "($1,$2),($3,$4)" for rows of width columns.
+func placeholders(rows, width int) string {
+	var b strings.Builder
+	for r := range rows {
+		if r > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('(')
+		b.WriteString(parameters(r*width+1, width))
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// parameters writes "$2,$3,$4" for n parameters that start at first.
+func parameters(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "$%d", first+i)
+	}
+	return b.String()
+}
+
+// queryAll runs a query and scans each row.
+func queryAll[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
+
+// redact hides the password of a database URL.
+func redact(location string) string {
+	if u, err := url.Parse(location); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return location
+}

@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pratique/pratique/internal/auth"
+)
+
+const userColumns = `u.id, u.name, u.administrator, u.created_at`
+
+func scanUser(row interface{ Scan(...any) error }, more ...any) (u auth.User, err error) {
+	var created sql.NullInt64
+	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created}, more...)...)
+	u.CreatedAt = at(created)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = auth.ErrNotFound
+	}
+	return u, err
+}
+
+// CreateUser stores a user, or returns auth.ErrExists.
+func (s *Store) CreateUser(ctx context.Context, u auth.User, passwordHash string) (auth.User, error) {
+	name := u.Name
+	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
+		u, err = scanUser(tx.QueryRowContext(ctx, `insert into users (name, password_hash, administrator, created_at)
+			values ($1, $2, $3, $4) returning id, name, administrator, created_at`, name, passwordHash, u.Administrator, micros(s.now())))
+		return err
+	})
+	if conflicting(err) {
+		err = auth.ErrExists
+	}
+	if err != nil {
+		return auth.User{}, fmt.Errorf("create user %q: %w", name, err)
+	}
+	return u, nil
+}
+
+// UserByName returns a user with the hash of the password, or auth.ErrNotFound.
+func (s *Store) UserByName(ctx context.Context, name string) (u auth.User, passwordHash string, err error) {
+	u, err = scanUser(s.read.QueryRowContext(ctx, `select `+userColumns+`, u.password_hash from users u where u.name = $1`, name), &passwordHash)
+	if err != nil {
+		return auth.User{}, "", fmt.Errorf("user %q: %w", name, err)
+	}
+	return u, passwordHash, nil
+}
+
+// UserByID returns a user, or auth.ErrNotFound.
+func (s *Store) UserByID(ctx context.Context, id int64) (auth.User, error) {
+	u, err := scanUser(s.read.QueryRowContext(ctx, `select `+userColumns+` from users u where u.id = $1`, id))
+	if err != nil {
+		return auth.User{}, fmt.Errorf("user %d: %w", id, err)
+	}
+	return u, nil
+}
+
+// Users lists all users by name.
+func (s *Store) Users(ctx context.Context) ([]auth.User, error) {
+	users, err := queryAll(ctx, s.read, func(rows *sql.Rows) (auth.User, error) { return scanUser(rows) },
+		`select `+userColumns+` from users u order by u.name`)
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return users, nil
+}
+
+// SetPasswordHash replaces a user's, or returns auth.ErrNotFound.
+func (s *Store) SetPasswordHash(ctx context.Context, id int64, passwordHash string) error {
+	err := s.changeOne(ctx, `update users set password_hash = $1 where id = $2`, passwordHash, id)
+	if err != nil {
+		return fmt.Errorf("user %d: %w", id, err)
+	}
+	return nil
+}
+
+// DeleteUser deletes a user with their keys. It returns auth.ErrNotFound, or
+// auth.ErrLastAdministrator.
+func (s *Store) DeleteUser(ctx context.Context, id int64) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		u, err := scanUser(tx.QueryRowContext(ctx, `select `+userColumns+` from users u where u.id = $1`, id))
+		if err != nil {
+			return err
+		}
+		var others int
+		if err := tx.QueryRowContext(ctx, `select count(*) from users where administrator and id <> $1`, id).Scan(&others); err != nil {
+			return err
+		}
+		if u.Administrator && others == 0 {
+			return auth.ErrLastAdministrator
+		}
+		_, err = tx.ExecContext(ctx, `delete from users where id = $1`, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete user %d: %w", id, err)
+	}
+	return nil
+}
+
+const keyColumns = `k.id, k.user_id, k.name, k.prefix, k.created_at, k.expires_at, k.last_used_at`
+
+func scanKey(row interface{ Scan(...any) error }, more ...any) (k auth.Key, err error) {
+	var created, expires, used sql.NullInt64
+	err = row.Scan(append([]any{&k.ID, &k.UserID, &k.Name, &k.Prefix, &created, &expires, &used}, more...)...)
+	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = at(created), at(expires), at(used)
+	return k, err
+}
+
+// CreateKey stores a key by the hash of its secret.
+func (s *Store) CreateKey(ctx context.Context, k auth.Key, hash []byte) (auth.Key, error) {
+	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
+		k, err = scanKey(tx.QueryRowContext(ctx, `insert into api_keys (user_id, name, hash, prefix, created_at, expires_at)
+			values ($1, $2, $3, $4, $5, $6) returning id, user_id, name, prefix, created_at, expires_at, last_used_at`,
+			k.UserID, k.Name, hash, k.Prefix, micros(s.now()), nullMicros(k.ExpiresAt)))
+		return err
+	})
+	if err != nil {
+		return auth.Key{}, fmt.Errorf("create API key: %w", dangling(err, auth.ErrNotFound))
+	}
+	return k, nil
+}
+
+// KeyByHash returns a key and its user, or auth.ErrNotFound.
+func (s *Store) KeyByHash(ctx context.Context, hash []byte) (auth.Key, auth.User, error) {
+	var u auth.User
+	var created sql.NullInt64
+	k, err := scanKey(s.read.QueryRowContext(ctx, `select `+keyColumns+`, `+userColumns+` from api_keys k join users u on u.id = k.user_id
+		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = auth.ErrNotFound
+	}
+	if err != nil {
+		return auth.Key{}, auth.User{}, fmt.Errorf("API key: %w", err)
+	}
+	u.CreatedAt = at(created)
+	return k, u, nil
+}
+
+// Keys lists a user's keys by id, everyone's where userID is 0.
+func (s *Store) Keys(ctx context.Context, userID int64) ([]auth.Key, error) {
+	keys, err := queryAll(ctx, s.read, func(rows *sql.Rows) (auth.Key, error) { return scanKey(rows) },
+		`select `+keyColumns+` from api_keys k where $1 = 0 or k.user_id = $1 order by k.id`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list API keys: %w", err)
+	}
+	return keys, nil
+}
+
+// DeleteKey deletes a key, or returns auth.ErrNotFound.
+func (s *Store) DeleteKey(ctx context.Context, id int64) error {
+	if err := s.changeOne(ctx, `delete from api_keys where id = $1`, id); err != nil {
+		return fmt.Errorf("API key %d: %w", id, err)
+	}
+	return nil
+}
+
+// TouchKey notes that a key was used.
+func (s *Store) TouchKey(ctx context.Context, id int64, when time.Time) error {
+	if err := s.changeOne(ctx, `update api_keys set last_used_at = $1 where id = $2`, micros(when), id); err != nil {
+		return fmt.Errorf("API key %d: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Store) changeOne(ctx context.Context, statement string, args ...any) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		return changedOne(done, auth.ErrNotFound)
+	})
+}
+
+// Secret returns the named secret, having stored fresh where there was none.
+func (s *Store) Secret(ctx context.Context, name string, fresh []byte) (value []byte, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `insert into secrets (name, value) values ($1, $2) on conflict (name) do nothing`, name, fresh); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, `select value from secrets where name = $1`, name).Scan(&value)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", name, err)
+	}
+	return value, nil
+}
+
+// AnonymousPull reports whether anyone may pull from a registry.
+func (s *Store) AnonymousPull(ctx context.Context, registry string) (open bool, err error) {
+	err = s.read.QueryRowContext(ctx, `select anonymous_pull from registries where name = $1`, registry).Scan(&open)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("registry %s: %w", registry, err)
+	}
+	return open, nil
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Sees to the programs that the tests need: installs Debian's packages where it
+# may, and says what to install where it may not.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if ! command -v go >/dev/null; then
+  echo "Go is not installed; see https://go.dev/dl/" >&2
+  exit 1
+fi
+# In the folder of go.mod, go itself says which version it wants and lacks.
+go version >/dev/null
+go list -m >/dev/null
+
+packages=()
+shopt -s nullglob
+servers=(/usr/lib/postgresql/*/bin/initdb)
+if [ ${#servers[@]} -eq 0 ] && ! command -v initdb >/dev/null && [ -z "${PRATIQUE_TEST_POSTGRES:-}" ]; then
+  packages+=(postgresql)
+fi
+command -v skopeo >/dev/null || packages+=(skopeo)
+# The race detector needs a C compiler.
+command -v gcc >/dev/null || packages+=(gcc libc6-dev)
+command -v git >/dev/null || packages+=(git)
+if [ ${#packages[@]} -eq 0 ]; then
+  exit 0
+fi
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+  echo "The tests need programs that are not here. Install them with:" >&2
+  echo "  sudo apt-get install ${packages[*]}" >&2
+  echo "or what your system calls these Debian packages, and start again." >&2
+  exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+retry() {
+  local try
+  for try in 1 2 3; do
+    "$@" >"$log" 2>&1 </dev/null && return
+    echo "try $try of 3 failed: $*" >&2
+    tail -n 20 "$log" >&2
+    sleep $((try * 5))
+  done
+  return 1
+}
+echo "installing ${packages[*]}"
+retry apt-get update
+retry apt-get -y --no-install-recommends install "${packages[@]}"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Checks and tests everything. Installs what is lacking when it may.
+# Environment: PRATIQUE_TEST_POSTGRES is the URL of a server to use instead of
+# one of our own; PRATIQUE_REAL_DATA is a folder with real feeds and images.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/steps.sh
+
+./scripts/need.sh
+make --no-print-directory tools
+
+. scripts/postgres.sh
+trap stop_postgres EXIT
+if [ -z "${PRATIQUE_TEST_POSTGRES:-}" ]; then
+  start_postgres
+  export PRATIQUE_TEST_POSTGRES=$postgres_url
+fi
+
+# Everything that a test can need is there now: what is missing is a failure,
+# which the tests tell by CI, and not a reason to skip.
+export CI=${CI:-true}
+export PRATIQUE_CONFORMANCE=$PWD/bin/tools/conformance
+export PATH=$PWD/bin/tools:$PATH
+
+# The checks read what the compiler made. Have it make that once, for the race detector.
+step lint env GOFLAGS="${GOFLAGS:-} -race" ./scripts/lint.sh
+step "go test" go test -race -timeout 20m ./...
+finish "make test"

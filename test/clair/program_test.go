@@ -1,0 +1,198 @@
+package clair_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pratique/pratique/internal/app"
+	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/test/clair/clairtest"
+	"github.com/pratique/pratique/test/sample"
+)
+
+const password = "test-password"
+
+// program is the whole server, with an image in its registry and a feed that
+// speaks of it.
+type program struct {
+	registry, clair string
+	layers          []imageLayer
+}
+
+func startProgram(t *testing.T) program {
+	t.Helper()
+	mirror := t.TempDir()
+	if err := sample.WriteAlpineFeed(mirror, "v3.20", "main", sample.Fixes{
+		"musl":    {"1.2.5-r1": {"CVE-2025-26519"}},
+		"busybox": {"1.36.1-r29": {"CVE-2023-42363", "CVE-2023-42364"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var settings config.Serve
+	parser, err := kong.New(&settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{
+		"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "off",
+		"--admin-password", password, "--feeds-schedule", "off", "--feeds", "alpine", "--feeds-mirror", mirror,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a, err := app.Open(ctx, settings, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	t.Cleanup(sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the server ended: %v", err)
+		}
+	}))
+	p := program{registry: "http://" + a.Address("listen"), clair: "http://" + a.Address("clair-listen")}
+	p.updateFeeds(t)
+
+	must := clairtest.Must(t)
+	musl := sample.AlpinePackage{Name: "musl", Version: "1.2.5-r0", Origin: "musl"}
+	image := []sample.Layer{
+		must(sample.AlpineBase("3.20.0", musl)),
+		must(sample.NewLayer("RUN apk add busybox", sample.File{
+			Path: "lib/apk/db/installed", Content: sample.Installed(musl, sample.AlpinePackage{Name: "busybox", Version: "1.36.1-r28", Origin: "busybox"}),
+		})),
+	}
+	registry := sample.Registry{URL: p.registry, User: "admin", Password: password}
+	if _, err := registry.Push(t.Context(), "main/app", "1", image...); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range image {
+		p.layers = append(p.layers, imageLayer{digest: l.Digest(), url: p.registry + "/v2/main/app/blobs/" + l.Digest()})
+	}
+	return p
+}
+
+func authorization() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+password))
+}
+
+// updateFeeds starts the update and waits for its end.
+func (p program) updateFeeds(t *testing.T) {
+	t.Helper()
+	c := newClient(t, p.registry, "Authorization", authorization())
+	status, _, content := c.do(http.MethodPost, "/api/v1/feeds/update", nil)
+	if status != http.StatusAccepted {
+		t.Fatalf("update feeds: %d %s", status, content)
+	}
+	id := read[struct{ ID json.Number }](t, content).ID
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		_, _, content = c.do(http.MethodGet, "/api/v1/jobs/"+id.String(), nil)
+		switch job := read[struct{ State, Error string }](t, content); {
+		case job.State == "done":
+			return
+		case job.State == "failed", time.Now().After(deadline):
+			t.Fatalf("update feeds: %s", content)
+		}
+	}
+}
+
+var wantProgram = []string{
+	"busybox 1.36.1-r28: CVE-2023-42363 Unknown 1.36.1-r29, CVE-2023-42364 Unknown 1.36.1-r29",
+	"musl 1.2.5-r0: CVE-2025-26519 Unknown 1.2.5-r1",
+}
+
+// Beside ProGet the same layers may be in our own registry. Then they need not
+// be downloaded, and the upper one's distribution is known.
+func TestProGetOnTheProgram(t *testing.T) {
+	p := startProgram(t)
+	base, upper := p.layers[0].digest, p.layers[1].digest
+	records, outcomes := proget{client: newClient(t, p.clair)}.scan([]imageLayer{
+		{digest: upper, url: "http://127.0.0.1:1/unreachable"}, {digest: base, url: "http://127.0.0.1:1/unreachable"},
+	})
+	want := []record{
+		{"busybox:1.36.1-r28", upper, "CVE-2023-42363", "Unknown", "1.36.1-r29"},
+		{"musl:1.2.5-r0", base, "CVE-2025-26519", "Unknown", "1.2.5-r1"},
+		{"musl:1.2.5-r0", upper, "CVE-2025-26519", "Unknown", "1.2.5-r1"},
+	}
+	byKey := cmp.Transformer("keyed", func(list []record) map[record]bool {
+		set := make(map[record]bool)
+		for _, r := range list {
+			set[r] = true
+		}
+		return set
+	})
+	if diff := cmp.Diff(want, records, byKey); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	for _, o := range outcomes {
+		if o.status != http.StatusCreated {
+			t.Errorf("layer %s: %d", o.digest, o.status)
+		}
+	}
+}
+
+// Layers under other names are fetched from where they are, with credentials.
+func TestDownloadFromTheProgram(t *testing.T) {
+	p := startProgram(t)
+	c, parent := newClient(t, p.clair), ""
+	for i, l := range p.layers {
+		anonymous := post{Name: fmt.Sprint("denied", i), Path: l.url, Format: "Docker"}
+		status, _, content := c.do(http.MethodPost, "/v1/layers", envelopeOf(anonymous))
+		if status != http.StatusBadRequest || read[envelope](t, content).Error.Message != "could not find layer" {
+			t.Errorf("without credentials: %d %s", status, content)
+		}
+		named := post{Name: fmt.Sprint("layer", i), Path: l.url, ParentName: parent, Format: "Docker", Headers: map[string]string{"Autorization": authorization()}}
+		status, _, content = c.do(http.MethodPost, "/v1/layers", envelopeOf(named))
+		wantStatus(t, "post", status, http.StatusCreated, content)
+		parent = named.Name
+	}
+	status, _, content := c.do(http.MethodGet, "/v1/layers/"+parent+"?vulnerabilities", nil)
+	wantStatus(t, "get", status, http.StatusOK, content)
+	if diff := cmp.Diff(wantProgram, read[envelope](t, content).Layer.findings()); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// TestRealReg runs genuinetools/reg v0.16.1, where $PRATIQUE_REG or the path has it.
+func TestRealReg(t *testing.T) {
+	name := os.Getenv("PRATIQUE_REG")
+	if name == "" {
+		name = "reg"
+	}
+	reg, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("reg is absent: %v", err)
+	}
+	p := startProgram(t)
+	image := strings.TrimPrefix(p.registry, "http://") + "/main/app:1"
+	for range 2 { // new, then known
+		cmd := exec.CommandContext(t.Context(), reg, "vulns", "--clair", p.clair, "-f", "-u", "admin", "-p", password, image)
+		cmd.Env = append(os.Environ(), "HOME="+filepath.Clean(t.TempDir()))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, want := range []string{"CVE-2025-26519: [Unknown]", "CVE-2023-42363: [Unknown]", "CVE-2023-42364: [Unknown]", "Unknown: 3"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%q is not in\n%s", want, out)
+			}
+		}
+	}
+}
