@@ -10,7 +10,6 @@ func (r *runner) beat(base context.Context, ended <-chan struct{}) {
 	opts := r.q.opts
 	tick := time.NewTicker(min(opts.Poll, opts.Lease/6))
 	defer tick.Stop()
-	renewAt := opts.Now().Add(opts.Lease / 3)
 	for {
 		select {
 		case <-ended:
@@ -18,8 +17,7 @@ func (r *runner) beat(base context.Context, ended <-chan struct{}) {
 		case <-tick.C:
 		}
 		r.saveProgress(base)
-		if now := opts.Now(); !now.Before(renewAt) {
-			renewAt = now.Add(opts.Lease / 3)
+		if now := opts.Now(); r.leaseEndsBefore(now.Add(opts.Lease * 2 / 3)) {
 			r.renew(base, now)
 		}
 	}
@@ -77,6 +75,17 @@ func (r *runner) renew(base context.Context, now time.Time) {
 			task.cancel(ErrLeaseLost)
 		}
 	}
+}
+
+func (r *runner) leaseEndsBefore(t time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, task := range r.tasks {
+		if !task.leaseEnd.After(t) {
+			return true
+		}
+	}
+	return false
 }
 
 // current lists the tasks whose end is not recorded yet.

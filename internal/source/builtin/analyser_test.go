@@ -31,6 +31,18 @@ func newBlobs() *blobs {
 	return &blobs{content: make(map[string][]byte), opened: make(map[string]int)}
 }
 
+func (b *blobs) put(digest string, content []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.content[digest] = content
+}
+
+func (b *blobs) opens(digest string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.opened[digest]
+}
+
 func (b *blobs) Open(_ context.Context, digest string) (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +108,7 @@ func (f fixture) layer(t *testing.T, files ...sample.File) sample.Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.blobs.content[l.Digest()] = l.Content
+	f.blobs.put(l.Digest(), l.Content)
 	return l
 }
 
@@ -108,7 +120,7 @@ func (f fixture) manifest(t *testing.T, layers ...sample.Layer) []byte {
 		Digest    string `json:"digest"`
 	}
 	config := []byte(`{"os":"linux","architecture":"amd64","history":[{"created_by":"ADD base"}]}`)
-	f.blobs.content["sha256:config"] = config
+	f.blobs.put("sha256:config", config)
 	m := struct {
 		Config descriptor   `json:"config"`
 		Layers []descriptor `json:"layers"`
@@ -149,7 +161,7 @@ func TestPushedImageIsJudgedWhenThePushReturns(t *testing.T) {
 			t.Errorf("got %+v", img)
 		}
 		f.queue.wait.Wait()
-		if n := f.blobs.opened[base.Digest()]; n != 2 { // one look at its head, one analysis
+		if n := f.blobs.opens(base.Digest()); n != 2 { // one look at its head, one analysis
 			t.Errorf("the layer was opened %d times", n)
 		}
 		// A second image of the same layer costs no analysis.
@@ -157,7 +169,7 @@ func TestPushedImageIsJudgedWhenThePushReturns(t *testing.T) {
 			t.Fatal(err)
 		}
 		second, err := s.ImageByDigest(ctx, "sha256:second")
-		if err != nil || second.State != image.Done || second.InventoryID != img.InventoryID || f.blobs.opened[base.Digest()] != 2 {
+		if err != nil || second.State != image.Done || second.InventoryID != img.InventoryID || f.blobs.opens(base.Digest()) != 2 {
 			t.Errorf("second image: %+v, %v", second, err)
 		}
 	})
@@ -193,7 +205,7 @@ func TestUnreadableLayerMakesTheImageUnknown(t *testing.T) {
 	base := f.layer(t, alpineFiles("1.1.18-r3")...)
 	upper := f.layer(t, sample.File{Path: "x", Content: strings.Repeat("unlike any other text ", 1000)})
 	upper.Content = upper.Content[:len(upper.Content)-20]
-	f.blobs.content[upper.Digest()] = upper.Content
+	f.blobs.put(upper.Digest(), upper.Content)
 	if err := f.ManifestStored(ctx, "sha256:image", "m", f.manifest(t, base, upper)); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +240,7 @@ func TestIncomparableVersionIsUndetermined(t *testing.T) {
 
 func TestBlobThatIsNoLayerIsLeftAlone(t *testing.T) {
 	f := newFixture(storetest.SQLite(t, store.Options{}), builtin.Options{})
-	f.blobs.content["sha256:config"] = []byte(`{"os":"linux"}`)
+	f.blobs.put("sha256:config", []byte(`{"os":"linux"}`))
 	if err := f.BlobCommitted(context.Background(), "sha256:config"); err != nil {
 		t.Fatal(err)
 	}
