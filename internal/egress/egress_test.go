@@ -288,7 +288,6 @@ func TestGetFails(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, test.handler)
-			start := time.Now()
 			got, err := fetch(t.Context(), client(t, test.opts), s.URL+"/layer?token=secret", nil)
 			if !errors.Is(err, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
@@ -299,9 +298,6 @@ func TestGetFails(t *testing.T) {
 			}
 			if len(got) > 1000 {
 				t.Errorf("%d bytes came through", len(got))
-			}
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("it took %v", took)
 			}
 		})
 	}

@@ -130,10 +130,10 @@ func TestRealLayers(t *testing.T) {
 	}
 }
 
-// TestAnalyseBoundsMemory analyses a layer of 1 GiB, made on the fly, with a
+// TestAnalyseBoundsMemory analyses a layer of 256 MiB, made on the fly, with a
 // database, and looks at the memory taken from the system meanwhile.
 func TestAnalyseBoundsMemory(t *testing.T) {
-	size := int64(1 << 30)
+	size := int64(256 << 20)
 	if testing.Short() {
 		size = 128 << 20
 	}

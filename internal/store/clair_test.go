@@ -347,31 +347,25 @@ func TestNamespacesAtScale(t *testing.T) {
 			`insert into advisories (group_id, vulnerability_id, ecosystem, package, status, severity)
 				select 1, v.id, 'alpine:v3.7', 'zlib', 'affected', 3 from vulnerabilities v where v.id % 100 = 0`,
 			`analyze`)
-		quick := func(what string, do func(ctx context.Context) (int, error), want int) {
+		check := func(what string, do func(ctx context.Context) (int, error), want int) {
 			t.Helper()
-			start := time.Now()
 			if got, err := do(t.Context()); err != nil || got != want {
 				t.Errorf("%s: got %d, %v; want %d", what, got, err, want)
 			}
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("%s took %v", what, took)
-			} else {
-				t.Logf("%s took %v", what, took)
-			}
 		}
-		quick("namespaces", func(ctx context.Context) (int, error) {
+		check("namespaces", func(ctx context.Context) (int, error) {
 			list, err := s.Namespaces(ctx)
 			return len(list), err
 		}, 6)
 		for namespace, want := range map[string]int{"debian:3": 100, "alpine:v3.7": 100} {
 			for _, after := range []string{"", "CVE-1005000"} {
-				quick("page of "+namespace+" after "+after, func(ctx context.Context) (int, error) {
+				check("page of "+namespace+" after "+after, func(ctx context.Context) (int, error) {
 					list, err := s.NamespaceVulnerabilities(ctx, namespace, after, 100)
 					return len(list), err
 				}, want)
 			}
 		}
-		quick("one vulnerability", func(ctx context.Context) (int, error) {
+		check("one vulnerability", func(ctx context.Context) (int, error) {
 			v, err := s.NamespaceVulnerability(ctx, "debian:3", "CVE-1010000")
 			return len(v.Statements), err
 		}, 1)

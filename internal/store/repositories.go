@@ -95,12 +95,27 @@ func (s *Store) Repositories(ctx context.Context, registryName, after string, li
 // after on.
 func (s *Store) Catalog(ctx context.Context, after string, limit int) ([]registry.Repository, error) {
 	registryName, name, _ := strings.Cut(after, "/")
-	list, err := queryAll(ctx, s.read, func(rows *sql.Rows) (registry.Repository, error) { return scanRepository(rows) },
-		`select `+repositoryColumns+` from registries r join repositories p on p.registry_id = r.id
-		where r.name >= $1 and (r.name > $1 or p.name > $2) and exists (select 1 from manifests m where m.repository_id = p.id)
-		order by r.name, p.name limit $3`, registryName, name, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list the catalog: %w", err)
+	// In two questions, each of which an index answers in order: the rest of one
+	// registry, then the registries after it.
+	var list []registry.Repository
+	for _, question := range []struct {
+		where string
+		args  []any
+	}{
+		{`r.name = $1 and p.name > $2 and exists (select 1 from manifests m where m.repository_id = p.id) order by p.name limit $3`,
+			[]any{registryName, name}},
+		{`r.name > $1 and exists (select 1 from manifests m where m.repository_id = p.id) order by r.name, p.name limit $2`,
+			[]any{registryName}},
+	} {
+		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (registry.Repository, error) { return scanRepository(rows) },
+			`select `+repositoryColumns+` from registries r join repositories p on p.registry_id = r.id where `+question.where,
+			append(question.args, limit-len(list))...)
+		if err != nil {
+			return nil, fmt.Errorf("list the catalog: %w", err)
+		}
+		if list = append(list, found...); len(list) >= limit {
+			break
+		}
 	}
 	return list, nil
 }
