@@ -8,6 +8,8 @@ SHELL       := bash
 
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GO_VERSION := $(shell go env GOVERSION 2>/dev/null)
+# Arguments of the benchmarks, for example BENCH="-only layers -turns 3".
+BENCH      ?=
 # How long each fuzz test runs.
 FUZZTIME   ?= 30s
 # Set to 1 to have the demo stop once it has printed its findings.
@@ -17,7 +19,7 @@ export DEMO_EXIT
 # The tools are built again when their versions or Go's change.
 TOOLS := bin/tools/.built-with-$(GO_VERSION)
 
-.PHONY: build run demo test lint bench fuzz tools clean
+.PHONY: build run demo test lint bench bench-go fuzz tools clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
@@ -34,7 +36,11 @@ test:
 lint: $(TOOLS)
 	./scripts/lint.sh
 
-bench:
+# The tables of docs/performance.md. `make bench-go` runs the benchmarks of single packages.
+bench: build
+	go run ./bench $(BENCH)
+
+bench-go:
 	go test -run '^$$' -bench . -benchmem ./...
 
 fuzz:

@@ -74,9 +74,9 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 			distinct = append(distinct, p.Package)
 		}
 	}
-	const width = 7
+	const width, batch = 7, 64
 	var added []packageRow
-	for chunk := range slices.Chunk(distinct, matchBatch) {
+	for chunk := range slices.Chunk(distinct, batch) {
 		args := make([]any, 0, width*len(chunk))
 		for _, p := range chunk {
 			args = append(args, p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion)
@@ -151,10 +151,27 @@ func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inve
 	return nil
 }
 
-// insertRows runs an insert that ends in "values " for rows of width values, in batches.
-func insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) error {
-	for batch := range slices.Chunk(values, matchBatch*width) {
-		if _, err := tx.ExecContext(ctx, insert+placeholders(len(batch)/width, width), batch...); err != nil {
+// insertRows runs an insert that ends in "values " for rows of width values, in
+// batches: the statement is read once for all that are full. SQLite looks each
+// parameter up among those before it, so that long statements cost the square of
+// their length.
+func insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) (err error) {
+	const parameters = 256
+	batch := max(1, parameters/width) * width
+	if len(values) >= 2*batch {
+		statement, err := tx.PrepareContext(ctx, insert+placeholders(batch/width, width))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, statement.Close()) }()
+		for ; len(values) >= batch; values = values[batch:] {
+			if _, err := statement.ExecContext(ctx, values[:batch]...); err != nil {
+				return err
+			}
+		}
+	}
+	for chunk := range slices.Chunk(values, batch) {
+		if _, err := tx.ExecContext(ctx, insert+placeholders(len(chunk)/width, width), chunk...); err != nil {
 			return err
 		}
 	}
