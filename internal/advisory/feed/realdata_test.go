@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
@@ -116,5 +115,3 @@ func TestRealImport(t *testing.T) {
 		}
 	})
 }
-
-var _ = advisory.Affected
