@@ -16,7 +16,9 @@ type InstalledPackage struct {
 	LayerDigest string `json:"layer_digest"`
 	Path        string `json:"path" doc:"The file that proves it."`
 	Line        int    `json:"line,omitempty"`
+	Evidence    string `json:"evidence,omitempty" doc:"What in the file proves it, where that is no line."`
 	Detector    string `json:"detector"`
+	Owner       string `json:"owner,omitempty" doc:"The package of the operating system that brought the file, and is judged in its place." example:"deb:python3-requests"`
 }
 
 // Package is a package wherever it is installed.
@@ -67,6 +69,6 @@ func (a *API) imagePackages(ctx context.Context, in *struct {
 	slices.SortFunc(packages, func(a, b inventory.Installed) int { return comparePackageKeys(key(a), key(b)) })
 	return slicePage(in.Paging, "packages "+img.Digest, packages, key, comparePackageKeys, func(p inventory.Installed) InstalledPackage {
 		return InstalledPackage{Package: showPackage(p.Package), LayerIndex: p.LayerIndex, LayerDigest: p.LayerDigest,
-			Path: p.Path, Line: p.Line, Detector: p.Detector}
+			Path: p.Path, Line: p.Line, Evidence: p.Evidence, Detector: p.Detector, Owner: p.Owner}
 	})
 }

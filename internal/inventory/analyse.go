@@ -21,10 +21,11 @@ type bounds struct {
 	packages int // in all of them
 	warnings int
 	links    int // symbolic links that lead to wanted directories
-	hidden   int // whiteouts and the like of wanted files
+	hidden   int // whiteouts and the like
+	names    int // bytes of all names
 }
 
-var defaultBounds = bounds{files: 20_000, packages: 200_000, warnings: 100, links: 1000, hidden: 50_000}
+var defaultBounds = bounds{files: 50_000, packages: 200_000, warnings: 100, links: 1000, hidden: 50_000, names: 32 << 20}
 
 // Analyse reads a layer, in one pass, with the detectors. digest is what the
 // bytes must have; where it is empty, the layer gets that of its bytes (sha256).
@@ -40,6 +41,9 @@ func analyse(ctx context.Context, r io.Reader, digest string, detectors []Detect
 	a := newAnalysis(detectors, limits)
 	opts.Digest = digest
 	result, err := layer.Walk(ctx, r, opts, a.visit)
+	if e := a.spool.close(); err == nil {
+		err = e
+	}
 	if err != nil {
 		if digest == "" {
 			digest = "of unknown digest"
@@ -63,6 +67,8 @@ type analysis struct {
 	// links are the symbolic links of this layer that lead to ancestors: entries
 	// may go through them.
 	links    map[string]string
+	names    strings.Builder
+	spool    spool
 	warnings []Warning
 	unsaid   int
 	limited  map[string]bool // by bound, warned of
@@ -112,21 +118,26 @@ func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
 	}
 	switch e.Kind {
 	case layer.Whiteout:
-		if a.ancestors[p] || a.detector(p) != nil {
-			a.hide(a.removed, p)
-		}
+		a.hide(a.removed, p)
 		return nil
 	case layer.Opaque:
-		if p == "." || a.ancestors[p] {
-			a.hide(a.opaque, p)
-		}
+		a.hide(a.opaque, p)
 		return nil
 	}
 	if p == "." {
 		return nil
 	}
+	if e.Kind != layer.Directory {
+		a.name(p)
+	}
 	delete(a.links, p)
 	d := a.detector(p)
+	if anywhere(d) {
+		if !a.ancestors[p] {
+			return a.elsewhere(d, e, p, r)
+		}
+		d = nil
+	}
 	if d == nil && (e.Kind == layer.Directory || !a.ancestors[p]) {
 		if e.Kind == layer.Symlink {
 			a.follow(p, e.Link)
@@ -147,16 +158,42 @@ func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
 	case e.Kind == layer.Symlink:
 		a.symlink(p, e.Link, d)
 	case d != nil && e.Kind == layer.File:
-		return a.detect(d, p, r)
+		return a.detect(d, p, NewContent(r, e.Size))
 	case d != nil && e.Kind == layer.Hardlink:
 		a.hardlink(d, p, e.Link)
 	}
 	return nil
 }
 
+// anywhere reports detectors of files that may be anywhere.
+func anywhere(d Detector) bool { return d != nil && len(d.Directories()) == 0 }
+
+// elsewhere looks at an entry that may be anything, and keeps it where it holds
+// something.
+func (a *analysis) elsewhere(d Detector, e *layer.Entry, p string, r io.Reader) error {
+	a.forget(p)
+	switch e.Kind {
+	case layer.File:
+		c := &Content{r: r, Size: e.Size, spool: &a.spool}
+		return a.detect(d, p, c)
+	case layer.Hardlink:
+		if f := a.files[a.resolve(e.Link)]; f != nil && f.file != nil && f.file.Detector == d.Name() {
+			file := *f.file
+			file.Path = p
+			a.keep(p, file, nil) // the warnings are those of the other name
+		}
+	case layer.Symlink:
+		a.follow(p, e.Link)
+	case layer.Directory:
+		// A directory in the place of a file: what the file held is gone.
+		a.hide(a.removed, p)
+	}
+	return nil
+}
+
 // detect reads a wanted file.
-func (a *analysis) detect(d Detector, p string, r io.Reader) error {
-	file, warnings, err := d.Detect(p, r)
+func (a *analysis) detect(d Detector, p string, c *Content) error {
+	file, warnings, err := d.Detect(p, c)
 	var limit *layer.LimitError
 	switch {
 	case err == nil:
@@ -165,8 +202,31 @@ func (a *analysis) detect(d Detector, p string, r io.Reader) error {
 	default:
 		return err
 	}
+	if anywhere(d) {
+		if len(file.Packages) == 0 && len(warnings) == 0 {
+			return nil
+		}
+		if len(a.files) >= a.limits.files {
+			a.limit("files", p, "only the first %d files with packages are read", a.limits.files)
+			return nil
+		}
+	}
 	a.keep(p, file, warnings)
 	return nil
+}
+
+// name remembers that something stands at p.
+func (a *analysis) name(p string) {
+	if strings.Contains(p, "\n") {
+		a.hide(a.removed, p)
+		return
+	}
+	if a.names.Len()+len(p) >= a.limits.names {
+		a.limit("names", p, "only the first %d bytes of file names are remembered: what they replace may be reported still", a.limits.names)
+		return
+	}
+	a.names.WriteString(p)
+	a.names.WriteByte('\n')
 }
 
 func (a *analysis) keep(p string, file File, warnings []Warning) {
@@ -200,7 +260,10 @@ func (a *analysis) hardlink(d Detector, p, target string) {
 // It is well where it leads to what is read anyway.
 func (a *analysis) symlink(p, link string, d Detector) {
 	target := a.target(p, link)
-	ok := d == nil || a.detector(target) != nil
+	ok := d == nil
+	if to := a.detector(target); to != nil && !anywhere(to) {
+		ok = true
+	}
 	if a.ancestors[p] {
 		for dir := range a.wanted {
 			if below(dir, p) && !a.wanted[target+dir[len(p):]] {
@@ -330,6 +393,7 @@ func (a *analysis) layer(result layer.Result) *Layer {
 	}
 	l.Removed = slices.Sorted(maps.Keys(a.removed))
 	l.Opaque = slices.Sorted(maps.Keys(a.opaque))
+	l.Names = a.names.String()
 	if result.Garbage {
 		a.warn(Trailing, "", "bytes follow the compressed data; they were left out")
 	}

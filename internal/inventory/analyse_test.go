@@ -77,11 +77,11 @@ func TestAnalyse(t *testing.T) {
 		{"debian, merged /usr", []lt.Entry{lt.Symlink("lib", "usr/lib"), lt.Symlink("etc/os-release", "../usr/lib/os-release"), lt.File("usr/lib/os-release", debianRelease12), lt.File("var/lib/dpkg/status", dpkgDB("dpkg 1"))},
 			[]string{"release usr/lib/os-release debian:12", "dpkg var/lib/dpkg/status dpkg=1", "removed etc/os-release", "removed lib"}},
 		{"distroless", []lt.Entry{lt.File("./var/lib/dpkg/status.d/base", "Package: base-files\nVersion: 12\n"), lt.File("./var/lib/dpkg/status.d/base.md5sums", "x"), lt.File("./var/lib/dpkg/status.d/tzdata", "Package: tzdata\nVersion: 1\n")},
-			[]string{"dpkg var/lib/dpkg/status.d/base base-files=12", "dpkg var/lib/dpkg/status.d/tzdata tzdata=1"}},
+			[]string{"dpkg var/lib/dpkg/status.d/base base-files=12", "dpkg var/lib/dpkg/status.d/base.md5sums", "dpkg var/lib/dpkg/status.d/tzdata tzdata=1"}},
 		{"a database without packages counts", []lt.Entry{lt.File("var/lib/dpkg/status", "")}, []string{"dpkg var/lib/dpkg/status"}},
-		{"whiteouts that matter are kept, others not",
+		{"whiteouts are kept",
 			[]lt.Entry{lt.File("etc/.wh.passwd", ""), lt.File("etc/.wh.os-release", ""), lt.File("var/.wh.lib", ""), lt.File("opt/.wh..wh..opq", ""), lt.File("var/lib/dpkg/.wh..wh..opq", ""), lt.File(".wh..wh..opq", ""), lt.File("var/lib/dpkg/status.d/.wh.tzdata", "")},
-			[]string{"removed etc/os-release", "removed var/lib", "removed var/lib/dpkg/status.d/tzdata", "opaque .", "opaque var/lib/dpkg"}},
+			[]string{"removed etc/os-release", "removed etc/passwd", "removed var/lib", "removed var/lib/dpkg/status.d/tzdata", "opaque .", "opaque opt", "opaque var/lib/dpkg"}},
 		{"whiteout and file of one path in one layer", []lt.Entry{lt.File("etc/os-release", debianRelease12), lt.File("etc/.wh.os-release", "")},
 			[]string{"release etc/os-release debian:12", "removed etc/os-release"}},
 		{"what stands where a directory may be hides it",
@@ -111,7 +111,7 @@ func TestAnalyse(t *testing.T) {
 		{"entries through a symbolic link of this layer",
 			[]lt.Entry{lt.Symlink("lib", "usr/lib"), lt.File("lib/apk/db/installed", apkDB("a 1")), lt.Symlink("x", "/var"), lt.Symlink("y", "x/lib/dpkg"), lt.File("y/status", dpkgDB("b 1")), lt.File("x/lib/dpkg/.wh.status.d", "")},
 			[]string{"apk usr/lib/apk/db/installed a=1", "dpkg var/lib/dpkg/status b=1", "removed lib", "removed var/lib/dpkg/status.d"}},
-		{"a symbolic link replaced by a directory", []lt.Entry{lt.Symlink("x", "etc"), lt.Dir("x"), lt.File("x/os-release", debianRelease12)}, nil},
+		{"a symbolic link replaced by a directory", []lt.Entry{lt.Symlink("x", "etc"), lt.Dir("x"), lt.File("x/os-release", debianRelease12)}, []string{"removed x"}},
 		{"symbolic links in a circle", []lt.Entry{lt.Symlink("a", "b"), lt.Symlink("b", "a"), lt.Symlink("etc", "etc"), lt.Symlink("usr", "./usr/lib"), lt.File("a/b", ""), lt.File("etc/os-release", debianRelease12)},
 			[]string{"release etc/os-release debian:12", "removed etc", "removed usr", "warning unsupported usr"}},
 		{"a directory of databases elsewhere", []lt.Entry{lt.Symlink("etc", "private/etc"), lt.Symlink("var", "/mnt/var")},
@@ -201,7 +201,7 @@ func TestAnalyseBounds(t *testing.T) {
 	}
 	content := lt.Tar(t, entries...)
 	l, err := analyse(t.Context(), bytes.NewReader(content), "", Detectors(), layer.Options{},
-		bounds{files: 10, packages: 15, warnings: 7, links: 5, hidden: 30})
+		bounds{files: 10, packages: 15, warnings: 7, links: 5, hidden: 30, names: 500})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestAnalyseBounds(t *testing.T) {
 		}
 	}
 	// One for each bound, and one for the warnings left out.
-	if limits != 5 || len(l.Warnings) > 7+5 {
+	if limits != 6 || len(l.Warnings) > 7+6 {
 		t.Errorf("%d warnings, %d of limits: %v", len(l.Warnings), limits, l.Warnings)
 	}
 }
@@ -247,6 +247,11 @@ func FuzzDetect(f *testing.F) {
 		{"etc/alpine-release", "3.20.3"},
 		{"etc/redhat-release", "Rocky Linux release 9.3 (Blue Onyx)"},
 		{"etc/debian_version", "trixie/sid"},
+		{"var/lib/dpkg/info/a:amd64.list", "/.\n/usr\n/usr/bin/a\n"},
+		{"var/lib/dpkg/status.d/a.md5sums", "d41d8cd98f00b204e9800998ecf8427e  usr/bin/a\n"},
+		{"a.dist-info/METADATA", "Name: a\nVersion: 1\n\n"},
+		{"node_modules/a/package.json", `{"name": "a", "version": "1"}`},
+		{"bin/a", "\x7fELF"},
 	}
 	for _, s := range seeds {
 		f.Add(s.path, []byte(s.content))
@@ -259,21 +264,25 @@ func FuzzDetect(f *testing.F) {
 			if !d.Wants(p) {
 				continue
 			}
-			if !slices.Contains(d.Directories(), path.Dir(p)) {
+			if !anywhere(d) && !slices.Contains(d.Directories(), path.Dir(p)) {
 				t.Errorf("%q is wanted", p)
 			}
-			file, warnings, err := d.Detect(p, bytes.NewReader(content))
+			file, warnings, err := d.Detect(p, contentOf(bytes.NewReader(content)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			lineCount := bytes.Count(content, []byte("\n")) + 1
 			for _, r := range file.Packages {
-				for _, text := range []string{r.Name, r.Version, r.SourceName, r.SourceVersion} {
+				texts := []string{r.Name, r.Version}
+				if ofSystem(r.Type) {
+					texts = append(texts, r.SourceName, r.SourceVersion)
+				}
+				for _, text := range texts {
 					if !isToken(text) {
 						t.Errorf("%q in %v", text, r)
 					}
 				}
-				if r.Line < 1 || r.Line > lineCount {
+				if r.Evidence == "" && (r.Line < 1 || r.Line > lineCount) {
 					t.Errorf("line %d of %d", r.Line, lineCount)
 				}
 			}

@@ -17,7 +17,7 @@ type apk struct{}
 func NewApk() Detector { return apk{} }
 
 func (apk) Name() string { return "apk" }
-func (apk) Version() int { return 1 }
+func (apk) Version() int { return 2 }
 
 func (apk) Directories() []string {
 	return []string{path.Dir(apkInstalled), path.Dir(apkInstalledUsr)}
@@ -25,9 +25,9 @@ func (apk) Directories() []string {
 
 func (apk) Wants(p string) bool { return p == apkInstalled || p == apkInstalledUsr }
 
-func (apk) Detect(p string, r io.Reader) (File, []Warning, error) {
+func (apk) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "apk")
-	in := newLines(r)
+	in := newLines(c)
 	var s apkRecord
 	blank := true
 	for {
@@ -63,6 +63,7 @@ type apkRecord struct {
 	doubly bool    // some field is there twice
 
 	name, version, architecture, origin string
+	folder                              string // of the files that follow
 }
 
 func (s *apkRecord) read(in *lines, found *findings) {
@@ -86,6 +87,14 @@ func (s *apkRecord) read(in *lines, found *findings) {
 		s.last = &s.architecture
 	case 'o':
 		s.last = &s.origin
+	case 'F':
+		s.folder = string(in.text[2:])
+		return
+	case 'R':
+		if isToken(s.name) {
+			found.claim(s.name, path.Join(s.folder, string(in.text[2:])))
+		}
+		return
 	default:
 		return
 	}

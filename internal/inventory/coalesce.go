@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 )
 
 // Coalesce says what a container of the layers, base first, would see: whiteouts,
@@ -26,8 +27,9 @@ func Coalesce(layers []*Layer) Image {
 	}
 
 	img := Image{Packages: []Installed{}, Warnings: warnings}
+	owners := ownersOf(files)
 	for _, p := range slices.Sorted(maps.Keys(files)) {
-		img.Packages = files[p].appendTo(img.Packages, layers)
+		img.Packages = files[p].appendTo(img.Packages, layers, owners)
 	}
 	slices.SortStableFunc(img.Packages, func(a, b Installed) int {
 		return cmp.Or(
@@ -64,8 +66,12 @@ func newVisible(f File, layer int, before *visible) *visible {
 }
 
 // appendTo lists each distinct package once, at its first record.
-func (v *visible) appendTo(list []Installed, layers []*Layer) []Installed {
+func (v *visible) appendTo(list []Installed, layers []*Layer, owners map[string]string) []Installed {
 	listed := make(map[Package]bool, len(v.Packages))
+	owner := ""
+	if claimTypes[v.Detector] == "" {
+		owner = owners[merged(v.Path)]
+	}
 	for _, r := range v.Packages {
 		if listed[r.Package] {
 			continue
@@ -74,7 +80,7 @@ func (v *visible) appendTo(list []Installed, layers []*Layer) []Installed {
 		i := v.introduced[r.Package]
 		list = append(list, Installed{
 			Package: r.Package, LayerIndex: i, LayerDigest: layers[i].Digest,
-			Path: v.Path, Detector: v.Detector, Line: r.Line,
+			Path: v.Path, Detector: v.Detector, Line: r.Line, Evidence: r.Evidence, Owner: owner,
 		})
 	}
 	return list
@@ -84,6 +90,7 @@ func (v *visible) appendTo(list []Installed, layers []*Layer) []Installed {
 // files by path.
 func hide(files map[string]*visible, l *Layer) map[string]*visible {
 	removed, opaque := setOf(l.Removed), setOf(l.Opaque)
+	replaced(removed, files, l.Names)
 	before := make(map[string]*visible)
 	for p, f := range files {
 		if hidden(p, removed, opaque) {
@@ -97,6 +104,25 @@ func hide(files map[string]*visible, l *Layer) map[string]*visible {
 		}
 	}
 	return before
+}
+
+// replaced adds to removed what of the files, and of the directories above them,
+// the names take the place of.
+func replaced(removed map[string]bool, files map[string]*visible, names string) {
+	if len(files) == 0 || names == "" {
+		return
+	}
+	standing := make(map[string]bool, 4*len(files))
+	for p := range files {
+		for ; p != "." && p != "/" && !standing[p]; p = path.Dir(p) {
+			standing[p] = true
+		}
+	}
+	for name := range strings.Lines(names) {
+		if name = strings.TrimSuffix(name, "\n"); standing[name] {
+			removed[name] = true
+		}
+	}
 }
 
 func setOf(list []string) map[string]bool {
@@ -127,6 +153,9 @@ func standing(warnings []Warning, l *Layer) []Warning {
 	removed, opaque := setOf(l.Removed), setOf(l.Opaque)
 	for _, f := range l.Files {
 		removed[f.Path] = true
+	}
+	for name := range strings.Lines(l.Names) {
+		removed[strings.TrimSuffix(name, "\n")] = true
 	}
 	return slices.DeleteFunc(warnings, func(w Warning) bool {
 		return w.Path != "" && w.Code != UnsafePath && hidden(w.Path, removed, opaque)
@@ -159,9 +188,13 @@ func (img *Image) SetDistribution(d Distribution) {
 	img.Warnings = slices.DeleteFunc(img.Warnings, func(w Warning) bool {
 		return w.Layer == "" && (w.Code == NoDistribution || w.Code == Mixed)
 	})
-	strangers := make(map[string]int)
+	strangers, own := make(map[string]int), 0
 	for i := range img.Packages {
 		p := &img.Packages[i]
+		if !ofSystem(p.Type) {
+			continue
+		}
+		own++
 		if makes := packageTypes[d.ID]; makes == "" || makes == p.Type {
 			p.Distribution = d.String()
 			continue
@@ -169,7 +202,7 @@ func (img *Image) SetDistribution(d Distribution) {
 		p.Distribution = ""
 		strangers[p.Path]++
 	}
-	if d.ID == "" && len(img.Packages) > 0 {
+	if d.ID == "" && own > 0 {
 		img.Warnings = append(img.Warnings, Warning{
 			Code: NoDistribution, Message: "the distribution of the packages cannot be told: no release file names it",
 		})
@@ -181,13 +214,18 @@ func (img *Image) SetDistribution(d Distribution) {
 	}
 }
 
+// ofSystem reports types of packages that distributions make.
+func ofSystem(packageType string) bool {
+	return packageType == "deb" || packageType == "apk" || packageType == "rpm"
+}
+
 // packageTypes are the types of packages that well-known distributions make. Of
 // others nothing is known.
 var packageTypes = map[string]string{
 	"alpine": "apk", "chainguard": "apk", "postmarketos": "apk", "wolfi": "apk",
 	"debian": "deb", "ubuntu": "deb",
-	"almalinux": "rpm", "amzn": "rpm", "centos": "rpm", "fedora": "rpm", "ol": "rpm",
-	"opensuse-leap": "rpm", "rhel": "rpm", "rocky": "rpm", "sles": "rpm",
+	"almalinux": "rpm", "amzn": "rpm", "azurelinux": "rpm", "centos": "rpm", "fedora": "rpm", "mariner": "rpm", "ol": "rpm",
+	"opensuse-leap": "rpm", "opensuse-tumbleweed": "rpm", "photon": "rpm", "rhel": "rpm", "rocky": "rpm", "sles": "rpm",
 }
 
 // Coverage is how much of an image's content its inventory can answer for.
@@ -199,14 +237,20 @@ const (
 	Complete Coverage = "complete"
 	// Partial: there are warnings; there may be more than was found.
 	Partial Coverage = "partial"
-	// Unknown: no packages, or ones of no known distribution.
+	// Unknown: no packages, or ones of a distribution that is not known, or a
+	// distribution whose packages are not there.
 	Unknown Coverage = "unknown"
 )
+
+// OfSystem reports whether there are packages of an operating system.
+func (img Image) OfSystem() bool {
+	return slices.ContainsFunc(img.Packages, func(p Installed) bool { return ofSystem(p.Type) })
+}
 
 // Coverage judges the inventory.
 func (img Image) Coverage() Coverage {
 	switch {
-	case len(img.Packages) == 0 || img.Distribution.ID == "":
+	case len(img.Packages) == 0, img.OfSystem() != (img.Distribution.ID != ""):
 		return Unknown
 	case len(img.Warnings) > 0:
 		return Partial

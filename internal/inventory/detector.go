@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -14,19 +13,21 @@ type Detector interface {
 	// Version grows whenever the same content gives another result.
 	Version() int
 	// Directories lists the directories that hold the wanted files, cleaned and
-	// relative to the root. An entry that hides one of them hides the files.
+	// relative to the root, where these are known: a link that leads one of them
+	// elsewhere is told. It is empty for files that may be anywhere; of these,
+	// only those that hold something are kept.
 	Directories() []string
 	// Wants reports whether the file at the cleaned path is one to read.
 	Wants(path string) bool
 	// Detect reads the file at path. Whatever the content is, it is no error:
 	// what cannot be read is left out, with a warning. The error is the
 	// reader's; the file is then what was read before it.
-	Detect(path string, r io.Reader) (File, []Warning, error)
+	Detect(path string, c *Content) (File, []Warning, error)
 }
 
 // Detectors returns all detectors there are.
 func Detectors() []Detector {
-	return []Detector{NewRelease(), NewDpkg(), NewApk()}
+	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewPython(), NewNode(), NewBinary()}
 }
 
 // SetOf names a list of detectors with their versions, in any order.
@@ -65,6 +66,7 @@ const (
 const (
 	maxRecords  = 100_000
 	maxWarnings = 20
+	maxClaims   = 200_000
 	maxToken    = 512 // bytes of a name or a version
 )
 
@@ -73,20 +75,43 @@ type findings struct {
 	file     File
 	warnings []Warning
 	unsaid   int
+	claimed  int
 }
 
 func newFindings(path, detector string) *findings {
 	return &findings{file: File{Path: path, Detector: detector}}
 }
 
-// add keeps a package; it returns false where the file has too many.
-func (f *findings) add(p Package, line int) bool {
+// add keeps a package that a line proves; it returns false where the file has too many.
+func (f *findings) add(p Package, line int) bool { return f.record(Record{Package: p, Line: line}) }
+
+// addProved keeps a package that something else proves.
+func (f *findings) addProved(p Package, evidence string) bool {
+	return f.record(Record{Package: p, Evidence: evidence})
+}
+
+func (f *findings) record(r Record) bool {
 	if len(f.file.Packages) == maxRecords {
 		f.warn(Limit, "only the first %d packages are read", maxRecords)
 		return false
 	}
-	f.file.Packages = append(f.file.Packages, Record{Package: p, Line: line})
+	f.file.Packages = append(f.file.Packages, r)
 	return true
+}
+
+// claim notes that a package of the operating system brought a file, where that
+// may matter.
+func (f *findings) claim(owner, path string) {
+	if !claimable(path) || f.claimed == maxClaims {
+		return
+	}
+	f.claimed++
+	last := len(f.file.Claims) - 1
+	if last < 0 || f.file.Claims[last].Package != owner {
+		f.file.Claims = append(f.file.Claims, Claim{Package: owner})
+		last++
+	}
+	f.file.Claims[last].Paths = append(f.file.Claims[last].Paths, path)
 }
 
 func (f *findings) warn(code, format string, args ...any) {

@@ -34,10 +34,15 @@ func describe(f File, warnings []Warning) string {
 	return b.String()
 }
 
+func contentOf(r io.Reader) *Content { return NewContent(r, 0) }
+
 // TestDetect reads testdata/DETECTOR/*.txtar: files to be read, each followed by
 // "want", what is to be found in it.
 func TestDetect(t *testing.T) {
 	for _, d := range Detectors() {
+		if d.Name() == "binary" {
+			continue // its files are no text
+		}
 		names, err := filepath.Glob(filepath.Join("testdata", d.Name(), "*.txtar"))
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: no testdata, %v", d.Name(), err)
@@ -55,7 +60,7 @@ func TestDetect(t *testing.T) {
 					}
 					// A text file cannot say that its last line has no end.
 					content := bytes.TrimSuffix(in.Data, []byte("<no end>\n"))
-					f, warnings, err := d.Detect(in.Name, bytes.NewReader(content))
+					f, warnings, err := d.Detect(in.Name, contentOf(bytes.NewReader(content)))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -81,28 +86,43 @@ func TestDetect(t *testing.T) {
 
 func TestWants(t *testing.T) {
 	wanted := map[string]string{
-		"var/lib/dpkg/status":             "dpkg",
-		"var/lib/dpkg/status.d/libc6":     "dpkg",
-		"lib/apk/db/installed":            "apk",
-		"usr/lib/apk/db/installed":        "apk",
-		"etc/os-release":                  "release",
-		"usr/lib/os-release":              "release",
-		"etc/debian_version":              "release",
-		"var/lib/dpkg/status-old":         "",
-		"var/lib/dpkg/status.d":           "",
-		"var/lib/dpkg/status.d/a/b":       "",
-		"var/lib/dpkg/status.d/x.md5sums": "",
-		"lib/apk/db/installed/x":          "",
-		"home/lib/apk/db/installed":       "",
-		"os-release":                      "",
-		"etc/passwd":                      "",
+		"var/lib/dpkg/status":                                  "dpkg",
+		"var/lib/dpkg/status.d/libc6":                          "dpkg",
+		"lib/apk/db/installed":                                 "apk",
+		"usr/lib/apk/db/installed":                             "apk",
+		"etc/os-release":                                       "release",
+		"usr/lib/os-release":                                   "release",
+		"etc/debian_version":                                   "release",
+		"var/lib/dpkg/status-old":                              "",
+		"var/lib/dpkg/status.d":                                "",
+		"var/lib/dpkg/status.d/a/b":                            "",
+		"var/lib/dpkg/status.d/x.md5sums":                      "dpkg",
+		"var/lib/dpkg/info/x:amd64.list":                       "dpkg",
+		"var/lib/dpkg/info/x.postinst":                         "",
+		"lib/apk/db/installed/x":                               "binary",
+		"home/lib/apk/db/installed":                            "binary",
+		"os-release":                                           "binary",
+		"usr/bin/app":                                          "binary",
+		"usr/lib/libx.so.1":                                    "binary",
+		"usr/bin/app.py":                                       "",
+		"usr/share/app":                                        "",
+		"usr/lib/python3/dist-packages/x-1.dist-info/METADATA": "python",
+		"usr/lib/python3/dist-packages/x-1.egg-info/PKG-INFO":  "python",
+		"usr/lib/python3/dist-packages/x-1.egg-info":           "python",
+		"app/node_modules/a/package.json":                      "node",
+		"node_modules/@s/a/package.json":                       "node",
+		"node_modules/.pnpm/a@1/node_modules/a/package.json":   "node",
+		"node_modules/a/test/package.json":                     "",
+		"node_modules/@s/a/examples/package.json":              "",
+		"package.json":                                         "",
+		"etc/passwd":                                           "",
 	}
 	for path, want := range wanted {
 		got := ""
 		for _, d := range Detectors() {
-			if d.Wants(path) {
-				got += d.Name()
-				if !slices.ContainsFunc(d.Directories(), func(dir string) bool { return filepath.Dir(path) == dir }) {
+			if d.Wants(path) && got == "" { // the first has it
+				got = d.Name()
+				if len(d.Directories()) > 0 && !slices.ContainsFunc(d.Directories(), func(dir string) bool { return filepath.Dir(path) == dir }) {
 					t.Errorf("%s is wanted by %s, but not its directory", path, got)
 				}
 			}
@@ -114,7 +134,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/1 dpkg/1 release/1" {
+	if got := SetOf(Detectors()); got != "apk/2 binary/1 dpkg/2 node/1 python/1 release/1" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -131,15 +151,15 @@ func TestDetectCutAnywhere(t *testing.T) {
 	}
 	for _, d := range Detectors() {
 		for path, content := range contents {
-			if !d.Wants(path) {
+			if anywhere(d) || !d.Wants(path) {
 				continue
 			}
-			whole, warnings, err := d.Detect(path, strings.NewReader(content))
+			whole, warnings, err := d.Detect(path, contentOf(strings.NewReader(content)))
 			if err != nil || len(warnings) > 0 || len(whole.Packages) != 2 {
 				t.Fatalf("%s: %d packages, %v, %v", path, len(whole.Packages), warnings, err)
 			}
 			for cut := range len(content) {
-				f, warnings, err := d.Detect(path, strings.NewReader(content[:cut]))
+				f, warnings, err := d.Detect(path, contentOf(strings.NewReader(content[:cut])))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -165,11 +185,11 @@ func TestDetectPassesReadErrorsOn(t *testing.T) {
 	broken := errors.New("broken")
 	for _, path := range []string{dpkgStatus, apkInstalled, "etc/os-release"} {
 		for _, d := range Detectors() {
-			if !d.Wants(path) {
+			if anywhere(d) || !d.Wants(path) {
 				continue
 			}
 			r := io.MultiReader(strings.NewReader("Package: a\nVersion: 1\n\nPackage: b"), iotest.ErrReader(broken))
-			if _, _, err := d.Detect(path, r); !errors.Is(err, broken) {
+			if _, _, err := d.Detect(path, contentOf(r)); !errors.Is(err, broken) {
 				t.Errorf("%s: got %v", path, err)
 			}
 		}
@@ -179,8 +199,8 @@ func TestDetectPassesReadErrorsOn(t *testing.T) {
 func TestDetectIsBounded(t *testing.T) {
 	long := strings.Repeat("libc6 (>= 2.36), ", 1<<16)
 	t.Run("long lines", func(t *testing.T) {
-		f, warnings, err := NewDpkg().Detect(dpkgStatus, strings.NewReader(
-			"Package: a\nDepends: "+long+"\nVersion: 1\n\nPackage: "+long+"\nVersion: 1\n\nPackage: b\nVersion: "+long+"\n\nPackage: c\nVersion: 2\n\n"))
+		f, warnings, err := NewDpkg().Detect(dpkgStatus, contentOf(strings.NewReader(
+			"Package: a\nDepends: "+long+"\nVersion: 1\n\nPackage: "+long+"\nVersion: 1\n\nPackage: b\nVersion: "+long+"\n\nPackage: c\nVersion: 2\n\n")))
 		if err != nil || len(f.Packages) != 2 || f.Packages[1].Name != "c" || len(warnings) != 2 {
 			t.Fatalf("got %v, %v, %v", f.Packages, warnings, err)
 		}
@@ -193,10 +213,10 @@ func TestDetectIsBounded(t *testing.T) {
 	t.Run("packages", func(t *testing.T) {
 		for path, record := range map[string]string{dpkgStatus: "Package: a\nVersion: 1\n\n", apkInstalled: "P:a\nV:1\n\n"} {
 			for _, d := range Detectors() {
-				if !d.Wants(path) {
+				if anywhere(d) || !d.Wants(path) {
 					continue
 				}
-				f, warnings, err := d.Detect(path, strings.NewReader(strings.Repeat(record, maxRecords+5)))
+				f, warnings, err := d.Detect(path, contentOf(strings.NewReader(strings.Repeat(record, maxRecords+5))))
 				if err != nil || len(f.Packages) != maxRecords || len(warnings) != 1 || warnings[0].Code != Limit {
 					t.Errorf("%s: %d packages, %v, %v", path, len(f.Packages), warnings, err)
 				}
@@ -204,7 +224,7 @@ func TestDetectIsBounded(t *testing.T) {
 		}
 	})
 	t.Run("warnings", func(t *testing.T) {
-		_, warnings, err := NewApk().Detect(apkInstalled, strings.NewReader(strings.Repeat("V:1\n\n", 5000)))
+		_, warnings, err := NewApk().Detect(apkInstalled, contentOf(strings.NewReader(strings.Repeat("V:1\n\n", 5000))))
 		if err != nil || len(warnings) != maxWarnings+1 {
 			t.Errorf("%d warnings, %v", len(warnings), err)
 		}

@@ -10,31 +10,63 @@ import (
 const (
 	dpkgStatus    = "var/lib/dpkg/status"
 	dpkgDirectory = "var/lib/dpkg/status.d"
+	dpkgInfo      = "var/lib/dpkg/info"
 )
 
 type dpkg struct{}
 
 // NewDpkg returns the detector of Debian packages: dpkg's status database
-// (deb822(5), dpkg(1) "Package states"), and the control files of distroless
-// images, one for each package, in status.d.
+// (deb822(5), dpkg(1) "Package states") with the lists of files beside it, and the
+// control files of distroless images, one for each package, in status.d.
 func NewDpkg() Detector { return dpkg{} }
 
 func (dpkg) Name() string { return "dpkg" }
-func (dpkg) Version() int { return 1 }
+func (dpkg) Version() int { return 2 }
 
-func (dpkg) Directories() []string { return []string{path.Dir(dpkgStatus), dpkgDirectory} }
+func (dpkg) Directories() []string { return []string{path.Dir(dpkgStatus), dpkgDirectory, dpkgInfo} }
 
 func (dpkg) Wants(p string) bool {
 	if p == dpkgStatus {
 		return true
 	}
-	name, ok := strings.CutPrefix(p, dpkgDirectory+"/")
-	return ok && name != "" && !strings.Contains(name, "/") && !strings.HasSuffix(name, ".md5sums")
+	switch dir, name := path.Split(p); dir {
+	case dpkgDirectory + "/":
+		return name != ""
+	case dpkgInfo + "/":
+		return strings.HasSuffix(name, ".list")
+	}
+	return false
 }
 
-func (dpkg) Detect(p string, r io.Reader) (File, []Warning, error) {
+// files reads which files a package brought: NAME.list or NAME:ARCHITECTURE.list
+// has a path in each line; distroless' NAME.md5sums has a checksum before it.
+func (dpkg) files(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "dpkg")
-	in := newLines(r)
+	owner, _, _ := strings.Cut(strings.TrimSuffix(strings.TrimSuffix(path.Base(p), ".list"), ".md5sums"), ":")
+	for in := newLines(c); ; {
+		err := in.next()
+		if err == io.EOF {
+			return found.result(nil)
+		}
+		if err != nil {
+			return found.result(err)
+		}
+		name := in.text
+		if path.Ext(p) == ".md5sums" {
+			_, name, _ = bytes.Cut(name, []byte("  "))
+		}
+		if isToken(owner) && len(name) > 1 {
+			found.claim(owner, strings.TrimPrefix(path.Clean(string(name)), "/"))
+		}
+	}
+}
+
+func (d dpkg) Detect(p string, c *Content) (File, []Warning, error) {
+	if strings.HasSuffix(p, ".list") || strings.HasSuffix(p, ".md5sums") {
+		return d.files(p, c)
+	}
+	found := newFindings(p, "dpkg")
+	in := newLines(c)
 	var s stanza
 	blank := true
 	for {

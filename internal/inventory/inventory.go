@@ -58,6 +58,16 @@ type Record struct {
 	Package
 	// Line is the 1-based line of the database at which the record starts.
 	Line int `json:"line,omitempty"`
+	// Evidence is what in the file proves the package, where it is not a line:
+	// "module", "META-INF/maven/g/a/pom.properties".
+	Evidence string `json:"evidence,omitempty"`
+}
+
+// Claim says which files a package of the operating system brought.
+type Claim struct {
+	// Package is the owner's name in the same kind of database.
+	Package string   `json:"package"`
+	Paths   []string `json:"paths"`
 }
 
 // File is what one detector read from one file of a layer. A file that was
@@ -68,6 +78,8 @@ type File struct {
 	Detector     string        `json:"detector"`
 	Distribution *Distribution `json:"distribution,omitempty"`
 	Packages     []Record      `json:"packages,omitempty"`
+	// Claims are of files that other detectors may find packages in.
+	Claims []Claim `json:"claims,omitempty"`
 }
 
 // Warning is something that could not be read. An image with warnings may hold
@@ -94,12 +106,15 @@ type Layer struct {
 	Compression      string `json:"compression"`
 	Files            []File `json:"files,omitempty"`
 	// Removed lists paths whose content in lower layers, at the path and
-	// below it, is gone: whiteouts, and non-directories that stand where a
-	// lower layer may have a directory.
+	// below it, is gone: whiteouts, and what stands where a lower layer may
+	// have a package database or its directory.
 	Removed []string `json:"removed,omitempty"`
 	// Opaque lists directories whose content in lower layers is hidden; "." is
-	// the root. Both lists leave out what cannot matter to the detectors.
-	Opaque   []string  `json:"opaque,omitempty"`
+	// the root.
+	Opaque []string `json:"opaque,omitempty"`
+	// Names lists everything that is no directory, a line each: it takes the
+	// place of what lower layers have at its path and below it.
+	Names    string    `json:"names,omitempty"`
 	Warnings []Warning `json:"warnings,omitempty"`
 }
 
@@ -113,6 +128,11 @@ type Installed struct {
 	Path        string `json:"path"`
 	Detector    string `json:"detector"`
 	Line        int    `json:"line,omitempty"`
+	Evidence    string `json:"evidence,omitempty"`
+	// Owner names the package of the operating system ("deb:python3-requests")
+	// that brought the file: its distribution, not the ecosystem, says what the
+	// package is affected by. "" where there is none.
+	Owner string `json:"owner,omitempty"`
 }
 
 // Image is the coalesced inventory of a chain of layers, base first.

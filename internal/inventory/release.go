@@ -61,10 +61,10 @@ func (release) Wants(p string) bool {
 	return (strings.HasPrefix(p, "etc/") || strings.HasPrefix(p, "usr/lib/")) && precedence(p) >= 0
 }
 
-func (release) Detect(p string, r io.Reader) (File, []Warning, error) {
+func (release) Detect(p string, c *Content) (File, []Warning, error) {
 	const most = 1000 // lines; there are about ten
 	found := newFindings(p, "release")
-	in := newLines(r)
+	in := newLines(c)
 	var content []string
 	for {
 		err := in.next()

@@ -104,10 +104,10 @@ func (s *Store) DeleteClairLayer(ctx context.Context, name string) error {
 func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.Installed, error) {
 	packages, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p inventory.Installed, err error) {
 		err = rows.Scan(&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion,
-			&p.LayerIndex, &p.Line, &p.Path, &p.Detector)
+			&p.LayerIndex, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)
 		return p, err
 	}, `select p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
-			ip.layer_position, ip.line, f.path, f.detector
+			ip.layer_position, ip.line, ip.evidence, ip.owner, f.path, f.detector
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
 		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
@@ -128,7 +128,7 @@ func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Findin
 			m.introduced, m.fixed, m.feed, m.part, m.note, ip.layer_position, '', ip.line, f.path, f.detector,
 			m.first_seen
 		from inventory_packages ip
-		join matches m on m.package_id = ip.package_id and m.gone_at is null
+		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = ''
 		join packages p on p.id = ip.package_id
 		join vulnerabilities v on v.id = m.vulnerability_id
 		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position

@@ -155,7 +155,7 @@ func (s *Store) VulnerabilityStates(ctx context.Context, vulnerabilities []int64
 				limit 1), $2)
 			from matches m
 			join packages p on p.id = m.package_id
-			join inventory_packages ip on ip.package_id = m.package_id
+			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
 			join images i on i.inventory_id = ip.inventory_id
 			join manifests mf on mf.digest = i.digest
 			join repositories r on r.id = mf.repository_id

@@ -25,7 +25,7 @@ func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Findi
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
-		join matches m on m.package_id = ip.package_id and m.gone_at is null
+		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = ''
 		join packages p on p.id = ip.package_id
 		join vulnerabilities v on v.id = m.vulnerability_id
 		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
@@ -57,10 +57,10 @@ func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
 func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.Installed, error) {
 	packages, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p inventory.Installed, err error) {
 		err = rows.Scan(&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion,
-			&p.LayerIndex, &p.LayerDigest, &p.Line, &p.Path, &p.Detector)
+			&p.LayerIndex, &p.LayerDigest, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)
 		return p, err
 	}, `select p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
-			ip.layer_position, coalesce(il.digest, ''), ip.line, f.path, f.detector
+			ip.layer_position, coalesce(il.digest, ''), ip.line, ip.evidence, ip.owner, f.path, f.detector
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join packages p on p.id = ip.package_id
@@ -92,7 +92,7 @@ func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Su
 				max(case when m.fixed <> '' then 1 else 0 end) = 1 as fixable
 			from matches m
 			join vulnerabilities v on v.id = m.vulnerability_id
-			join inventory_packages ip on ip.package_id = m.package_id
+			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
 			join images i on i.inventory_id = ip.inventory_id
 			where m.gone_at is null and exists (select 1 from manifests mf where mf.digest = i.digest)
 				and lower(v.name) like lower($2) escape '\'
@@ -163,7 +163,7 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 			p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version
 		from matches m
 		join packages p on p.id = m.package_id
-		join inventory_packages ip on ip.package_id = m.package_id
+		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
 		join images i on i.inventory_id = ip.inventory_id
 		join manifests mf on mf.digest = i.digest
 		join repositories r on r.id = mf.repository_id

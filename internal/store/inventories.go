@@ -140,12 +140,12 @@ func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inve
 			continue
 		}
 		placed[at] = true
-		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line)
+		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line, p.Evidence, p.Owner)
 	}
 	if err := insertRows(ctx, tx, `insert into inventory_files (inventory_id, position, path, detector) values `, 4, files); err != nil {
 		return fmt.Errorf("insert files: %w", err)
 	}
-	if err := insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line) values `, 5, rows); err != nil {
+	if err := insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line, evidence, owner) values `, 7, rows); err != nil {
 		return fmt.Errorf("insert installed packages: %w", err)
 	}
 	return nil

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -386,13 +388,25 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 		}
 	}
 	img := inventory.Coalesce(layers)
+	unjudged := make(map[string]int)
 	for _, p := range img.Packages {
+		if _, judged := match.Scheme(p.Type); !judged {
+			if p.Owner == "" {
+				unjudged[p.Type]++
+			}
+			continue
+		}
 		if err := match.Comparable(p.Package); err != nil {
 			img.Warnings = append(img.Warnings, inventory.Warning{
 				Code: "undetermined", Path: p.Path, Layer: p.LayerDigest,
 				Message: fmt.Sprintf("%s %s cannot be judged: %s", p.Name, p.Version, err),
 			})
 		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(unjudged)) {
+		img.Warnings = append(img.Warnings, inventory.Warning{
+			Code: "undetermined", Message: fmt.Sprintf("%d packages of type %q are not judged: there is no feed for them", unjudged[kind], kind),
+		})
 	}
 	return img, nil
 }
@@ -476,7 +490,7 @@ func (a *Analyser) Inventory(ctx context.Context, digests []string) (int64, erro
 		return 0, err
 	}
 	inferred := ""
-	if img.Distribution.ID == "" && len(img.Packages) > 0 {
+	if img.Distribution.ID == "" && img.OfSystem() {
 		known, err := a.store.DistributionsOfLayer(ctx, digests[len(digests)-1])
 		if err != nil {
 			return 0, err
@@ -485,10 +499,7 @@ func (a *Analyser) Inventory(ctx context.Context, digests []string) (int64, erro
 			return 0, fmt.Errorf("layers %s: %w", strings.Join(digests, ", "), ErrNoDistribution)
 		}
 		inferred = known[0].String()
-		img.Distribution = known[0]
-		for i := range img.Packages {
-			img.Packages[i].Distribution = inferred
-		}
+		img.SetDistribution(known[0])
 	}
 	return a.store.SaveInventory(ctx, a.key(c, inferred), img, match.Package)
 }

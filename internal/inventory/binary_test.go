@@ -1,0 +1,116 @@
+package inventory
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// goProgram builds a program with a dependency that is replaced, stripped.
+func goProgram(t testing.TB) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod":     "module example.com/app\n\ngo 1.24\n\nrequire example.com/dep v1.2.3\n\nreplace example.com/dep => ./dep\n",
+		"main.go":    "package main\n\nimport \"example.com/dep\"\n\nfunc main() { dep.Say() }\n",
+		"dep/go.mod": "module example.com/dep\n\ngo 1.24\n",
+		"dep/dep.go": "package dep\n\nfunc Say() { println(\"hello\") }\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", "app", ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=-mod=mod")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestBinary(t *testing.T) {
+	program := goProgram(t)
+	packed := bytes.Clone(program)
+	copy(packed[200:], "UPX!")
+	tests := []struct {
+		name, want string
+		content    []byte
+	}{
+		{"a Go program", "0: golang stdlib " + strings.TrimPrefix(runtime.Version(), "go") + " , source  \n" +
+			"0: golang example.com/app devel , source  \n0: golang example.com/dep devel , source  \n", program},
+		{"a packed program", "unsupported: the program is packed with UPX: what is in it cannot be told\n", packed},
+		{"a program of another language", "", []byte("\x7fELF" + strings.Repeat("x", 1000))},
+		{"a text", "", []byte("#!/bin/sh\n")},
+		{"nothing", "", nil},
+	}
+	for _, test := range tests {
+		f, warnings, err := NewBinary().Detect("app", NewContent(bytes.NewReader(test.content), int64(len(test.content))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, describe(f, warnings)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+	// Whatever is cut off, it is a program of Go with all of it, or none.
+	for cut := 0; cut < len(program); cut += len(program) / 50 {
+		f, _, err := NewBinary().Detect("app", contentOf(bytes.NewReader(program[:cut])))
+		if err != nil || len(f.Packages) != 0 && len(f.Packages) != 3 {
+			t.Errorf("cut at %d: %v, %v", cut, f.Packages, err)
+		}
+	}
+}
+
+func FuzzBinary(f *testing.F) {
+	f.Add([]byte("\x7fELF\x02\x01\x01"))
+	f.Add([]byte("MZ\x90\x00"))
+	f.Add(append([]byte("\x7fELF\x02\x01\x01\x00"), make([]byte, 200)...))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		file, _, err := NewBinary().Detect("app", contentOf(bytes.NewReader(content)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range file.Packages {
+			if !isToken(p.Name) || !isToken(p.Version) {
+				t.Errorf("package %q %q", p.Name, p.Version)
+			}
+		}
+	})
+}
+
+// Larger files than are kept in memory go through a temporary file.
+func TestContentSpools(t *testing.T) {
+	big := bytes.Repeat([]byte("0123456789abcdef"), (memoryMost+1<<20)/16)
+	var s spool
+	for _, content := range [][]byte{[]byte("small"), big, big[:len(big)-5], []byte("small again"), nil} {
+		c := &Content{r: bytes.NewReader(content), spool: &s}
+		if head, err := c.Head(4); err != nil || !bytes.Equal(head, content[:min(4, len(content))]) {
+			t.Fatalf("head %q, %v", head, err)
+		}
+		at, size, err := c.ReaderAt()
+		if err != nil || size != int64(len(content)) {
+			t.Fatalf("%d of %d bytes, %v", size, len(content), err)
+		}
+		got := make([]byte, len(content))
+		if n, err := at.ReadAt(got, 0); n != len(content) || !bytes.Equal(got, content) {
+			t.Errorf("%d of %d bytes are the same, %v", n, len(content), err)
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
