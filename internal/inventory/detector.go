@@ -27,7 +27,7 @@ type Detector interface {
 
 // Detectors returns all detectors there are.
 func Detectors() []Detector {
-	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewPython(), NewNode(), NewBinary()}
+	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewPython(), NewNode(), NewBinary()}
 }
 
 // SetOf names a list of detectors with their versions, in any order.

@@ -1,0 +1,66 @@
+package inventory
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pratique/pratique/internal/inventory/rpmdb"
+)
+
+func TestRpmPackages(t *testing.T) {
+	tests := []struct {
+		name string
+		in   rpmdb.Package
+		want string
+	}{
+		{"plain", rpmdb.Package{Name: "bash", Version: "5.1", Release: "1.el9", Arch: "x86_64", SourceRPM: "bash-5.1-1.el9.src.rpm"},
+			"rpm bash 5.1-1.el9 x86_64, source bash 5.1-1.el9"},
+		{"epoch, other source", rpmdb.Package{Name: "perl-libs", Version: "5.32", Release: "2", Epoch: 4, HasEpoch: true, Arch: "x86_64", SourceRPM: "perl-5.32.1-2.src.rpm"},
+			"rpm perl-libs 4:5.32-2 x86_64, source perl 4:5.32.1-2"},
+		{"epoch 0", rpmdb.Package{Name: "a", Version: "1", Release: "1", HasEpoch: true}, "rpm a 1-1 , source a 1-1"},
+		{"no source", rpmdb.Package{Name: "a", Version: "1", Release: "1", SourceRPM: "(none)"}, "rpm a 1-1 , source a 1-1"},
+		{"bad name", rpmdb.Package{Name: "a b", Version: "1", Release: "1"}, "malformed"},
+	}
+	for _, test := range tests {
+		found := newFindings("var/lib/rpm/Packages", "rpm")
+		found.rpm(&test.in)
+		f, warnings, _ := found.result(nil)
+		if got := describe(f, warnings); !strings.Contains(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestRpmDatabases(t *testing.T) {
+	for content, want := range map[string]string{"": "", "no database": "malformed: no package database of RPM\n"} {
+		f, warnings, err := NewRpm().Detect("var/lib/rpm/Packages", contentOf(strings.NewReader(content)))
+		if err != nil || describe(f, warnings) != want {
+			t.Errorf("%q: %v, %v, %v", content, f, warnings, err)
+		}
+	}
+	for content, want := range map[string]int{"": 0, "log": 1} {
+		if _, warnings, err := NewRpm().Detect("var/lib/rpm/rpmdb.sqlite-wal", contentOf(strings.NewReader(content))); err != nil || len(warnings) != want {
+			t.Errorf("log %q: %v, %v", content, warnings, err)
+		}
+	}
+	root := os.Getenv("PRATIQUE_REAL_DATA")
+	if root == "" {
+		root = filepath.Join("..", "..", "..", "shared")
+	}
+	content, err := os.ReadFile(filepath.Join(root, "rpmdb", "cbl-mariner-2.0", "rpmdb.sqlite"))
+	if err != nil {
+		t.Skipf("no real database: %v", err)
+	}
+	f, warnings, err := NewRpm().Detect("var/lib/rpm/rpmdb.sqlite", contentOf(bytes.NewReader(content)))
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("%v, %v", warnings, err)
+	}
+	i := slices.IndexFunc(f.Packages, func(r Record) bool { return r.Name == "curl" || r.Name == "libssh2" })
+	if i < 0 || !strings.Contains(f.Packages[i].Evidence, "vendor Microsoft Corporation") || len(f.Packages) < 120 || len(f.Claims) == 0 {
+		t.Errorf("%d packages, %d claims", len(f.Packages), len(f.Claims))
+	}
+}
