@@ -252,6 +252,11 @@ func FuzzDetect(f *testing.F) {
 		{"a.dist-info/METADATA", "Name: a\nVersion: 1\n\n"},
 		{"node_modules/a/package.json", `{"name": "a", "version": "1"}`},
 		{"bin/a", "\x7fELF"},
+		{"specifications/a.gemspec", "# stub: a 1 ruby lib\n"},
+		{"specifications/b.gemspec", "s.name = 'a'\n s.version = '1'"},
+		{"composer/installed.json", `[{"name": "a/b", "version": "v1"}]`},
+		{"a.deps.json", `{"libraries": {"A/1": {"type": "package"}}}`},
+		{"var/lib/rpm/Packages.db", "RpmP"},
 	}
 	for _, s := range seeds {
 		f.Add(s.path, []byte(s.content))

@@ -16,7 +16,8 @@ type binary struct{}
 
 // NewBinary returns the detector of what programs say that they were built of:
 // the modules and the standard library of Go programs
-// (https://pkg.go.dev/debug/buildinfo).
+// (https://pkg.go.dev/debug/buildinfo), the crates of Rust programs that were
+// built with cargo-auditable.
 func NewBinary() Detector { return binary{} }
 
 func (binary) Name() string          { return "binary" }
@@ -58,7 +59,10 @@ func (binary) Detect(p string, c *Content) (File, []Warning, error) {
 	}
 	info, err := buildinfo.Read(io.NewSectionReader(content, 0, size))
 	if err != nil {
-		return found.result(nil) // not written in Go
+		if section := auditable(content); section != nil {
+			found.crates(section)
+		}
+		return found.result(nil)
 	}
 	if version, ok := strings.CutPrefix(info.GoVersion, "go"); ok && isToken(version) {
 		version, _, _ = strings.Cut(version, " ") // experiments follow

@@ -2,6 +2,8 @@ package inventory
 
 import (
 	"bytes"
+	"compress/zlib"
+	binary64 "encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +44,42 @@ func goProgram(t testing.TB) []byte {
 	return content
 }
 
+// rustProgram is an ELF file with the section that cargo-auditable adds.
+func rustProgram(t testing.TB, audit string) []byte {
+	t.Helper()
+	var section bytes.Buffer
+	z := zlib.NewWriter(&section)
+	if _, err := z.Write([]byte(audit)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names := "\x00.dep-v0\x00.shstrtab\x00"
+	const at = 64
+	le := binary64.LittleEndian
+	out := make([]byte, at)
+	copy(out, "\x7fELF\x02\x01\x01")
+	le.PutUint16(out[16:], 2)
+	le.PutUint16(out[18:], 62)
+	le.PutUint32(out[20:], 1)
+	out = append(append(out, section.Bytes()...), names...)
+	le.PutUint64(out[40:], uint64(len(out)))
+	le.PutUint16(out[52:], 64)
+	le.PutUint16(out[58:], 64)
+	le.PutUint16(out[60:], 3)
+	le.PutUint16(out[62:], 2)
+	for _, s := range []struct{ name, kind, offset, size int }{{}, {1, 1, at, section.Len()}, {9, 3, at + section.Len(), len(names)}} {
+		h := make([]byte, 64)
+		le.PutUint32(h, uint32(s.name))
+		le.PutUint32(h[4:], uint32(s.kind))
+		le.PutUint64(h[24:], uint64(s.offset))
+		le.PutUint64(h[32:], uint64(s.size))
+		out = append(out, h...)
+	}
+	return out
+}
+
 func TestBinary(t *testing.T) {
 	program := goProgram(t)
 	packed := bytes.Clone(program)
@@ -53,6 +91,9 @@ func TestBinary(t *testing.T) {
 		{"a Go program", "0: golang stdlib " + strings.TrimPrefix(runtime.Version(), "go") + " , source  \n" +
 			"0: golang example.com/app devel , source  \n0: golang example.com/dep devel , source  \n", program},
 		{"a packed program", "unsupported: the program is packed with UPX: what is in it cannot be told\n", packed},
+		{"a Rust program that can be audited", "0: cargo app 0.1.0 , source  \n0: cargo serde 1.0.200 , source  \n",
+			rustProgram(t, `{"packages":[{"name":"app","version":"0.1.0","root":true},{"name":"cc","version":"1","kind":"build"},{"name":"serde","version":"1.0.200"}]}`)},
+		{"a Rust program with a damaged section", "malformed: the section .dep-v0 is damaged: unexpected end of JSON input\n", rustProgram(t, `{"packages":[`)},
 		{"a program of another language", "", []byte("\x7fELF" + strings.Repeat("x", 1000))},
 		{"a text", "", []byte("#!/bin/sh\n")},
 		{"nothing", "", nil},
@@ -77,6 +118,7 @@ func TestBinary(t *testing.T) {
 
 func FuzzBinary(f *testing.F) {
 	f.Add([]byte("\x7fELF\x02\x01\x01"))
+	f.Add(rustProgram(f, `{"packages":[{"name":"app","version":"0.1.0"}]}`))
 	f.Add([]byte("MZ\x90\x00"))
 	f.Add(append([]byte("\x7fELF\x02\x01\x01\x00"), make([]byte, 200)...))
 	f.Fuzz(func(t *testing.T, content []byte) {

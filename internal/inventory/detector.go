@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 )
@@ -27,7 +28,7 @@ type Detector interface {
 
 // Detectors returns all detectors there are.
 func Detectors() []Detector {
-	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewPython(), NewNode(), NewBinary()}
+	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewPython(), NewNode(), NewRuby(), NewPHP(), NewDotnet(), NewBinary()}
 }
 
 // SetOf names a list of detectors with their versions, in any order.
@@ -97,6 +98,18 @@ func (f *findings) record(r Record) bool {
 	}
 	f.file.Packages = append(f.file.Packages, r)
 	return true
+}
+
+// document reads a file of JSON whole; ok is false where that cannot be, which
+// is told where it is no error of the reader.
+func (f *findings) document(c *Content) (text []byte, ok bool, err error) {
+	const most = 32 << 20
+	text, err = io.ReadAll(io.LimitReader(c, most+1))
+	if err == nil && len(text) > most {
+		f.warn(Limit, "the file is larger than %d bytes", most)
+		return nil, false, nil
+	}
+	return text, err == nil, err
 }
 
 // claim notes that a package of the operating system brought a file, where that

@@ -112,10 +112,14 @@ func TestWants(t *testing.T) {
 		"app/node_modules/a/package.json":                      "node",
 		"node_modules/@s/a/package.json":                       "node",
 		"node_modules/.pnpm/a@1/node_modules/a/package.json":   "node",
-		"node_modules/a/test/package.json":                     "",
-		"node_modules/@s/a/examples/package.json":              "",
-		"package.json":                                         "",
-		"etc/passwd":                                           "",
+		"usr/share/rubygems-integration/all/specifications/rake-13.0.6.gemspec": "ruby",
+		"usr/lib/ruby/gems/3.1.0/gems/rake-13.0.6/rake.gemspec":                 "binary",
+		"app/vendor/composer/installed.json":                                    "php",
+		"app/app.deps.json":                                                     "dotnet",
+		"node_modules/a/test/package.json":                                      "",
+		"node_modules/@s/a/examples/package.json":                               "",
+		"package.json": "",
+		"etc/passwd":   "",
 	}
 	for path, want := range wanted {
 		got := ""
@@ -134,7 +138,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/2 binary/1 dpkg/2 node/1 python/1 release/1 rpm/1" {
+	if got := SetOf(Detectors()); got != "apk/2 binary/1 dotnet/1 dpkg/2 node/1 php/1 python/1 release/1 rpm/1 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -3,7 +3,6 @@ package inventory
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
 )
 
@@ -37,15 +36,10 @@ func (node) Wants(p string) bool {
 }
 
 func (node) Detect(p string, c *Content) (File, []Warning, error) {
-	const most = 8 << 20
 	found := newFindings(p, "node")
-	text, err := io.ReadAll(io.LimitReader(c, most+1))
-	if err != nil {
+	text, ok, err := found.document(c)
+	if !ok {
 		return found.result(err)
-	}
-	if len(text) > most {
-		found.warn(Limit, "the file is larger than %d bytes", most)
-		return found.result(nil)
 	}
 	var manifest struct {
 		Name    string `json:"name"`
