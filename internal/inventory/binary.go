@@ -12,17 +12,17 @@ import (
 	"github.com/pratique/pratique/internal/layer"
 )
 
-type binary struct{}
+type program struct{}
 
 // NewBinary returns the detector of what programs say that they were built of:
 // the modules and the standard library of Go programs
 // (https://pkg.go.dev/debug/buildinfo), the crates of Rust programs that were
 // built with cargo-auditable.
-func NewBinary() Detector { return binary{} }
+func NewBinary() Detector { return program{} }
 
-func (binary) Name() string          { return "binary" }
-func (binary) Version() int          { return 1 }
-func (binary) Directories() []string { return nil }
+func (program) Name() string          { return "binary" }
+func (program) Version() int          { return 1 }
+func (program) Directories() []string { return nil }
 
 // noPrograms are extensions of files that are no programs. The content of all
 // others tells.
@@ -34,11 +34,11 @@ var noPrograms = map[string]bool{
 	".txt": true, ".vim": true, ".woff": true, ".woff2": true, ".xml": true, ".xz": true, ".yaml": true, ".yml": true, ".zip": true,
 }
 
-func (binary) Wants(p string) bool {
+func (program) Wants(p string) bool {
 	return !noPrograms[path.Ext(p)] && !strings.HasPrefix(p, "etc/") && !strings.HasPrefix(p, "usr/share/") && !strings.HasPrefix(p, "var/lib/dpkg/")
 }
 
-func (binary) Detect(p string, c *Content) (File, []Warning, error) {
+func (program) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "binary")
 	head, err := c.Head(headMost)
 	var limit *layer.LimitError

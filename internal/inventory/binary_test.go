@@ -3,7 +3,7 @@ package inventory
 import (
 	"bytes"
 	"compress/zlib"
-	binary64 "encoding/binary"
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,7 +57,7 @@ func rustProgram(t testing.TB, audit string) []byte {
 	}
 	names := "\x00.dep-v0\x00.shstrtab\x00"
 	const at = 64
-	le := binary64.LittleEndian
+	le := binary.LittleEndian
 	out := make([]byte, at)
 	copy(out, "\x7fELF\x02\x01\x01")
 	le.PutUint16(out[16:], 2)
