@@ -71,6 +71,7 @@ func TestFeaturesOfOneSource(t *testing.T) {
 	found := func(of int, severity advisory.Severity, fixed string) match.Finding {
 		return match.Finding{Vulnerability: "CVE-1", Severity: severity, Fixed: fixed, Package: packages[of].Package}
 	}
+	packages = append(packages, inventory.Installed{Package: inventory.Package{Type: "pypi", Name: "zlib", Version: "1"}}) // no feature
 	list := newFeatureList([]clairapi.Layer{{Name: "a"}, {Name: "b"}, {Name: "c"}}, packages)
 	list.affect([]match.Finding{found(0, advisory.Low, "3"), found(1, advisory.High, ""), found(0, advisory.High, "4")})
 	got := list.sorted()

@@ -38,11 +38,16 @@ type featureEntry struct {
 func newFeatureList(chain []clairapi.Layer, packages []inventory.Installed) featureList {
 	list := make(featureList)
 	for _, p := range packages {
+		// Clair 2 knows packages of distributions only: others have no namespace.
+		format := packageVersionFormat(p.Type)
+		if format == "" {
+			continue
+		}
 		k := keyOf(p.Package)
 		e := list[k]
 		if e == nil {
 			e = &featureEntry{layer: p.LayerIndex, body: featureBody{
-				Name: k.name, NamespaceName: k.namespace, Version: k.version, VersionFormat: packageVersionFormat(p.Type),
+				Name: k.name, NamespaceName: k.namespace, Version: k.version, VersionFormat: format,
 			}}
 			list[k] = e
 		}
