@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -96,7 +98,7 @@ func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, t target, 
 		return err
 	}
 	if err := h.store.CreateUpload(ctx, id, repository.ID); err != nil {
-		return errors.Join(err, h.blobs.Abort(ctx, id))
+		return errors.Join(err, h.blobs.Abort(context.WithoutCancel(ctx), id))
 	}
 	if digest == "" {
 		uploading(w, t.name, id, 0, http.StatusAccepted)
@@ -116,6 +118,9 @@ func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, t target, 
 func (h *Handler) mount(ctx context.Context, p auth.Principal, into registry.Repository, digest, from string) (bool, error) {
 	var sources []registry.Repository
 	if from != "" {
+		if registry.CheckName(from) != nil {
+			return false, nil
+		}
 		registryName, name, _ := registry.SplitName(from)
 		source, err := h.store.Repository(ctx, registryName, name)
 		if errors.Is(err, registry.ErrRepositoryUnknown) || errors.Is(err, registry.ErrRegistryUnknown) {
@@ -153,6 +158,9 @@ func (h *Handler) upload(r *http.Request, t target) (registry.Upload, error) {
 	if err != nil {
 		return registry.Upload{}, err
 	}
+	if uuid.Validate(t.reference) != nil {
+		return registry.Upload{}, registry.ErrUploadUnknown
+	}
 	u, err := h.store.Upload(r.Context(), t.reference)
 	if err != nil {
 		return registry.Upload{}, err
@@ -181,12 +189,8 @@ func (h *Handler) patchUpload(w http.ResponseWriter, r *http.Request, t target, 
 	if err != nil {
 		return err
 	}
-	size, err := h.append(w, r, u)
+	size, err := h.append(w, r, t, u)
 	if err != nil {
-		var offset *blob.OffsetError
-		if errors.As(err, &offset) {
-			describe(w.Header(), t.name, u.ID, offset.Have)
-		}
 		return err
 	}
 	uploading(w, t.name, u.ID, size, http.StatusAccepted)
@@ -203,11 +207,17 @@ func (h *Handler) finishUpload(w http.ResponseWriter, r *http.Request, t target,
 		return err
 	}
 	if r.ContentLength != 0 {
-		if _, err := h.append(w, r, u); err != nil {
+		if _, err := h.append(w, r, t, u); err != nil {
 			return err
 		}
 	}
-	return h.commit(w, r, t, u, digest)
+	err = h.commit(w, r, t, u, digest)
+	var other *blob.DigestError
+	if errors.As(err, &other) {
+		// More bytes cannot make these right: a client that tries again starts anew.
+		return errors.Join(err, h.drop(r, u.ID))
+	}
+	return err
 }
 
 func (h *Handler) cancelUpload(w http.ResponseWriter, r *http.Request, t target, _ auth.Principal) error {
@@ -222,8 +232,10 @@ func (h *Handler) cancelUpload(w http.ResponseWriter, r *http.Request, t target,
 	return nil
 }
 
-// append adds the request's body where its Content-Range says, else at the end.
-func (h *Handler) append(w http.ResponseWriter, r *http.Request, u registry.Upload) (int64, error) {
+// append adds the request's body where its Content-Range says, else at the
+// end. Where that is not where the upload ends, the headers of the answer say
+// where it does.
+func (h *Handler) append(w http.ResponseWriter, r *http.Request, t target, u registry.Upload) (int64, error) {
 	offset := int64(-1)
 	if text := r.Header.Get("Content-Range"); text != "" {
 		start, end, ok := parseRange(text)
@@ -232,7 +244,12 @@ func (h *Handler) append(w http.ResponseWriter, r *http.Request, u registry.Uplo
 		}
 		offset = start
 	}
-	return h.blobs.Append(r.Context(), u.ID, offset, body(w, r))
+	size, err := h.blobs.Append(r.Context(), u.ID, offset, body(w, r))
+	var elsewhere *blob.OffsetError
+	if errors.As(err, &elsewhere) {
+		describe(w.Header(), t.name, u.ID, elsewhere.Have)
+	}
+	return size, err
 }
 
 // commit makes a blob of an upload.
@@ -242,7 +259,8 @@ func (h *Handler) commit(w http.ResponseWriter, r *http.Request, t target, u reg
 	if err != nil {
 		return err
 	}
-	if err := h.store.FinishUpload(ctx, u, digest, size); err != nil {
+	// The upload is over: a client that has gone could not end it again.
+	if err := h.store.FinishUpload(context.WithoutCancel(ctx), u, digest, size); err != nil {
 		return err
 	}
 	if err := h.observer.BlobCommitted(ctx, digest); err != nil {
@@ -252,9 +270,9 @@ func (h *Handler) commit(w http.ResponseWriter, r *http.Request, t target, u reg
 	return nil
 }
 
-// drop ends an upload without a blob.
+// drop ends an upload without a blob, even where its client has gone.
 func (h *Handler) drop(r *http.Request, id string) error {
-	ctx := r.Context()
+	ctx := context.WithoutCancel(r.Context())
 	if err := h.blobs.Abort(ctx, id); err != nil && !errors.Is(err, blob.ErrUploadUnknown) {
 		return err
 	}

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -11,7 +12,14 @@ import (
 // bodyPatience is how long a client may take to send the next bytes of a body.
 const bodyPatience = 2 * time.Minute
 
-// body is the request's body with a deadline that moves on as bytes come.
+// bodyError is a body that could not be read to its end: it was cut off, is
+// malformed, or came too slowly.
+type bodyError struct{ error }
+
+func (e *bodyError) Unwrap() error { return e.error }
+
+// body is the request's body with a deadline that moves on as bytes come. Its
+// errors but io.EOF are *bodyError.
 func body(w http.ResponseWriter, r *http.Request) io.Reader {
 	return &patient{r.Body, http.NewResponseController(w), time.Time{}}
 }
@@ -32,6 +40,9 @@ func (p *patient) Read(b []byte) (int, error) {
 	if err != nil {
 		_ = p.controller.SetReadDeadline(time.Time{})
 	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &bodyError{err}
+	}
 	return n, err
 }
 
@@ -43,10 +54,11 @@ func parseRange(text string) (start, end int64, ok bool) {
 	if !found {
 		return 0, 0, false
 	}
-	start, err := strconv.ParseInt(first, 10, 64)
-	if err != nil || start < 0 {
+	// 63 bits without a sign are an int64.
+	from, err := strconv.ParseUint(first, 10, 63)
+	if err != nil {
 		return 0, 0, false
 	}
-	end, err = strconv.ParseInt(last, 10, 64)
-	return start, end, err == nil && end >= start
+	to, err := strconv.ParseUint(last, 10, 63)
+	return int64(from), int64(to), err == nil && to >= from
 }

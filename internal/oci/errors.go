@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"slices"
 
 	"github.com/pratique/pratique/internal/assess"
@@ -45,7 +46,7 @@ func fault(status int, code, message string) *failure {
 	return &failure{status: status, code: code, message: message}
 }
 
-// errGone is a client that has gone: there is nobody to answer.
+// errGone is a client that went while it was answered.
 var errGone = errors.New("the client has gone")
 
 // gone is what becomes of an error of writing the answer.
@@ -58,12 +59,16 @@ func gone(err error) error {
 
 // refuse writes an error. What is not the client's fault is logged and not shown.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, errGone) || r.Context().Err() != nil {
+	if errors.Is(err, errGone) {
 		h.opts.Logger.DebugContext(r.Context(), "request was given up", "path", r.URL.Path, "error", err)
 		return
 	}
+	// A client that seems to have gone is answered, too: it may have closed
+	// only its sending side, and no answer would be taken for a success.
 	f := h.failure(w, err)
-	if f.status >= 500 {
+	if r.Context().Err() != nil {
+		h.opts.Logger.DebugContext(r.Context(), "request was given up", "path", r.URL.Path, "error", err)
+	} else if f.status >= 500 {
 		h.opts.Logger.ErrorContext(r.Context(), "registry request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	type one struct {
@@ -94,6 +99,7 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 		lack      *registry.MissingError
 		inUse     *registry.InUseError
 		tooLarge  *http.MaxBytesError
+		unread    *bodyError
 		malformed = errors.Is(err, blob.ErrDigestMalformed)
 	)
 	switch {
@@ -126,6 +132,10 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 		return fault(http.StatusConflict, codeDenied, inUse.Error())
 	case errors.As(err, &tooLarge):
 		return fault(http.StatusRequestEntityTooLarge, codeSizeInvalid, "the body is too large")
+	case errors.As(err, &unread) && errors.Is(err, os.ErrDeadlineExceeded):
+		return fault(http.StatusRequestTimeout, codeSizeInvalid, "the body came too slowly")
+	case errors.As(err, &unread):
+		return fault(http.StatusBadRequest, codeSizeInvalid, "the body ended early or is malformed")
 	case errors.Is(err, registry.ErrManifestInvalid):
 		return fault(http.StatusBadRequest, codeManifestInvalid, err.Error())
 	case errors.Is(err, registry.ErrRegistryUnknown):

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -87,8 +86,7 @@ type Handler struct {
 	opts     Options
 
 	// served remembers manifests for a moment; epoch moves at each change here.
-	served sync.Map // string -> *served
-	count  atomic.Int64
+	served memory
 	epoch  atomic.Uint64
 }
 

@@ -12,7 +12,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
@@ -72,7 +74,39 @@ type harbour struct {
 	rights rights
 	server *httptest.Server
 	user   string
+	log    journal
+	// What restart takes otherwise than by default.
+	gate       oci.Gate
+	authorizer oci.Authorizer
+	disk       blob.Options
 }
+
+// journal is the server's log since the last reset.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func (j *journal) reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Reset()
+}
+
+// distantFuture is after every upload's start.
+var distantFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newHarbour(t testing.TB, s *store.Store) *harbour {
 	t.Helper()
@@ -81,7 +115,8 @@ func newHarbour(t testing.TB, s *store.Store) *harbour {
 			t.Fatal(err)
 		}
 	}
-	h := &harbour{t: t, store: s, root: t.TempDir()}
+	h := &harbour{t: t, store: s, root: t.TempDir(), gate: open{}}
+	h.authorizer = &h.rights
 	h.restart()
 	return h
 }
@@ -92,11 +127,11 @@ func (h *harbour) restart() {
 	if h.server != nil {
 		h.server.Close()
 	}
-	blobs, err := blob.NewDir(h.root, blob.Options{})
+	blobs, err := blob.NewDir(h.root, h.disk)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.server = httptest.NewServer(oci.New(h.store, blobs, &h.rights, open{}, observer{}, oci.Options{Logger: slog.New(slog.NewTextHandler(h.t.Output(), nil))}))
+	h.server = httptest.NewServer(oci.New(h.store, blobs, h.authorizer, h.gate, observer{}, oci.Options{Logger: slog.New(slog.NewTextHandler(io.MultiWriter(h.t.Output(), &h.log), nil))}))
 	h.t.Cleanup(h.server.Close)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
@@ -27,11 +28,14 @@ func page(r *http.Request) (n int, last string, err error) {
 		n = min(n, maxPage)
 	}
 	last = query.Get("last")
-	if strings.ContainsRune(last, 0) {
+	if !isText(last) {
 		return 0, "", fault(http.StatusBadRequest, codePage, "last is no name")
 	}
 	return n, last, nil
 }
+
+// isText reports whether a column of text can hold s.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // next links to the following page.
 func next(w http.ResponseWriter, r *http.Request, last string, n int) {
@@ -138,7 +142,7 @@ func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target
 		}
 	case err != nil:
 		return err
-	case n > 0:
+	case n > 0 && isText(artifactType):
 		found, more, err := h.store.Referrers(r.Context(), repository.ID, t.reference, artifactType, last, n, registry.MaxManifest)
 		if err != nil {
 			return err

@@ -6,36 +6,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
 )
 
-// Bounds of what is remembered of served manifests.
-const (
-	maxServed     = 4096
-	maxServedSize = 256 << 10
-	// servedFor bounds how long a change by another replica goes unnoticed.
-	servedFor = time.Second
-)
-
-// served is a manifest that was served a moment ago.
-type served struct {
-	manifest *registry.Manifest
-	epoch    uint64
-	until    time.Time
-}
-
 // manifest returns what a tag or digest names.
 func (h *Handler) manifest(r *http.Request, t target) (*registry.Manifest, error) {
 	epoch, now := h.epoch.Load(), h.opts.Now()
 	key := t.name + "@" + t.reference
-	if v, ok := h.served.Load(key); ok {
-		if s := v.(*served); s.epoch == epoch && now.Before(s.until) {
-			return s.manifest, nil
-		}
+	if m, ok := h.served.get(key, epoch, now); ok {
+		return m, nil
 	}
 	isDigest := strings.Contains(t.reference, ":")
 	if isDigest {
@@ -57,15 +39,7 @@ func (h *Handler) manifest(r *http.Request, t target) (*registry.Manifest, error
 	if err != nil {
 		return nil, err
 	}
-	if len(m.Content) <= maxServedSize {
-		if h.count.Load() >= maxServed {
-			h.served.Clear()
-			h.count.Store(0)
-		}
-		if _, known := h.served.Swap(key, &served{m, epoch, now.Add(servedFor)}); !known {
-			h.count.Add(1)
-		}
-	}
+	h.served.put(key, served{m, epoch, now.Add(servedFor)})
 	return m, nil
 }
 
@@ -105,7 +79,7 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target, 
 		if errors.As(err, &tooLarge) {
 			return fault(http.StatusRequestEntityTooLarge, codeManifestInvalid, "the manifest has more than "+strconv.Itoa(registry.MaxManifest)+" bytes")
 		}
-		return gone(err)
+		return err
 	}
 	algorithm, tags := blob.SHA256, r.URL.Query()["tag"]
 	byDigest := strings.Contains(t.reference, ":")
@@ -165,6 +139,8 @@ func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t targe
 			return err
 		}
 		_, err = h.store.DeleteManifest(ctx, repository.ID, t.reference)
+	} else if !registry.IsTag(t.reference) {
+		err = registry.ErrManifestUnknown
 	} else {
 		err = h.store.DeleteTag(ctx, repository.ID, t.reference)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"strings"
+	"unicode"
 
 	"github.com/pratique/pratique/internal/blob"
 )
@@ -73,6 +74,8 @@ func parse(contentType string, content []byte) (*Manifest, error) {
 	}
 	if m.ArtifactType, _, err = field[string](f, "artifactType", "a string"); err != nil {
 		return nil, err
+	} else if strings.ContainsFunc(m.ArtifactType, unicode.IsControl) {
+		return nil, fmt.Errorf("artifactType: %q is no media type", clip(m.ArtifactType))
 	}
 	if m.Annotations, _, err = field[map[string]string](f, "annotations", "an object of strings"); err != nil {
 		return nil, err
@@ -191,6 +194,8 @@ func descriptor(raw json.RawMessage) (Reference, error) {
 		return r, err
 	} else if !ok || r.MediaType == "" {
 		return r, errors.New("mediaType: it is missing")
+	} else if strings.ContainsFunc(r.MediaType, unicode.IsControl) {
+		return r, fmt.Errorf("mediaType: %q is no media type", clip(r.MediaType))
 	}
 	if r.Digest, _, err = field[string](f, "digest", "a string"); err != nil {
 		return r, err

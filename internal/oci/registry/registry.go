@@ -146,8 +146,13 @@ type MissingError struct {
 }
 
 func (e *MissingError) Error() string {
+	const shown = 10
 	var b strings.Builder
 	for i, r := range e.References {
+		if i == shown {
+			fmt.Fprintf(&b, "; and %d more", len(e.References)-shown)
+			break
+		}
 		if i > 0 {
 			b.WriteString("; ")
 		}
