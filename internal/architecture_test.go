@@ -55,6 +55,7 @@ var tiers = map[string]tier{
 	"internal/job":           service,
 	"internal/notify":        service,
 	"internal/oci/registry":  service,
+	"internal/sbom":          service,
 	"internal/source":        service,
 
 	"internal/store": store,

@@ -60,6 +60,7 @@ type API struct {
 	mux         *http.ServeMux
 	foreign     *http.CrossOriginProtection
 	description []byte
+	version     string
 }
 
 // New returns the interface over the services.
@@ -78,7 +79,7 @@ func New(services Services, opts Options) (*API, error) {
 	}
 	a := &API{
 		Services: services, log: opts.Log, now: opts.Now, changed: opts.Changed,
-		mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
+		mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(), version: opts.Version,
 	}
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI: &huma.OpenAPI{

@@ -163,6 +163,9 @@ func (a *API) images() {
 		summary: "List an image's layers", doc: "In order, base first; always one page."}, a.imageLayers)
 	register(a, operation{id: "list-image-packages", method: http.MethodGet, path: "/images/{digest}/packages", tag: tag,
 		summary: "List an image's packages", doc: "By name, version, architecture and path."}, a.imagePackages)
+	register(a, operation{id: "get-image-sbom", method: http.MethodGet, path: "/images/{digest}/sbom", tag: tag,
+		summary: "Download an image's software bill of materials", doc: "With purls, and the file and layer that prove each package."}, a.imageSBOM)
+	a.describeSBOM()
 	register(a, operation{id: "list-image-findings", method: http.MethodGet, path: "/images/{digest}/findings", tag: tag,
 		summary: "List an image's findings", doc: "The most severe first, then by vulnerability, package and path."}, a.imageFindings)
 }

@@ -46,6 +46,21 @@ func TestMainJob(t *testing.T) {
 			}
 		}
 		check("pushed", "unassessed", true)
+		bill := call[struct {
+			SpecVersion string `json:"specVersion"`
+			Components  []struct {
+				PURL string `json:"purl"`
+			} `json:"components"`
+		}](t, s, http.MethodGet, "/images/"+digest+"/sbom", nil, http.StatusOK)
+		if len(bill.Components) != 2 || bill.SpecVersion != "1.6" || !strings.HasPrefix(bill.Components[1].PURL, "pkg:apk/alpine/musl@1.2.5-r0") {
+			t.Errorf("SBOM: %+v", bill)
+		}
+		spdx := call[struct {
+			Version string `json:"spdxVersion"`
+		}](t, s, http.MethodGet, "/images/"+digest+"/sbom?format=spdx", nil, http.StatusOK)
+		if spdx.Version != "SPDX-2.3" {
+			t.Errorf("SBOM: %+v", spdx)
+		}
 		assess := func(kind string, expires any) {
 			t.Helper()
 			call[struct{}](t, s, http.MethodPost, "/assessments", map[string]any{
