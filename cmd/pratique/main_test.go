@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,8 +225,36 @@ func TestSIGTERMLetsAnUploadEnd(t *testing.T) {
 	r := serve(t, t.TempDir(), "--admin-password", password)
 	at := r.upload()
 	content, feed := io.Pipe()
-	answered := make(chan *http.Response, 1)
-	go func() { answered <- r.send(http.MethodPatch, at, content) }()
+	// The server asks for the body when it has the request in hand.
+	asked := make(chan struct{})
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(asked) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPatch, at, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("admin", password)
+	req.Header.Set("Expect", "100-continue")
+	patient := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}, Timeout: time.Minute}
+	type answer struct {
+		status int
+		header http.Header
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		res, err := patient.Do(req)
+		if err != nil {
+			answered <- answer{err: err}
+			return
+		}
+		res.Body.Close()
+		answered <- answer{res.StatusCode, res.Header, nil}
+	}()
+	select {
+	case <-asked:
+	case a := <-answered:
+		t.Fatalf("the upload did not begin: %+v", a)
+	}
 	if _, err := feed.Write([]byte("hello ")); err != nil {
 		t.Fatal(err)
 	}
@@ -243,8 +272,8 @@ func TestSIGTERMLetsAnUploadEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	feed.Close()
-	if res := <-answered; res.StatusCode != http.StatusAccepted || res.Header.Get("Range") != "0-10" {
-		t.Errorf("the upload: %s %v", res.Status, res.Header)
+	if a := <-answered; a.status != http.StatusAccepted || a.header.Get("Range") != "0-10" {
+		t.Errorf("the upload: %+v", a)
 	}
 	if status := r.end(); status != 0 {
 		t.Errorf("status %d:\n%s", status, r.said)

@@ -10,7 +10,7 @@ import (
 
 // memoryMost is how much of a file is kept in memory for random access; what is
 // larger goes to a temporary file.
-const memoryMost = 32 << 20
+const memoryMost = 8 << 20
 
 // headMost bounds what can be looked at without being read.
 const headMost = 512
@@ -55,7 +55,7 @@ func (c *Content) Head(n int) ([]byte, error) {
 
 // ReaderAt reads what is left of the content and gives random access to it, and
 // its size. It is valid until the detector returns.
-func (c *Content) ReaderAt() (io.ReaderAt, int64, error) { return c.spool.fill(c) }
+func (c *Content) ReaderAt() (io.ReaderAt, int64, error) { return c.spool.fill(c, c.Size) }
 
 // spool holds one file at a time.
 type spool struct {
@@ -63,8 +63,11 @@ type spool struct {
 	file   *os.File
 }
 
-func (s *spool) fill(r io.Reader) (io.ReaderAt, int64, error) {
+// fill takes what r has. size is what it is said to have, so that the buffer
+// need not grow in steps, each of which leaves the last one behind.
+func (s *spool) fill(r io.Reader, size int64) (io.ReaderAt, int64, error) {
 	s.buffer.Reset()
+	s.buffer.Grow(int(min(max(size, 0), memoryMost)) + bytes.MinRead + 1)
 	n, err := io.CopyN(&s.buffer, r, memoryMost+1)
 	if err == io.EOF {
 		return bytes.NewReader(s.buffer.Bytes()), n, nil
