@@ -29,6 +29,14 @@ type Package struct {
 	// no other.
 	SourceName    string `json:"source_name,omitempty"`
 	SourceVersion string `json:"source_version,omitempty"`
+	// Module is the stream of a modular RPM package ("nodejs:18"): advisories of
+	// one stream say nothing of another.
+	Module string `json:"module,omitempty"`
+	// Repositories are the ids of the repositories that an RPM package came from,
+	// sorted and joined by spaces, where the image names any beside those that
+	// every installation of the distribution has: they tell the product that the
+	// package belongs to (Red Hat's content sets).
+	Repositories string `json:"repositories,omitempty"`
 }
 
 // Distribution is the operating system that an image's packages belong to.
