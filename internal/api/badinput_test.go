@@ -281,7 +281,7 @@ func clipped(s string) string { return s[:min(len(s), 40)] }
 // TestBadValues are of requests that are well-formed and make no sense.
 func TestBadValues(t *testing.T) {
 	c := newCaller(t)
-	group := advisory.Group{Package: "musl", Advisories: []advisory.Advisory{{
+	group := advisory.Group{Name: "musl", Advisories: []advisory.Advisory{{
 		Ecosystem: "alpine:v3.20", Package: "musl", Vulnerability: "CVE-2026-1", Status: advisory.Affected, Fixed: "2",
 	}}}
 	if err := c.store.ReplaceAdvisories(t.Context(), "test", "part", []feed.Entry{{Group: group}}, nil, match.Package); err != nil {

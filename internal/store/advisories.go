@@ -107,7 +107,7 @@ type replacement struct {
 func (r *replacement) clear(ctx context.Context, changed []feed.Entry, removed []string) error {
 	names := slices.Clone(removed)
 	for _, g := range changed {
-		names = append(names, g.Package)
+		names = append(names, g.Name)
 	}
 	for chunk := range slices.Chunk(names, importBatch) {
 		args := []any{r.feed, r.part}
@@ -160,7 +160,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 	for chunk := range slices.Chunk(changed, importBatch) {
 		var args []any
 		for _, g := range chunk {
-			args = append(args, r.feed, r.part, g.Package, g.Fingerprint[:])
+			args = append(args, r.feed, r.part, g.Name, g.Fingerprint[:])
 		}
 		rows, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (n named, err error) {
 			err = rows.Scan(&n.name, &n.id)
@@ -178,7 +178,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 	for _, g := range changed {
 		for _, a := range g.Advisories {
 			r.keys[advisory.Key{Ecosystem: a.Ecosystem, Package: a.Package}] = true
-			values = append(values, groups[g.Package], vulnerabilities[a.Vulnerability], a.Ecosystem, a.Package, string(a.Status),
+			values = append(values, groups[g.Name], vulnerabilities[a.Vulnerability], a.Ecosystem, a.Package, string(a.Status),
 				a.Introduced, a.Fixed, int(a.Severity), a.Note)
 		}
 	}
@@ -194,7 +194,7 @@ func (r *replacement) nameVulnerabilities(ctx context.Context, changed []feed.En
 	descriptions := make(map[string]string)
 	for _, g := range changed {
 		for _, a := range g.Advisories {
-			if text := g.Descriptions[a.Vulnerability]; text != "" || descriptions[a.Vulnerability] == "" {
+			if text := g.Details[a.Vulnerability].Description; text != "" || descriptions[a.Vulnerability] == "" {
 				descriptions[a.Vulnerability] = text
 			}
 		}

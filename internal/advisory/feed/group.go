@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
-	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -38,14 +40,15 @@ const (
 // bounded length. It leaves out, and tells skip of, what cannot be stored, and
 // reports whether anything is left.
 func normalise(g *advisory.Group, skip func(name, reason string)) bool {
-	if err := checkName("package", g.Package); err != nil {
-		skip(g.Package, err.Error())
+	if err := checkName("name", g.Name); err != nil {
+		skip(g.Name, err.Error())
 		return false
 	}
+	alone := len(g.Advisories) == 0
 	g.Advisories = slices.DeleteFunc(g.Advisories, func(a advisory.Advisory) bool {
 		err := checkAdvisory(a)
 		if err != nil {
-			skip(g.Package+" "+a.Vulnerability, err.Error())
+			skip(g.Name+" "+a.Vulnerability, err.Error())
 		}
 		return err != nil
 	})
@@ -56,14 +59,72 @@ func normalise(g *advisory.Group, skip func(name, reason string)) bool {
 	}
 	slices.SortFunc(g.Advisories, compareAdvisories)
 	g.Advisories = slices.Compact(g.Advisories)
-	descriptions := make(map[string]string, len(g.Descriptions))
-	for vulnerability, text := range g.Descriptions {
-		if text = clean(text, maxProse); text != "" && stated[vulnerability] {
-			descriptions[vulnerability] = text
+	details := make(map[string]advisory.Detail, len(g.Details))
+	for vulnerability, d := range g.Details {
+		if !alone && !stated[vulnerability] || alone && checkName("vulnerability", vulnerability) != nil {
+			continue
+		}
+		if d = normaliseDetail(d, vulnerability); !reflect.DeepEqual(d, advisory.Detail{}) {
+			details[vulnerability] = d
 		}
 	}
-	g.Descriptions = descriptions
-	return len(g.Advisories) > 0
+	g.Details = details
+	return len(g.Advisories)+len(g.Details) > 0
+}
+
+// The most of each that is kept of a detail.
+const (
+	maxAliases    = 50
+	maxScores     = 20
+	maxReferences = 50
+	maxURL        = 1000
+)
+
+// normaliseDetail bounds and sorts what a detail lists.
+func normaliseDetail(d advisory.Detail, vulnerability string) advisory.Detail {
+	d.Description = clean(d.Description, maxProse)
+	d.Aliases = distinct(d.Aliases, maxAliases, func(name string) bool { return name != vulnerability && checkName("alias", name) == nil })
+	d.References = distinct(d.References, maxReferences, func(link string) bool {
+		return len(link) <= maxURL && (strings.HasPrefix(link, "https://") || strings.HasPrefix(link, "http://")) &&
+			!strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r == 0x7f || r == utf8.RuneError })
+	})
+	d.Weaknesses = distinct(d.Weaknesses, maxScores, func(name string) bool { return checkName("weakness", name) == nil })
+	d.Scores = slices.DeleteFunc(slices.Clone(d.Scores), func(s advisory.Score) bool {
+		return checkName("vector", s.Vector) != nil || s.Source != "" && checkName("source", s.Source) != nil || !(s.Base >= 0 && s.Base <= 10)
+	})
+	slices.SortFunc(d.Scores, func(a, b advisory.Score) int {
+		return cmp.Or(strings.Compare(b.Version, a.Version), strings.Compare(a.Source, b.Source), strings.Compare(a.Vector, b.Vector))
+	})
+	d.Scores = slices.Compact(d.Scores)
+	d.Scores = d.Scores[:min(len(d.Scores), maxScores)]
+	if len(d.Scores) == 0 {
+		d.Scores = nil
+	}
+	if d.Exploited != nil {
+		e := *d.Exploited
+		e.Action = clean(e.Action, maxNote)
+		d.Exploited = &e
+	}
+	for _, t := range []*time.Time{&d.Published, &d.Modified, &d.Withdrawn} {
+		if t.Year() < 1980 || t.Year() > 9000 { // some feeds write the zero time of their language
+			*t = time.Time{}
+		}
+		*t = t.UTC()
+	}
+	return d
+}
+
+// distinct sorts those that are sound and cuts them to a number; nil for none.
+func distinct(list []string, most int, sound func(string) bool) []string {
+	var kept []string
+	for _, s := range list {
+		if sound(s) {
+			kept = append(kept, s)
+		}
+	}
+	slices.Sort(kept)
+	kept = slices.Compact(kept)
+	return kept[:min(len(kept), most)]
 }
 
 func checkAdvisory(a advisory.Advisory) error {
@@ -74,22 +135,33 @@ func checkAdvisory(a advisory.Advisory) error {
 			return err
 		}
 	}
-	for _, v := range [...]string{a.Introduced, a.Fixed} {
-		if v == "" {
+	for _, field := range [...]struct{ what, value string }{
+		{"id", a.ID}, {"module", a.Module}, {"architecture", a.Architectures},
+		{"version", a.Introduced}, {"version", a.Fixed}, {"version", a.LastAffected},
+	} {
+		if field.value == "" {
 			continue
 		}
-		if err := checkName("version", v); err != nil {
+		if err := checkName(field.what, field.value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// texts are the fields of an advisory in the order by which they are sorted.
+func texts(a *advisory.Advisory) [14]string {
+	source := ""
+	if a.Source {
+		source = "source"
+	}
+	return [...]string{a.Ecosystem, a.Vulnerability, a.Package, source, a.Module, a.Architectures, string(a.Status),
+		a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), a.Severity.String(), a.Note, a.ID}
+}
+
 func compareAdvisories(a, b advisory.Advisory) int {
-	return cmp.Or(strings.Compare(a.Ecosystem, b.Ecosystem), strings.Compare(a.Vulnerability, b.Vulnerability),
-		strings.Compare(a.Package, b.Package), strings.Compare(string(a.Status), string(b.Status)),
-		strings.Compare(a.Introduced, b.Introduced), strings.Compare(a.Fixed, b.Fixed),
-		cmp.Compare(a.Severity, b.Severity), strings.Compare(a.Note, b.Note))
+	x, y := texts(&a), texts(&b)
+	return slices.Compare(x[:], y[:])
 }
 
 func checkName(what, value string) error {
@@ -120,18 +192,21 @@ func clean(text string, size int) string {
 }
 
 // fingerprint is of a normalised group. It does not depend on the part's name.
-func fingerprint(g *advisory.Group) Fingerprint {
+func fingerprint(g *advisory.Group) (Fingerprint, error) {
 	h := sha256.New()
-	write(h, g.Package)
+	write(h, g.Name)
 	for i := range g.Advisories {
-		a := &g.Advisories[i]
-		write(h, a.Vulnerability, a.Ecosystem, a.Package, string(a.Status), a.Introduced, a.Fixed, a.Severity.String(), a.Note)
+		fields := texts(&g.Advisories[i])
+		write(h, fields[:]...)
 	}
-	write(h, "descriptions")
-	for _, vulnerability := range slices.Sorted(maps.Keys(g.Descriptions)) {
-		write(h, vulnerability, g.Descriptions[vulnerability])
+	if len(g.Details) > 0 {
+		details, err := json.Marshal(g.Details) // maps are written in order
+		if err != nil {
+			return Fingerprint{}, fmt.Errorf("details of %q: %w", g.Name, err)
+		}
+		h.Write(details)
 	}
-	return Fingerprint(h.Sum(nil))
+	return Fingerprint(h.Sum(nil)), nil
 }
 
 // write writes texts with their lengths, so that no two lists look the same.

@@ -177,15 +177,18 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 		if !normalise(&g, s.skipped.Add) {
 			return nil
 		}
-		if _, twice := s.seen[g.Package]; twice {
-			s.skipped.Add(g.Package, "it is there twice; the first counts")
+		if _, twice := s.seen[g.Name]; twice {
+			s.skipped.Add(g.Name, "it is there twice; the first counts")
 			return nil
 		}
-		print := fingerprint(&g)
-		s.seen[g.Package] = print
+		print, err := fingerprint(&g)
+		if err != nil {
+			return err
+		}
+		s.seen[g.Name] = print
 		s.advisories += len(g.Advisories)
-		if old, known := stored[g.Package]; !known || old != print {
-			s.changed[g.Package] = true
+		if old, known := stored[g.Name]; !known || old != print {
+			s.changed[g.Name] = true
 		}
 		return nil
 	})
@@ -244,12 +247,12 @@ func (r *run) apply(ctx context.Context, part Part, doc *Document, s *survey, p 
 	}
 	if total > 0 {
 		_, err := r.feed.Parse(ctx, part, doc.Reader(), func(g advisory.Group) error {
-			if !s.changed[g.Package] {
+			if !s.changed[g.Name] {
 				return nil
 			}
 			normalise(&g, func(string, string) {}) // the first pass has told
-			delete(s.changed, g.Package)
-			batch = append(batch, Entry{Group: g, Fingerprint: s.seen[g.Package]})
+			delete(s.changed, g.Name)
+			batch = append(batch, Entry{Group: g, Fingerprint: s.seen[g.Name]})
 			if weight += len(g.Advisories); len(batch) >= r.opts.Batch || weight >= manyAdvisories {
 				return store()
 			}

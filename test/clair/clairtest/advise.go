@@ -22,11 +22,11 @@ func (s *Server) Advise(t testing.TB, advisories ...advisory.Advisory) {
 		}
 		entry := parts[a.Ecosystem][a.Package]
 		if entry == nil {
-			entry = &feed.Entry{Group: advisory.Group{Part: a.Ecosystem, Package: a.Package, Descriptions: make(map[string]string)}}
+			entry = &feed.Entry{Group: advisory.Group{Part: a.Ecosystem, Name: a.Package, Details: make(map[string]advisory.Detail)}}
 			parts[a.Ecosystem][a.Package] = entry
 		}
 		entry.Advisories = append(entry.Advisories, a)
-		entry.Descriptions[a.Vulnerability] = fmt.Sprintf("What %s is about.", a.Vulnerability)
+		entry.Details[a.Vulnerability] = advisory.Detail{Description: fmt.Sprintf("What %s is about.", a.Vulnerability)}
 	}
 	for part, entries := range parts {
 		var changed []feed.Entry

@@ -32,7 +32,7 @@ func New() Feed { return Feed{} }
 func (Feed) Name() string { return "alpine" }
 
 // Revision is that of this parser.
-func (Feed) Revision() int { return 1 }
+func (Feed) Revision() int { return 2 }
 
 // The stable branches v3.first to v3.last have a security database; later ones
 // are looked for.
@@ -150,8 +150,8 @@ func (p *parser) element(d *feed.Decoder) error {
 	case err != nil:
 		return err
 	}
-	group := advisory.Group{Part: p.part.Name, Package: element.Package.Name}
-	if group.Package == "" {
+	group := advisory.Group{Part: p.part.Name, Name: element.Package.Name}
+	if group.Name == "" {
 		p.skipped.Add(fmt.Sprintf("package %d", p.position), "it has no name")
 		return nil
 	}
@@ -169,10 +169,10 @@ func (p *parser) element(d *feed.Decoder) error {
 func (p *parser) fix(group *advisory.Group, fixed string, list json.RawMessage) {
 	var texts []json.RawMessage
 	if err := json.Unmarshal(list, &texts); err != nil {
-		p.skipped.Add(group.Package+" "+fixed, "want a list of vulnerabilities")
+		p.skipped.Add(group.Name+" "+fixed, "want a list of vulnerabilities")
 		return
 	}
-	base := advisory.Advisory{Ecosystem: p.ecosystem, Package: group.Package, Status: advisory.NotAffected}
+	base := advisory.Advisory{Ecosystem: p.ecosystem, Package: group.Name, Source: true, Status: advisory.NotAffected}
 	if fixed != "0" {
 		base.Status, base.Fixed = advisory.Affected, mend(fixed)
 		if base.Fixed != fixed {
@@ -190,7 +190,7 @@ func (p *parser) fix(group *advisory.Group, fixed string, list json.RawMessage) 
 			names = identifiers(text)
 		}
 		if len(names) == 0 {
-			p.skipped.Add(fmt.Sprintf("%s %s item %d", group.Package, fixed, i+1), fmt.Sprintf("%s names no vulnerability", raw))
+			p.skipped.Add(fmt.Sprintf("%s %s item %d", group.Name, fixed, i+1), fmt.Sprintf("%s names no vulnerability", raw))
 			continue
 		}
 		for _, name := range names {

@@ -43,7 +43,7 @@ func TestParse(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, g := range groups {
-		fmt.Fprintf(&b, "%s (%s)\n", g.Package, g.Part)
+		fmt.Fprintf(&b, "%s (%s)\n", g.Name, g.Part)
 		for _, a := range g.Advisories {
 			fmt.Fprintf(&b, "  %s %s %s fixed %q severity %s note %q\n", a.Vulnerability, a.Ecosystem, a.Status, a.Fixed, a.Severity, a.Note)
 		}
@@ -212,7 +212,7 @@ func TestRealDocuments(t *testing.T) {
 						t.Errorf("note %q: %v", a.Note, err)
 					}
 				}
-				got[key{g.Package, published, a.Vulnerability}] = true
+				got[key{g.Name, published, a.Vulnerability}] = true
 			}
 		}
 		for k := range want {
@@ -242,12 +242,12 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("no JSON, but no error: %q", text)
 		}
 		for _, g := range groups {
-			if len(g.Advisories) == 0 || g.Package == "" {
+			if len(g.Advisories) == 0 || g.Name == "" {
 				t.Errorf("%+v: nothing, or of nothing", g)
 			}
 			for _, a := range g.Advisories {
-				if a.Package != g.Package || a.Vulnerability == "" || a.Ecosystem != "alpine:v3.7" {
-					t.Errorf("%+v of %q", a, g.Package)
+				if a.Package != g.Name || a.Vulnerability == "" || a.Ecosystem != "alpine:v3.7" {
+					t.Errorf("%+v of %q", a, g.Name)
 				}
 			}
 		}

@@ -30,7 +30,7 @@ func New() Feed { return Feed{} }
 func (Feed) Name() string { return "debian" }
 
 // Revision is that of this parser.
-func (Feed) Revision() int { return 1 }
+func (Feed) Revision() int { return 2 }
 
 // Parts is the one document.
 func (Feed) Parts() []feed.Part {
@@ -89,7 +89,7 @@ type parser struct {
 }
 
 func (p *parser) source(name string) error {
-	group := advisory.Group{Part: p.part.Name, Package: name, Descriptions: make(map[string]string)}
+	group := advisory.Group{Part: p.part.Name, Name: name, Details: make(map[string]advisory.Detail)}
 	err := p.json.Object(func(vulnerability string) error {
 		if len(group.Advisories) > maxRecords {
 			return fmt.Errorf("byte %d: more than %d statements on %q", p.json.Offset(), maxRecords, name)
@@ -130,10 +130,10 @@ type release struct {
 // record adds what is sound of a record; shape tells what is not, if anything.
 func (p *parser) record(group *advisory.Group, vulnerability string, r record, shape error) {
 	if shape != nil {
-		p.skipped.Add(group.Package+" "+vulnerability, shape.Error())
+		p.skipped.Add(group.Name+" "+vulnerability, shape.Error())
 	}
 	if !identifier(vulnerability) {
-		p.skipped.Add(group.Package+" "+vulnerability, "the name is no identifier")
+		p.skipped.Add(group.Name+" "+vulnerability, "the name is no identifier")
 		return
 	}
 	for _, codename := range slices.Sorted(maps.Keys(r.Releases)) {
@@ -145,14 +145,14 @@ func (p *parser) record(group *advisory.Group, vulnerability string, r record, s
 			continue // it is told already
 		}
 		if problem != "" {
-			p.skipped.Add(group.Package+" "+vulnerability+" "+codename, problem)
+			p.skipped.Add(group.Name+" "+vulnerability+" "+codename, problem)
 			continue
 		}
-		a.Vulnerability, a.Package, a.Ecosystem = vulnerability, group.Package, ecosystem(codename)
+		a.Vulnerability, a.Package, a.Source, a.Ecosystem = vulnerability, group.Name, true, ecosystem(codename)
 		p.ecosystems[a.Ecosystem] = true
 		group.Advisories = append(group.Advisories, a)
 		if r.Description != "" {
-			group.Descriptions[vulnerability] = r.Description
+			group.Details[vulnerability] = advisory.Detail{Description: r.Description}
 		}
 	}
 }

@@ -43,18 +43,18 @@ func TestParse(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, g := range groups {
-		fmt.Fprintf(&b, "%s (%s)\n", g.Package, g.Part)
+		fmt.Fprintf(&b, "%s (%s)\n", g.Name, g.Part)
 		for _, a := range g.Advisories {
 			fmt.Fprintf(&b, "  %s %s %s fixed %q severity %s note %q\n", a.Vulnerability, a.Ecosystem, a.Status, a.Fixed, a.Severity, a.Note)
 		}
 		for _, v := range slices.Sorted(func(yield func(string) bool) {
-			for v := range g.Descriptions {
+			for v := range g.Details {
 				if !yield(v) {
 					return
 				}
 			}
 		}) {
-			fmt.Fprintf(&b, "  %s: %q\n", v, g.Descriptions[v])
+			fmt.Fprintf(&b, "  %s: %q\n", v, g.Details[v].Description)
 		}
 	}
 	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
@@ -192,11 +192,11 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, g := range groups {
 			if len(g.Advisories) == 0 {
-				t.Errorf("%q: a group of nothing", g.Package)
+				t.Errorf("%q: a group of nothing", g.Name)
 			}
 			for _, a := range g.Advisories {
-				if a.Package != g.Package || a.Vulnerability == "" || !slices.Contains(parsed.Ecosystems, a.Ecosystem) {
-					t.Errorf("%+v of %q, ecosystems %q", a, g.Package, parsed.Ecosystems)
+				if a.Package != g.Name || a.Vulnerability == "" || !slices.Contains(parsed.Ecosystems, a.Ecosystem) {
+					t.Errorf("%+v of %q, ecosystems %q", a, g.Name, parsed.Ecosystems)
 				}
 			}
 		}
