@@ -19,6 +19,10 @@ type Finding struct {
 	Description   string       `json:"description"`
 	Package       Package      `json:"package"`
 	FixedVersion  string       `json:"fixed_version" doc:"The first version that is not affected; empty where there is none."`
+	FixState      string       `json:"fix_state,omitempty" enum:"will_not_fix,deferred,end_of_life" doc:"What the publisher means to do where there is no fix."`
+	CVSS          float64      `json:"cvss,omitempty" doc:"Base score."`
+	CVSSVector    string       `json:"cvss_vector,omitempty"`
+	Exploited     *time.Time   `json:"exploited_since,omitempty" doc:"When it came on a list of exploited vulnerabilities."`
 	State         string       `json:"state" doc:"unassessed, or the name of an assessment type. Where places differ, what blocks comes before unassessed, and that before all else."`
 	AssessmentID  int64        `json:"assessment_id,omitempty" doc:"The assessment that gives the state."`
 	Blocks        bool         `json:"blocks" doc:"Whether it blocks a pull at any place."`
@@ -44,8 +48,10 @@ type Evidence struct {
 	Path       string `json:"path" doc:"The file in the image that proves the package."`
 	Line       int    `json:"line,omitempty" doc:"From 1; absent where lines mean nothing."`
 	Detector   string `json:"detector"`
+	Record     string `json:"record,omitempty" doc:"What in the file proves the package, where that is not a line."`
 	Feed       string `json:"feed"`
 	Part       string `json:"part" doc:"The document of the feed." example:"v3.7/main"`
+	Advisory   string `json:"advisory,omitempty" doc:"The publisher's name for its statement." example:"GHSA-jfh8-c2jp-5v3q"`
 	Subject    string `json:"subject" doc:"The package that the advisory speaks of."`
 	Comparison string `json:"comparison" example:"1.1.18-r3 < 1.1.18-r4 (apk)"`
 	Note       string `json:"note,omitempty" doc:"The publisher's own word."`
@@ -166,9 +172,10 @@ func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding 
 	e := f.Evidence
 	shown := Finding{
 		Vulnerability: f.Vulnerability, Severity: f.Severity.String(), Description: f.Description,
-		Package: showPackage(f.Package), FixedVersion: f.Fixed, Places: []PlaceState{},
+		Package: showPackage(f.Package), FixedVersion: f.Fixed, FixState: string(f.Fix), Places: []PlaceState{},
+		CVSS: f.CVSS, CVSSVector: f.Vector, Exploited: orNil(f.ExploitedSince),
 		LayerIndex: f.LayerIndex, LayerDigest: f.LayerDigest, Sources: orEmpty(f.Sources), FirstSeen: f.FirstSeen.UTC(),
-		Evidence: Evidence{Path: e.Path, Line: e.Line, Detector: e.Detector, Feed: e.Feed, Part: e.Part,
+		Evidence: Evidence{Path: e.Path, Line: e.Line, Detector: e.Detector, Record: e.Record, Feed: e.Feed, Part: e.Part, Advisory: e.Advisory,
 			Subject: e.Subject, Comparison: e.Comparison, Note: e.Note},
 	}
 	var worst assess.State

@@ -30,11 +30,13 @@ type Package struct {
 	Architecture  string `json:"architecture"`
 	SourceName    string `json:"source_name"`
 	SourceVersion string `json:"source_version"`
+	Module        string `json:"module,omitempty" doc:"The stream of a modular RPM package." example:"nodejs:18"`
+	Repositories  string `json:"repositories,omitempty" doc:"The repositories that an RPM package came from, beside those that every installation has."`
 }
 
 func showPackage(p inventory.Package) Package {
 	return Package{Name: p.Name, Version: p.Version, Type: p.Type, Distribution: p.Distribution,
-		Architecture: p.Architecture, SourceName: p.SourceName, SourceVersion: p.SourceVersion}
+		Architecture: p.Architecture, SourceName: p.SourceName, SourceVersion: p.SourceVersion, Module: p.Module, Repositories: p.Repositories}
 }
 
 type packageKey struct {

@@ -40,27 +40,83 @@ type VulnerabilitySummary struct {
 // Vulnerability is a vulnerability with all that is known of it.
 type Vulnerability struct {
 	Name        string       `json:"name"`
+	Aliases     []string     `json:"aliases" nullable:"false" doc:"Other names of the same vulnerability."`
 	Severity    string       `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	CVSS        float64      `json:"cvss,omitempty" doc:"Base score."`
+	CVSSVector  string       `json:"cvss_vector,omitempty"`
 	Description string       `json:"description"`
+	Published   *time.Time   `json:"published,omitempty"`
+	Modified    *time.Time   `json:"modified,omitempty"`
+	Withdrawn   *time.Time   `json:"withdrawn,omitempty" doc:"Set where everybody who speaks of it withdrew it."`
+	Exploited   *time.Time   `json:"exploited_since,omitempty" doc:"When it came on a list of exploited vulnerabilities."`
 	FirstSeen   time.Time    `json:"first_seen"`
 	States      []string     `json:"states" nullable:"false"`
+	Details     []Detail     `json:"details" nullable:"false" doc:"What each feed says of it as such."`
 	Advisories  []Advisory   `json:"advisories" nullable:"false"`
 	Affected    []Affected   `json:"affected_images" nullable:"false" doc:"The first hundred."`
 	MoreToken   string       `json:"affected_images_next_page_token" doc:"The page token at which vulnerabilities/{name}/images goes on; empty where these are all."`
 	Assessments []Assessment `json:"assessments" nullable:"false" doc:"With those that have ended, the newest first; the last five hundred."`
 }
 
+// Detail is what a feed says of a vulnerability as such.
+type Detail struct {
+	Feed        string     `json:"feed"`
+	Part        string     `json:"part"`
+	Description string     `json:"description,omitempty"`
+	Severity    string     `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	Scores      []Score    `json:"scores" nullable:"false"`
+	References  []string   `json:"references" nullable:"false"`
+	Weaknesses  []string   `json:"weaknesses" nullable:"false" example:"[\"CWE-79\"]"`
+	Published   *time.Time `json:"published,omitempty"`
+	Modified    *time.Time `json:"modified,omitempty"`
+	Withdrawn   *time.Time `json:"withdrawn,omitempty"`
+}
+
+// Score is a CVSS score.
+type Score struct {
+	Version string  `json:"version" enum:"2.0,3.0,3.1,4.0"`
+	Vector  string  `json:"vector"`
+	Base    float64 `json:"base_score"`
+	Source  string  `json:"source,omitempty"`
+}
+
+func showDetail(d match.Stated) Detail {
+	shown := Detail{
+		Feed: d.Feed, Part: d.Part, Description: d.Description, Severity: d.Severity.String(), Scores: make([]Score, len(d.Scores)),
+		References: orEmpty(d.References), Weaknesses: orEmpty(d.Weaknesses),
+		Published: orNil(d.Published), Modified: orNil(d.Modified), Withdrawn: orNil(d.Withdrawn),
+	}
+	for i, s := range d.Scores {
+		shown.Scores[i] = Score(s)
+	}
+	return shown
+}
+
 // Advisory is one published statement of a feed.
 type Advisory struct {
-	Feed         string `json:"feed"`
-	Part         string `json:"part"`
-	Ecosystem    string `json:"ecosystem" example:"alpine:v3.20"`
-	Package      string `json:"package"`
-	Status       string `json:"status" enum:"affected,not_affected,undetermined"`
-	Introduced   string `json:"introduced_version,omitempty"`
-	FixedVersion string `json:"fixed_version"`
-	Severity     string `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
-	Note         string `json:"note,omitempty"`
+	ID            string `json:"id,omitempty" doc:"The publisher's name for the statement." example:"GHSA-jfh8-c2jp-5v3q"`
+	Feed          string `json:"feed"`
+	Part          string `json:"part"`
+	Ecosystem     string `json:"ecosystem" example:"alpine:v3.20"`
+	Package       string `json:"package"`
+	Source        bool   `json:"source_package" doc:"Whether the package is a source package."`
+	Module        string `json:"module,omitempty" example:"nodejs:18"`
+	Architectures string `json:"architectures,omitempty"`
+	Status        string `json:"status" enum:"affected,not_affected,undetermined,withdrawn"`
+	Introduced    string `json:"introduced_version,omitempty"`
+	FixedVersion  string `json:"fixed_version"`
+	LastAffected  string `json:"last_affected_version,omitempty"`
+	FixState      string `json:"fix_state,omitempty" enum:"will_not_fix,deferred,end_of_life"`
+	Severity      string `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	Note          string `json:"note,omitempty"`
+}
+
+func showAdvisory(s match.Statement) Advisory {
+	return Advisory{
+		ID: s.ID, Feed: s.Feed, Part: s.Part, Ecosystem: s.Ecosystem, Package: s.Package, Source: s.Source, Module: s.Module, Architectures: s.Architectures,
+		Status: string(s.Status), Introduced: s.Introduced, FixedVersion: s.Fixed, LastAffected: s.LastAffected, FixState: string(s.Fix),
+		Severity: s.Severity.String(), Note: s.Note,
+	}
 }
 
 // Affected is a stored image with a package that a vulnerability affects.
@@ -77,7 +133,7 @@ type Affected struct {
 }
 
 type VulnerabilityPath struct {
-	Name string `path:"name" doc:"The identifier that feeds use, a CVE id where there is one." example:"CVE-2019-14697"`
+	Name string `path:"name" doc:"A CVE id, or any other name that feeds use for it." example:"CVE-2019-14697"`
 }
 
 func (a *API) vulnerabilities() {
@@ -159,11 +215,16 @@ func (a *API) vulnerability(ctx context.Context, in *VulnerabilityPath) (*one[Vu
 	if err != nil {
 		return nil, err
 	}
-	body := Vulnerability{Name: v.Name, Severity: v.Severity.String(), Description: v.Description, FirstSeen: v.FirstSeen.UTC(),
-		Advisories: make([]Advisory, len(v.Statements)), Assessments: []Assessment{}}
+	body := Vulnerability{
+		Name: v.Name, Aliases: orEmpty(v.Aliases), Severity: v.Severity.String(), CVSS: v.CVSS, CVSSVector: v.Vector, Description: v.Description,
+		Published: orNil(v.Published), Modified: orNil(v.Modified), Withdrawn: orNil(v.Withdrawn), Exploited: orNil(v.Exploited), FirstSeen: v.FirstSeen.UTC(),
+		Details: make([]Detail, len(v.Details)), Advisories: make([]Advisory, len(v.Statements)), Assessments: []Assessment{},
+	}
+	for i, d := range v.Details {
+		body.Details[i] = showDetail(d)
+	}
 	for i, s := range v.Statements {
-		body.Advisories[i] = Advisory{Feed: s.Feed, Part: s.Part, Ecosystem: s.Ecosystem, Package: s.Package, Status: string(s.Status),
-			Introduced: s.Introduced, FixedVersion: s.Fixed, Severity: s.Severity.String(), Note: s.Note}
+		body.Advisories[i] = showAdvisory(s)
 	}
 	states, err := a.Vulnerabilities.VulnerabilityStates(ctx, []int64{v.ID}, a.now())
 	if err != nil {

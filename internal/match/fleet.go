@@ -41,12 +41,21 @@ type Cursor struct {
 
 // Vulnerability is a vulnerability with all that feeds say of it.
 type Vulnerability struct {
-	ID          int64
-	Name        string
-	Description string
-	Severity    advisory.Severity
-	FirstSeen   time.Time
-	Statements  []Statement
+	ID int64
+	// Name is the CVE id where there is one; Aliases are its other names, sorted.
+	Name    string
+	Aliases []string
+	advisory.Summary
+	FirstSeen  time.Time
+	Statements []Statement
+	// Details are what each feed says of it, by feed.
+	Details []Stated
+}
+
+// Stated is a detail with the feed that it is from.
+type Stated struct {
+	Feed, Part string
+	advisory.Detail
 }
 
 // Affected is a stored image, at one place, with one package that a

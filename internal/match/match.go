@@ -4,6 +4,7 @@ package match
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
@@ -23,7 +24,7 @@ type Statement struct {
 type Match struct {
 	Statement
 	// Compared is the version of the package that was compared with the
-	// statement's range: the source version where the ecosystem judges sources.
+	// statement's range: the source's where the statement is on sources.
 	Compared string
 }
 
@@ -34,10 +35,15 @@ type Evidence struct {
 	Path     string `json:"path"`
 	Line     int    `json:"line,omitempty"`
 	Detector string `json:"detector"`
-	// Feed and Part name the document that states the advisory.
-	Feed string `json:"feed"`
-	Part string `json:"part"`
-	// Subject is the package name that the advisory speaks of (the source package).
+	// Record is what in the file proves it, where that is not a line.
+	Record string `json:"record,omitempty"`
+	// Feed and Part name the document that states the advisory; Advisory is the
+	// publisher's name for it, "" where it has none but the vulnerability's.
+	Feed     string `json:"feed"`
+	Part     string `json:"part"`
+	Advisory string `json:"advisory,omitempty"`
+	// Subject is the package name that the advisory speaks of, of a source
+	// package where it speaks of these.
 	Subject string `json:"subject"`
 	// Comparison is the decisive comparison, "1.1.18-r3 < 1.1.18-r4 (apk)".
 	Comparison string `json:"comparison"`
@@ -50,10 +56,20 @@ type Finding struct {
 	VulnerabilityID int64
 	Vulnerability   string
 	Description     string
-	Severity        advisory.Severity
-	Package         inventory.Package
-	// Fixed is the first version that is not affected, "" where there is none.
+	// Severity is the publisher's for the package, else the vulnerability's.
+	Severity advisory.Severity
+	// CVSS is the base score of the vulnerability, 0 where nobody gives one, and
+	// Vector what it is computed from.
+	CVSS   float64
+	Vector string
+	// ExploitedSince is when it came on a list of exploited vulnerabilities; zero
+	// where it is on none.
+	ExploitedSince time.Time
+	Package        inventory.Package
+	// Fixed is the first version that is not affected, "" where there is none;
+	// Fix says then what the publisher means to do.
 	Fixed       string
+	Fix         advisory.FixState
 	LayerIndex  int
 	LayerDigest string
 	Evidence    Evidence
@@ -63,8 +79,8 @@ type Finding struct {
 	FirstSeen time.Time
 }
 
-// Decide says which statements affect a package. The statements are those of
-// the package's distribution on its source package.
+// Decide says which statements affect a package. The statements are those on
+// any of the package's Keys.
 type Decide func(p inventory.Package, statements []Statement) []Match
 
 // Package is the Decide of the built-in analyser: a version is affected where
@@ -79,24 +95,49 @@ func Package(p inventory.Package, statements []Statement) []Match {
 	if !ok {
 		return nil
 	}
-	subject := subjectVersion(p)
 	found := make(map[string]int)
 	var matches []Match
-	for _, s := range statements {
-		if s.Status != advisory.Affected || !affects(scheme, subject, s.Advisory) {
+	for i := range statements {
+		s := &statements[i]
+		if s.Status != advisory.Affected || !concerns(p, s.Advisory) {
 			continue
 		}
-		m := Match{Statement: s, Compared: subject}
+		subject := Subject(p, s.Source)
+		if !within(scheme, subject, s.Advisory) {
+			continue
+		}
+		m := Match{Statement: *s, Compared: subject}
 		i, seen := found[s.Vulnerability]
 		switch {
 		case !seen:
 			found[s.Vulnerability] = len(matches)
 			matches = append(matches, m)
-		case later(scheme, s.Fixed, matches[i].Fixed):
+		case outranks(scheme, &m, &matches[i]):
 			matches[i] = m
 		}
 	}
 	return matches
+}
+
+// Keys lists the ecosystems and names by which advisories speak of a package:
+// for a package of a distribution its source's name and its own; for one of a
+// language its own. A package of an unknown distribution has none.
+func Keys(p inventory.Package) []advisory.Key {
+	switch p.Type {
+	case "deb", "apk", "rpm":
+		if p.Distribution == "" {
+			return nil
+		}
+		keys := []advisory.Key{{Ecosystem: p.Distribution, Package: p.Name}}
+		if p.SourceName != "" {
+			keys = append(keys, advisory.Key{Ecosystem: p.Distribution, Package: p.SourceName, Source: true})
+		}
+		return keys
+	}
+	if _, ok := Scheme(p.Type); !ok {
+		return nil
+	}
+	return []advisory.Key{{Ecosystem: p.Type, Package: p.Name}}
 }
 
 // Scheme is the ordering of a package type's versions; ok is false for a type
@@ -117,50 +158,77 @@ func Comparable(p inventory.Package) error {
 	if !ok {
 		return fmt.Errorf("packages of type %q are not judged", p.Type)
 	}
-	v := subjectVersion(p)
+	v := Subject(p, true)
 	_, err := version.Compare(scheme, v, v)
 	return err
 }
 
-// subjectVersion is the version that advisories speak of: the source's.
-func subjectVersion(p inventory.Package) string {
-	if p.SourceVersion != "" {
+// Subject is the version that is compared with a statement, on sources or not.
+func Subject(p inventory.Package, source bool) string {
+	if source && p.SourceVersion != "" {
 		return p.SourceVersion
 	}
 	return p.Version
 }
 
 // Comparison words the decisive comparison of a finding, "1.1.18-r3 < 1.1.18-r4 (apk)".
-func Comparison(p inventory.Package, introduced, fixed string) string {
-	compared := subjectVersion(p)
+func Comparison(p inventory.Package, a advisory.Advisory) string {
+	compared := Subject(p, a.Source)
 	switch {
-	case fixed != "":
-		return fmt.Sprintf("%s < %s (%s)", compared, fixed, p.Type)
-	case introduced != "":
-		return fmt.Sprintf("%s >= %s (%s), no fix", compared, introduced, p.Type)
+	case a.Fixed != "":
+		return fmt.Sprintf("%s < %s (%s)", compared, a.Fixed, p.Type)
+	case a.LastAffected != "":
+		return fmt.Sprintf("%s <= %s (%s), the last affected version", compared, a.LastAffected, p.Type)
+	case a.Introduced != "":
+		return fmt.Sprintf("%s >= %s (%s), no fix", compared, a.Introduced, p.Type)
 	}
 	return compared + ": every version is affected, no fix"
 }
 
-func affects(scheme version.Scheme, v string, a advisory.Advisory) bool {
+// concerns reports whether a statement is on packages like this one.
+func concerns(p inventory.Package, a advisory.Advisory) bool {
+	if a.Module != p.Module && a.Module != advisory.AnyModule {
+		return false
+	}
+	if a.Architectures == "" || p.Architecture == "" || p.Architecture == "noarch" {
+		return true
+	}
+	for architecture := range strings.FieldsSeq(a.Architectures) {
+		if architecture == p.Architecture {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether a version lies in a statement's range.
+func within(scheme version.Scheme, v string, a advisory.Advisory) bool {
 	if a.Introduced != "" {
 		if c, err := version.Compare(scheme, v, a.Introduced); err != nil || c < 0 {
 			return false
 		}
 	}
-	if a.Fixed == "" {
-		_, err := version.Compare(scheme, v, v)
-		return err == nil
+	switch {
+	case a.Fixed != "":
+		c, err := version.Compare(scheme, v, a.Fixed)
+		return err == nil && c < 0
+	case a.LastAffected != "":
+		c, err := version.Compare(scheme, v, a.LastAffected)
+		return err == nil && c <= 0
 	}
-	c, err := version.Compare(scheme, v, a.Fixed)
-	return err == nil && c < 0
+	_, err := version.Compare(scheme, v, v)
+	return err == nil
 }
 
-// later reports whether fix a tells more than fix b: it comes after b, or b is none.
-func later(scheme version.Scheme, a, b string) bool {
-	if a == "" || b == "" {
-		return a != ""
+// outranks reports whether a tells more than b: it has a fix and b has none, or
+// a later one. Of equals the more severe counts.
+func outranks(scheme version.Scheme, a, b *Match) bool {
+	switch {
+	case a.Fixed == b.Fixed:
+		return a.Severity > b.Severity
+	case a.Fixed == "" || b.Fixed == "":
+		return a.Fixed != ""
 	}
-	c, err := version.Compare(scheme, a, b)
+	c, err := version.Compare(scheme, a.Fixed, b.Fixed)
 	return err == nil && c > 0
 }

@@ -3,10 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
@@ -16,30 +16,6 @@ import (
 // importBatch bounds rows per statement. SQLite looks parameters up by name, so
 // a statement's cost grows with the square of their number.
 const importBatch = 100
-
-// insertMany runs an insert that ends in "values " for rows of width values, as
-// few statements that are prepared once.
-func insertMany(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) error {
-	const rows = 40
-	full := len(values) / (rows * width)
-	if full > 0 {
-		statement, err := tx.PrepareContext(ctx, insert+placeholders(rows, width))
-		if err != nil {
-			return err
-		}
-		defer statement.Close()
-		for n := range full {
-			if _, err := statement.ExecContext(ctx, values[n*rows*width:(n+1)*rows*width]...); err != nil {
-				return err
-			}
-		}
-	}
-	if rest := values[full*rows*width:]; len(rest) > 0 {
-		_, err := tx.ExecContext(ctx, insert+placeholders(len(rest)/width, width), rest...)
-		return err
-	}
-	return nil
-}
 
 // Fingerprints returns those of a document's groups, by package.
 func (s *Store) Fingerprints(ctx context.Context, feedName, part string) (map[string]feed.Fingerprint, error) {
@@ -52,7 +28,7 @@ func (s *Store) Fingerprints(ctx context.Context, feedName, part string) (map[st
 		err = rows.Scan(&r.name, &print)
 		copy(r.print[:], print)
 		return r, err
-	}, `select package, fingerprint from advisory_groups where feed = $1 and part = $2`, feedName, part)
+	}, `select name, fingerprint from advisory_groups where feed = $1 and part = $2`, feedName, part)
 	if err != nil {
 		return nil, fmt.Errorf("groups of %s %s: %w", feedName, part, err)
 	}
@@ -81,10 +57,7 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 		if err := r.grade(ctx); err != nil {
 			return err
 		}
-		keys := slices.SortedFunc(maps.Keys(r.keys), func(a, b advisory.Key) int {
-			return strings.Compare(a.Ecosystem+"\x00"+a.Package, b.Ecosystem+"\x00"+b.Package)
-		})
-		return s.rematchKeys(ctx, tx, keys, decide)
+		return s.rematchKeys(ctx, tx, slices.SortedFunc(maps.Keys(r.keys), compareKeys), decide)
 	})
 	if err != nil {
 		return fmt.Errorf("store advisories of %s %s: %w", feedName, part, err)
@@ -103,7 +76,7 @@ type replacement struct {
 	vulnerabilities map[int64]bool
 }
 
-// clear deletes the advisories of the groups, and the groups that are removed.
+// clear deletes what the groups state, and the groups that are removed.
 func (r *replacement) clear(ctx context.Context, changed []feed.Entry, removed []string) error {
 	names := slices.Clone(removed)
 	for _, g := range changed {
@@ -114,15 +87,15 @@ func (r *replacement) clear(ctx context.Context, changed []feed.Entry, removed [
 		for _, name := range chunk {
 			args = append(args, name)
 		}
-		groups := `(select id from advisory_groups where feed = $1 and part = $2 and package in (` + parameters(3, len(chunk)) + `))`
+		groups := `(select id from advisory_groups where feed = $1 and part = $2 and name in (` + parameters(3, len(chunk)) + `))`
 		type row struct {
 			advisory.Key
 			vulnerability int64
 		}
 		old, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (o row, err error) {
-			err = rows.Scan(&o.Ecosystem, &o.Package, &o.vulnerability)
+			err = rows.Scan(&o.Ecosystem, &o.Package, &o.Source, &o.vulnerability)
 			return o, err
-		}, `select distinct ecosystem, package, vulnerability_id from advisories where group_id in `+groups, args...)
+		}, `select distinct ecosystem, package, source, vulnerability_id from advisories where group_id in `+groups, args...)
 		if err != nil {
 			return fmt.Errorf("read advisories: %w", err)
 		}
@@ -130,8 +103,17 @@ func (r *replacement) clear(ctx context.Context, changed []feed.Entry, removed [
 			r.keys[o.Key] = true
 			r.vulnerabilities[o.vulnerability] = true
 		}
-		if _, err := r.tx.ExecContext(ctx, `delete from advisories where group_id in `+groups, args...); err != nil {
-			return fmt.Errorf("delete advisories: %w", err)
+		described, err := queryAll(ctx, r.tx, scanID, `select vulnerability_id from vulnerability_details where group_id in `+groups, args...)
+		if err != nil {
+			return fmt.Errorf("read details: %w", err)
+		}
+		for _, id := range described {
+			r.vulnerabilities[id] = true
+		}
+		for _, table := range []string{"advisories", "vulnerability_details", "vulnerability_aliases"} {
+			if _, err := r.tx.ExecContext(ctx, `delete from `+table+` where group_id in `+groups, args...); err != nil {
+				return fmt.Errorf("delete from %s: %w", table, err)
+			}
 		}
 	}
 	for chunk := range slices.Chunk(removed, importBatch) {
@@ -139,22 +121,34 @@ func (r *replacement) clear(ctx context.Context, changed []feed.Entry, removed [
 		for _, name := range chunk {
 			args = append(args, name)
 		}
-		if _, err := r.tx.ExecContext(ctx, `delete from advisory_groups where feed = $1 and part = $2 and package in (`+parameters(3, len(chunk))+`)`, args...); err != nil {
+		if _, err := r.tx.ExecContext(ctx, `delete from advisory_groups where feed = $1 and part = $2 and name in (`+parameters(3, len(chunk))+`)`, args...); err != nil {
 			return fmt.Errorf("delete groups: %w", err)
 		}
 	}
 	return nil
 }
 
-// insert writes the groups with their advisories.
+func scanID(rows *sql.Rows) (id int64, err error) {
+	err = rows.Scan(&id)
+	return id, err
+}
+
+// named is a row with the name that it is known by.
+type named struct {
+	name string
+	id   int64
+}
+
+func scanNamed(rows *sql.Rows) (n named, err error) {
+	err = rows.Scan(&n.name, &n.id)
+	return n, err
+}
+
+// insert writes what the groups state.
 func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 	vulnerabilities, err := r.nameVulnerabilities(ctx, changed)
 	if err != nil {
 		return err
-	}
-	type named struct {
-		name string
-		id   int64
 	}
 	groups := make(map[string]int64, len(changed))
 	for chunk := range slices.Chunk(changed, importBatch) {
@@ -162,11 +156,8 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 		for _, g := range chunk {
 			args = append(args, r.feed, r.part, g.Name, g.Fingerprint[:])
 		}
-		rows, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (n named, err error) {
-			err = rows.Scan(&n.name, &n.id)
-			return n, err
-		}, `insert into advisory_groups (feed, part, package, fingerprint) values `+placeholders(len(chunk), 4)+`
-			on conflict (feed, part, package) do update set fingerprint = excluded.fingerprint returning package, id`, args...)
+		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint) values `+placeholders(len(chunk), 4)+`
+			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint returning name, id`, args...)
 		if err != nil {
 			return fmt.Errorf("insert groups: %w", err)
 		}
@@ -174,73 +165,43 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 			groups[n.name] = n.id
 		}
 	}
-	var values []any
+	var advisories, details, aliases []any
 	for _, g := range changed {
-		for _, a := range g.Advisories {
-			r.keys[advisory.Key{Ecosystem: a.Ecosystem, Package: a.Package}] = true
-			values = append(values, groups[g.Name], vulnerabilities[a.Vulnerability], a.Ecosystem, a.Package, string(a.Status),
-				a.Introduced, a.Fixed, int(a.Severity), a.Note)
+		id := groups[g.Name]
+		for i := range g.Advisories {
+			a := &g.Advisories[i]
+			r.keys[a.Key()] = true
+			advisories = append(advisories, id, vulnerabilities[a.Vulnerability], a.ID, a.Ecosystem, a.Package, a.Source, a.Module, a.Architectures,
+				string(a.Status), a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), int(a.Severity), a.Note)
 		}
-	}
-	if err := insertMany(ctx, r.tx, `insert into advisories (group_id, vulnerability_id, ecosystem, package, status, introduced, fixed, severity, note) values `, 9, values); err != nil {
-		return fmt.Errorf("insert advisories: %w", err)
-	}
-	return nil
-}
-
-// nameVulnerabilities returns the ids of the vulnerabilities that the groups
-// speak of, having stored those that are new and the descriptions that changed.
-func (r *replacement) nameVulnerabilities(ctx context.Context, changed []feed.Entry) (map[string]int64, error) {
-	descriptions := make(map[string]string)
-	for _, g := range changed {
-		for _, a := range g.Advisories {
-			if text := g.Details[a.Vulnerability].Description; text != "" || descriptions[a.Vulnerability] == "" {
-				descriptions[a.Vulnerability] = text
+		// Two names in a group may be of one vulnerability: the last detail counts.
+		byID := make(map[int64]string, len(g.Details))
+		for _, name := range slices.Sorted(maps.Keys(g.Details)) {
+			text, err := json.Marshal(g.Details[name])
+			if err != nil {
+				return fmt.Errorf("details of %q: %w", name, err)
 			}
+			byID[vulnerabilities[name]] = string(text)
+		}
+		for _, vulnerability := range slices.Sorted(maps.Keys(byID)) {
+			details = append(details, id, vulnerability, byID[vulnerability])
+		}
+		for _, a := range aliasesOf(g, vulnerabilities) {
+			aliases = append(aliases, a.name, a.id, id)
 		}
 	}
-	type named struct {
-		name string
-		id   int64
-	}
-	ids := make(map[string]int64, len(descriptions))
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(descriptions)), importBatch) {
-		var values, args []any
-		for _, name := range names {
-			values = append(values, name, descriptions[name], r.now)
-			args = append(args, name)
-		}
-		if _, err := r.tx.ExecContext(ctx, `insert into vulnerabilities (name, description, first_seen) values `+placeholders(len(names), 3)+`
-			on conflict (name) do update set description = excluded.description
-			where excluded.description <> '' and excluded.description <> vulnerabilities.description`, values...); err != nil {
-			return nil, fmt.Errorf("insert vulnerabilities: %w", err)
-		}
-		rows, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (n named, err error) {
-			err = rows.Scan(&n.name, &n.id)
-			return n, err
-		}, `select name, id from vulnerabilities where name in (`+parameters(1, len(args))+`)`, args...)
-		if err != nil {
-			return nil, fmt.Errorf("read vulnerabilities: %w", err)
-		}
-		for _, n := range rows {
-			ids[n.name] = n.id
-			r.vulnerabilities[n.id] = true
-		}
-	}
-	return ids, nil
-}
-
-// grade gives the vulnerabilities the highest severity that is stated of them.
-func (r *replacement) grade(ctx context.Context) error {
-	const highest = `(select coalesce(max(a.severity), 0) from advisories a where a.vulnerability_id = vulnerabilities.id)`
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(r.vulnerabilities)), importBatch) {
-		args := make([]any, 0, len(chunk))
-		for _, id := range chunk {
-			args = append(args, id)
-		}
-		if _, err := r.tx.ExecContext(ctx, `update vulnerabilities set severity = `+highest+`
-			where id in (`+parameters(1, len(args))+`) and severity <> `+highest, args...); err != nil {
-			return fmt.Errorf("grade vulnerabilities: %w", err)
+	for _, rows := range []struct {
+		into   string
+		width  int
+		values []any
+	}{
+		{`advisories (group_id, vulnerability_id, identifier, ecosystem, package, source, module, architectures,
+			status, introduced, fixed, last_affected, fix_state, severity, note)`, 15, advisories},
+		{`vulnerability_details (group_id, vulnerability_id, detail)`, 3, details},
+		{`vulnerability_aliases (alias, vulnerability_id, group_id)`, 3, aliases},
+	} {
+		if err := insertRows(ctx, r.tx, `insert into `+rows.into+` values `, rows.width, rows.values); err != nil {
+			return fmt.Errorf("insert into %.30s: %w", rows.into, err)
 		}
 	}
 	return nil

@@ -103,10 +103,9 @@ func (s *Store) DeleteClairLayer(ctx context.Context, name string) error {
 // architecture and path. Layers are given by index only.
 func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.Installed, error) {
 	packages, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p inventory.Installed, err error) {
-		err = rows.Scan(&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion,
-			&p.LayerIndex, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)
+		err = rows.Scan(append(packageFields(&p.Package), &p.LayerIndex, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)...)
 		return p, err
-	}, `select p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
+	}, `select `+packageColumns+`,
 			ip.layer_position, ip.line, ip.evidence, ip.owner, f.path, f.detector
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
@@ -123,17 +122,10 @@ func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.In
 // most severe first, then by vulnerability, package and path. Layers are given
 // by index only; FirstSeen is when the package was first known to be affected.
 func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Finding, error) {
-	findings, err := queryAll(ctx, s.read, scanFinding, `select v.id, v.name, v.description, m.severity,
-			p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
-			m.introduced, m.fixed, m.feed, m.part, m.note, ip.layer_position, '', ip.line, f.path, f.detector,
-			m.first_seen
+	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, '', m.first_seen
 		from inventory_packages ip
-		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = ''
-		join packages p on p.id = ip.package_id
-		join vulnerabilities v on v.id = m.vulnerability_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
-		where ip.inventory_id = $1
-		order by m.severity desc, v.name, p.name, p.version, p.architecture, f.path`, id)
+		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
+		where ip.inventory_id = $1`+findingOrder, id)
 	if err != nil {
 		return nil, fmt.Errorf("findings of inventory %d: %w", id, err)
 	}
@@ -188,13 +180,12 @@ func (s *Store) NamespaceVulnerability(ctx context.Context, namespace, name stri
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
 		var firstSeen int64
-		err = rows.Scan(&r.v.ID, &r.v.Name, &r.v.Description, &firstSeen,
-			&r.s.Ecosystem, &r.s.Package, &r.s.Status, &r.s.Introduced, &r.s.Fixed, &r.s.Severity, &r.s.Note, &r.s.Feed, &r.s.Part)
+		err = rows.Scan(append([]any{&r.v.ID, &r.v.Name, &r.v.Description, &firstSeen}, statementFields(&r.s)...)...)
 		r.v.FirstSeen = at(sql.NullInt64{Int64: firstSeen, Valid: true})
 		r.s.Vulnerability = r.v.Name
 		return r, err
 	}, `select v.id, v.name, v.description, v.first_seen,
-			a.ecosystem, a.package, a.status, a.introduced, a.fixed, a.severity, a.note, g.feed, g.part
+			`+statementColumns+`
 		from vulnerabilities v
 		join advisories a on a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected'
 		join advisory_groups g on g.id = a.group_id

@@ -228,7 +228,7 @@ func TestInventoryOfClairLayer(t *testing.T) {
 
 		// The feed takes it back: no new inventory is needed.
 		s.Exec(t, `delete from advisories`)
-		if err := s.RematchKeys(t.Context(), []advisory.Key{{Ecosystem: "alpine:v3.7", Package: "musl"}}, match.Package); err != nil {
+		if err := s.RematchKeys(t.Context(), []advisory.Key{{Ecosystem: "alpine:v3.7", Package: "musl", Source: true}}, match.Package); err != nil {
 			t.Fatal(err)
 		}
 		if findings, err = s.InventoryFindings(t.Context(), id); err != nil || len(findings) != 0 {
@@ -243,16 +243,16 @@ func twoFeeds(t *testing.T, s *store.Store) {
 	s.Exec(t,
 		`insert into vulnerabilities (id, name, description, severity, first_seen) values
 			(1, 'CVE-2024-0001', 'one', 0, 1000000), (2, 'CVE-2024-0002', 'two', 4, 1000000), (3, 'CVE-2024-0003', '', 0, 1000000), (4, 'CVE-2024-0004', '', 0, 1000000)`,
-		`insert into advisory_groups (id, feed, part, package, fingerprint) values
+		`insert into advisory_groups (id, feed, part, name, fingerprint) values
 			(1, 'debian', 'tracker', 'zlib', 'x'), (2, 'debian', 'tracker', 'curl', 'x'), (3, 'alpine', 'v3.7/main', 'zlib', 'x')`,
-		`insert into advisories (group_id, vulnerability_id, ecosystem, package, status, introduced, fixed, severity, note) values
-			(1, 1, 'debian:12', 'zlib', 'affected', '', '1:1.3-1', 3, 'medium'),
-			(2, 1, 'debian:12', 'curl', 'affected', '', '', 5, ''),
-			(1, 1, 'debian:11', 'zlib', 'affected', '', '1:1.2-1', 1, ''),
-			(1, 2, 'debian:12', 'zlib', 'not_affected', '', '', 0, ''),
-			(1, 3, 'debian:12', 'zlib', 'affected', '', '1:1.3-2', 0, ''),
-			(3, 3, 'alpine:v3.7', 'zlib', 'affected', '', '1.2.11-r2', 4, ''),
-			(1, 4, 'debian:12', 'zlib', 'undetermined', '', '', 0, '')`)
+		`insert into advisories (group_id, vulnerability_id, ecosystem, package, source, status, introduced, fixed, severity, note) values
+			(1, 1, 'debian:12', 'zlib', true, 'affected', '', '1:1.3-1', 3, 'medium'),
+			(2, 1, 'debian:12', 'curl', true, 'affected', '', '', 5, ''),
+			(1, 1, 'debian:11', 'zlib', true, 'affected', '', '1:1.2-1', 1, ''),
+			(1, 2, 'debian:12', 'zlib', true, 'not_affected', '', '', 0, ''),
+			(1, 3, 'debian:12', 'zlib', true, 'affected', '', '1:1.3-2', 0, ''),
+			(3, 3, 'alpine:v3.7', 'zlib', true, 'affected', '', '1.2.11-r2', 4, ''),
+			(1, 4, 'debian:12', 'zlib', true, 'undetermined', '', '', 0, '')`)
 }
 
 func TestNamespaces(t *testing.T) {
@@ -313,11 +313,11 @@ func TestNamespaceVulnerability(t *testing.T) {
 		}
 		statement := func(name, fixed, note string, severity advisory.Severity) match.Statement {
 			return match.Statement{Feed: "debian", Part: "tracker", Advisory: advisory.Advisory{
-				Vulnerability: "CVE-2024-0001", Ecosystem: "debian:12", Package: name, Status: advisory.Affected, Fixed: fixed, Severity: severity, Note: note,
+				Vulnerability: "CVE-2024-0001", Ecosystem: "debian:12", Package: name, Source: true, Status: advisory.Affected, Fixed: fixed, Severity: severity, Note: note,
 			}}
 		}
 		want := match.Vulnerability{
-			ID: 1, Name: "CVE-2024-0001", Description: "one", Severity: advisory.Critical, FirstSeen: time.Unix(1, 0).UTC(),
+			ID: 1, Name: "CVE-2024-0001", Summary: advisory.Summary{Description: "one", Severity: advisory.Critical}, FirstSeen: time.Unix(1, 0).UTC(),
 			Statements: []match.Statement{statement("curl", "", "", advisory.Critical), statement("zlib", "1:1.3-1", "medium", advisory.Medium)},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -340,12 +340,12 @@ func TestNamespacesAtScale(t *testing.T) {
 		s.Exec(t,
 			`insert into vulnerabilities (id, name, first_seen)
 				with recursive n (i) as (select 1 union all select i + 1 from n where i < 20000) select i, 'CVE-' || (1000000 + i), 1 from n`,
-			`insert into advisory_groups (id, feed, part, package, fingerprint) values (1, 'debian', 'tracker', 'zlib', 'x')`,
-			`insert into advisories (group_id, vulnerability_id, ecosystem, package, status, severity)
+			`insert into advisory_groups (id, feed, part, name, fingerprint) values (1, 'debian', 'tracker', 'zlib', 'x')`,
+			`insert into advisories (group_id, vulnerability_id, ecosystem, package, source, status, severity)
 				with recursive n (i) as (select 1 union all select i + 1 from n where i < 5)
-				select 1, v.id, 'debian:' || n.i, 'zlib', 'affected', 3 from vulnerabilities v, n`,
-			`insert into advisories (group_id, vulnerability_id, ecosystem, package, status, severity)
-				select 1, v.id, 'alpine:v3.7', 'zlib', 'affected', 3 from vulnerabilities v where v.id % 100 = 0`,
+				select 1, v.id, 'debian:' || n.i, 'zlib', true, 'affected', 3 from vulnerabilities v, n`,
+			`insert into advisories (group_id, vulnerability_id, ecosystem, package, source, status, severity)
+				select 1, v.id, 'alpine:v3.7', 'zlib', true, 'affected', 3 from vulnerabilities v where v.id % 100 = 0`,
 			`analyze`)
 		check := func(what string, do func(ctx context.Context) (int, error), want int) {
 			t.Helper()

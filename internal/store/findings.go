@@ -3,11 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
@@ -15,39 +16,72 @@ import (
 // builtInSource is the vulnerability source that reports matches.
 const builtInSource = "built-in"
 
+// effective is the severity of a match m of a vulnerability v: the publisher's
+// for the package, else the vulnerability's.
+const effective = `(case when m.severity > 0 then m.severity else v.severity end)`
+
+// findingColumns are those of a match m of a vulnerability v with a package p
+// that file f of an inventory proves, as ip states it, for scanFinding. What
+// follows them are the layer's digest and when the finding was first seen.
+const findingColumns = `v.id, v.name, v.description, ` + effective + `, v.cvss, v.cvss_vector, v.exploited_at, ` + packageColumns + `,
+			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note,
+			ip.layer_position, ip.line, ip.evidence, f.path, f.detector`
+
+// findingOrder is the most severe first, then by vulnerability, package and path.
+const findingOrder = ` order by ` + effective + ` desc, v.name, p.name, p.version, p.architecture, f.path`
+
+// findingJoins go from an inventory_packages row ip to all that findingColumns name.
+const findingJoins = `
+		join packages p on p.id = ip.package_id
+		join vulnerabilities v on v.id = m.vulnerability_id
+		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position`
+
 // ImageFindings returns the findings of an image, the most severe first, then
 // by vulnerability, package and path. An image that is unknown or not analysed
 // has none; ask ImageByDigest which it is.
 func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Finding, error) {
-	findings, err := queryAll(ctx, s.read, scanFinding, `select v.id, v.name, v.description, m.severity,
-			p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
-			m.introduced, m.fixed, m.feed, m.part, m.note, ip.layer_position, coalesce(il.digest, ''), ip.line, f.path, f.detector,
+	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
-		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = ''
-		join packages p on p.id = ip.package_id
-		join vulnerabilities v on v.id = m.vulnerability_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1
-		order by m.severity desc, v.name, p.name, p.version, p.architecture, f.path`, digest)
+		where i.digest = $1`+findingOrder, digest)
 	if err != nil {
 		return nil, fmt.Errorf("findings of image %s: %w", digest, err)
 	}
 	return findings, nil
 }
 
+// ImageFindingsAt returns the findings that were known of an image at a time, by
+// the inventory that it has now. What the statements said is as it was when the
+// finding ended, or is now.
+func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
+	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
+			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
+		from images i
+		join inventory_packages ip on ip.inventory_id = i.inventory_id
+		join matches m on m.package_id = ip.package_id and ip.owner = '' and m.first_seen <= $2 and (m.gone_at is null or m.gone_at > $2)`+findingJoins+`
+		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
+		where i.digest = $1 and i.analysed_at <= $2`+findingOrder, digest, micros(when))
+	if err != nil {
+		return nil, fmt.Errorf("findings of image %s at %s: %w", digest, when, err)
+	}
+	return findings, nil
+}
+
 func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
-	var introduced string
-	var firstSeen int64
-	err = rows.Scan(&f.VulnerabilityID, &f.Vulnerability, &f.Description, &f.Severity,
-		&f.Package.Type, &f.Package.Distribution, &f.Package.Name, &f.Package.Version, &f.Package.Architecture, &f.Package.SourceName, &f.Package.SourceVersion,
-		&introduced, &f.Fixed, &f.Evidence.Feed, &f.Evidence.Part, &f.Evidence.Note, &f.LayerIndex, &f.LayerDigest, &f.Evidence.Line, &f.Evidence.Path, &f.Evidence.Detector,
-		&firstSeen)
-	f.FirstSeen = at(sql.NullInt64{Int64: firstSeen, Valid: true})
-	f.Evidence.Subject = f.Package.SourceName
-	f.Evidence.Comparison = match.Comparison(f.Package, introduced, f.Fixed)
+	var a advisory.Advisory
+	var exploited, firstSeen sql.NullInt64
+	into := append([]any{&f.VulnerabilityID, &f.Vulnerability, &f.Description, &f.Severity, &f.CVSS, &f.Vector, &exploited}, packageFields(&f.Package)...)
+	err = rows.Scan(append(into, &a.Introduced, &a.Fixed, &a.LastAffected, &f.Fix, &a.Source, &f.Evidence.Feed, &f.Evidence.Part, &f.Evidence.Advisory, &f.Evidence.Note,
+		&f.LayerIndex, &f.Evidence.Line, &f.Evidence.Record, &f.Evidence.Path, &f.Evidence.Detector, &f.LayerDigest, &firstSeen)...)
+	f.Fixed, f.ExploitedSince, f.FirstSeen = a.Fixed, at(exploited), at(firstSeen)
+	f.Evidence.Subject = f.Package.Name
+	if a.Source {
+		f.Evidence.Subject = f.Package.SourceName
+	}
+	f.Evidence.Comparison = match.Comparison(f.Package, a)
 	f.Sources = []string{builtInSource}
 	return f, err
 }
@@ -56,10 +90,9 @@ func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
 // version, architecture and path.
 func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.Installed, error) {
 	packages, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p inventory.Installed, err error) {
-		err = rows.Scan(&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion,
-			&p.LayerIndex, &p.LayerDigest, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)
+		err = rows.Scan(append(packageFields(&p.Package), &p.LayerIndex, &p.LayerDigest, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)...)
 		return p, err
-	}, `select p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version,
+	}, `select `+packageColumns+`,
 			ip.layer_position, coalesce(il.digest, ''), ip.line, ip.evidence, ip.owner, f.path, f.detector
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
@@ -88,7 +121,7 @@ func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Su
 		err = rows.Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.Images, &v.Packages, &v.Fixable)
 		return v, err
 	}, `with a as (
-			select v.id, v.name, max(m.severity) as severity, count(distinct i.id) as images, count(distinct m.package_id) as packages,
+			select v.id, v.name, max(`+effective+`) as severity, count(distinct i.id) as images, count(distinct m.package_id) as packages,
 				max(case when m.fixed <> '' then 1 else 0 end) = 1 as fixable
 			from matches m
 			join vulnerabilities v on v.id = m.vulnerability_id
@@ -113,33 +146,6 @@ func escapeLike(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }
 
-// VulnerabilityByName returns a vulnerability with every statement on it,
-// ErrNotFound where no feed speaks of it.
-func (s *Store) VulnerabilityByName(ctx context.Context, name string) (match.Vulnerability, error) {
-	var v match.Vulnerability
-	var firstSeen int64
-	err := s.read.QueryRowContext(ctx, `select id, name, description, severity, first_seen from vulnerabilities where name = $1`, name).Scan(
-		&v.ID, &v.Name, &v.Description, &v.Severity, &firstSeen)
-	if errors.Is(err, sql.ErrNoRows) {
-		return match.Vulnerability{}, fmt.Errorf("vulnerability %q: %w", name, ErrNotFound)
-	}
-	if err != nil {
-		return match.Vulnerability{}, fmt.Errorf("vulnerability %q: %w", name, err)
-	}
-	v.FirstSeen = at(sql.NullInt64{Int64: firstSeen, Valid: true})
-	v.Statements, err = queryAll(ctx, s.read, func(rows *sql.Rows) (st match.Statement, err error) {
-		st.Vulnerability = v.Name
-		err = rows.Scan(&st.Ecosystem, &st.Package, &st.Status, &st.Introduced, &st.Fixed, &st.Severity, &st.Note, &st.Feed, &st.Part)
-		return st, err
-	}, `select a.ecosystem, a.package, a.status, a.introduced, a.fixed, a.severity, a.note, g.feed, g.part
-		from advisories a join advisory_groups g on g.id = a.group_id
-		where a.vulnerability_id = $1 order by a.ecosystem, a.package, g.feed, g.part, a.id`, v.ID)
-	if err != nil {
-		return match.Vulnerability{}, fmt.Errorf("statements on %q: %w", name, err)
-	}
-	return v, nil
-}
-
 // AffectedImages lists the stored images that a vulnerability affects, by
 // registry, repository, digest and package, after the cursor where it is not nil.
 // The second result continues the list; it is nil at the end.
@@ -155,13 +161,11 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 		repository, pkg int64
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
-		p := &r.Package
-		err = rows.Scan(&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed,
-			&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion)
+		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
-	}, `select distinct i.digest, g.name, r.name, r.id, m.package_id, m.severity, m.fixed,
-			p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version
+	}, `select distinct i.digest, g.name, r.name, r.id, m.package_id, `+effective+`, m.fixed, `+packageColumns+`
 		from matches m
+		join vulnerabilities v on v.id = m.vulnerability_id
 		join packages p on p.id = m.package_id
 		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
 		join images i on i.inventory_id = ip.inventory_id

@@ -74,17 +74,22 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 			distinct = append(distinct, p.Package)
 		}
 	}
-	const width, batch = 7, 64
+	const width, batch = 9, 64
+	const columns = `type, distribution, name, version, architecture, source_name, source_version, module, repositories`
+	values := func(p inventory.Package) []any {
+		return []any{p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion, p.Module, p.Repositories}
+	}
 	var added []packageRow
 	for chunk := range slices.Chunk(distinct, batch) {
 		args := make([]any, 0, width*len(chunk))
 		for _, p := range chunk {
-			args = append(args, p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion)
+			args = append(args, values(p)...)
 		}
-		known, err := queryAll(ctx, tx, scanPackage, `with k (type, distribution, name, version, architecture, source_name, source_version) as (values `+placeholders(len(chunk), width)+`)
-			select p.id, p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version
-			from k join packages p on p.distribution = k.distribution and p.source_name = k.source_name and p.name = k.name and p.version = k.version
-				and p.architecture = k.architecture and p.source_version = k.source_version and p.type = k.type`, args...)
+		known, err := queryAll(ctx, tx, scanPackage, `with k (`+columns+`) as (values `+placeholders(len(chunk), width)+`)
+			select p.id, `+packageColumns+`
+			from k join packages p on p.name = k.name and p.version = k.version and p.distribution = k.distribution
+				and p.architecture = k.architecture and p.source_name = k.source_name and p.source_version = k.source_version
+				and p.type = k.type and p.module = k.module and p.repositories = k.repositories`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("read packages: %w", err)
 		}
@@ -94,14 +99,14 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		args = args[:0]
 		for _, p := range chunk {
 			if ids[p] == 0 {
-				args = append(args, p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion)
+				args = append(args, values(p)...)
 			}
 		}
 		if len(args) == 0 {
 			continue
 		}
-		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (type, distribution, name, version, architecture, source_name, source_version) values `+
-			placeholders(len(args)/width, width)+` returning id, type, distribution, name, version, architecture, source_name, source_version`, args...)
+		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+columns+`) values `+
+			placeholders(len(args)/width, width)+` returning id, `+columns, args...)
 		if err != nil {
 			return nil, fmt.Errorf("insert packages: %w", err)
 		}
@@ -110,12 +115,16 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		}
 		added = append(added, fresh...)
 	}
+	var subjects []any
+	for _, p := range added {
+		for _, key := range match.Keys(p.Package) {
+			subjects = append(subjects, key.Ecosystem, key.Package, key.Source, p.id)
+		}
+	}
+	if err := insertRows(ctx, tx, `insert into package_subjects (ecosystem, package, source, package_id) values `, 4, subjects); err != nil {
+		return nil, fmt.Errorf("insert names of packages: %w", err)
+	}
 	return ids, s.matchPackages(ctx, tx, added, decide)
-}
-
-func scanPackage(rows *sql.Rows) (p packageRow, err error) {
-	err = rows.Scan(&p.id, &p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion)
-	return p, err
 }
 
 func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/inventory"
@@ -17,16 +19,50 @@ type packageRow struct {
 	inventory.Package
 }
 
-func (p packageRow) key() advisory.Key {
-	return advisory.Key{Ecosystem: p.Distribution, Package: p.SourceName}
+// packageColumns are those of a package p, for scanPackageInto.
+const packageColumns = `p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version, p.module, p.repositories`
+
+// packageFields are where packageColumns go.
+func packageFields(p *inventory.Package) []any {
+	return []any{&p.Type, &p.Distribution, &p.Name, &p.Version, &p.Architecture, &p.SourceName, &p.SourceVersion, &p.Module, &p.Repositories}
+}
+
+func scanPackage(rows *sql.Rows) (p packageRow, err error) {
+	err = rows.Scan(append([]any{&p.id}, packageFields(&p.Package)...)...)
+	return p, err
+}
+
+// statementColumns are those of an advisory a in a group g, for statementFields.
+const statementColumns = `a.identifier, a.ecosystem, a.package, a.source, a.module, a.architectures, a.status,
+			a.introduced, a.fixed, a.last_affected, a.fix_state, a.severity, a.note, g.feed, g.part`
+
+// statementFields are where statementColumns go.
+func statementFields(s *match.Statement) []any {
+	return []any{&s.ID, &s.Ecosystem, &s.Package, &s.Source, &s.Module, &s.Architectures, &s.Status,
+		&s.Introduced, &s.Fixed, &s.LastAffected, &s.Fix, &s.Severity, &s.Note, &s.Feed, &s.Part}
 }
 
 // liveMatch is a match as it stands in the database.
 type liveMatch struct {
-	id                            int64
-	feed, part, introduced, fixed string
-	severity                      advisory.Severity
-	note                          string
+	id                                                         int64
+	feed, part, identifier, introduced, fixed, last, fix, note string
+	severity                                                   advisory.Severity
+	source                                                     bool
+}
+
+// matchColumns are those of liveMatch, in its order.
+const matchColumns = `feed, part, identifier, introduced, fixed, last_affected, fix_state, note, severity, source`
+
+func (m *liveMatch) fields() []any {
+	return []any{&m.feed, &m.part, &m.identifier, &m.introduced, &m.fixed, &m.last, &m.fix, &m.note, &m.severity, &m.source}
+}
+
+func (m *liveMatch) values() []any {
+	return []any{m.feed, m.part, m.identifier, m.introduced, m.fixed, m.last, m.fix, m.note, int(m.severity), m.source}
+}
+
+func asStored(id int64, m match.Match) liveMatch {
+	return liveMatch{id, m.Feed, m.Part, m.ID, m.Introduced, m.Fixed, m.LastAffected, string(m.Fix), m.Note, m.Severity, m.Source}
 }
 
 // matchBatch bounds rows per statement: SQLite takes 32766 parameters at most.
@@ -75,9 +111,11 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 	seen := make(map[advisory.Key]bool)
 	var keys []advisory.Key
 	for _, p := range packages {
-		if p.Distribution != "" && !seen[p.key()] {
-			seen[p.key()] = true
-			keys = append(keys, p.key())
+		for _, key := range match.Keys(p.Package) {
+			if !seen[key] {
+				seen[key] = true
+				keys = append(keys, key)
+			}
 		}
 	}
 	statements, ids, err := statementsByKey(ctx, tx, keys)
@@ -89,82 +127,119 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		return err
 	}
 	now := micros(s.now())
-	var added []any
+	var added, gone []any
 	for _, p := range packages {
 		stored := live[p.id]
-		for _, m := range decide(p.Package, statements[p.key()]) {
+		var concerning []match.Statement
+		for _, key := range match.Keys(p.Package) {
+			concerning = append(concerning, statements[key]...)
+		}
+		for _, m := range decide(p.Package, concerning) {
 			vulnerability := ids[m.Vulnerability]
 			old, known := stored[vulnerability]
 			delete(stored, vulnerability)
-			if !known {
-				added = append(added, p.id, vulnerability, m.Feed, m.Part, m.Introduced, m.Fixed, int(m.Severity), m.Note, now)
-				continue
-			}
-			fresh := liveMatch{old.id, m.Feed, m.Part, m.Introduced, m.Fixed, m.Severity, m.Note}
-			if fresh == old {
-				continue
-			}
-			if _, err := tx.ExecContext(ctx, `update matches set feed = $1, part = $2, introduced = $3, fixed = $4, severity = $5, note = $6 where id = $7`,
-				fresh.feed, fresh.part, fresh.introduced, fresh.fixed, int(fresh.severity), fresh.note, fresh.id); err != nil {
-				return fmt.Errorf("update match: %w", err)
+			fresh := asStored(old.id, m)
+			switch {
+			case !known:
+				added = append(append(append(added, p.id, vulnerability), fresh.values()...), now)
+			case fresh != old:
+				if _, err := tx.ExecContext(ctx, `update matches set (`+matchColumns+`) = (`+parameters(1, 10)+`) where id = $11`,
+					append(fresh.values(), fresh.id)...); err != nil {
+					return fmt.Errorf("update match: %w", err)
+				}
 			}
 		}
-		for _, gone := range stored {
-			if _, err := tx.ExecContext(ctx, `update matches set gone_at = $1 where id = $2`, now, gone.id); err != nil {
-				return fmt.Errorf("end match: %w", err)
-			}
+		for _, m := range stored {
+			gone = append(gone, m.id)
 		}
 	}
-	if err := insertRows(ctx, tx, `insert into matches (package_id, vulnerability_id, feed, part, introduced, fixed, severity, note, first_seen) values `, 9, added); err != nil {
+	for chunk := range slices.Chunk(gone, matchBatch) {
+		if _, err := tx.ExecContext(ctx, `update matches set gone_at = $1 where id in (`+parameters(2, len(chunk))+`)`, append([]any{now}, chunk...)...); err != nil {
+			return fmt.Errorf("end matches: %w", err)
+		}
+	}
+	if err := insertRows(ctx, tx, `insert into matches (package_id, vulnerability_id, `+matchColumns+`, first_seen) values `, 13, added); err != nil {
 		return fmt.Errorf("insert matches: %w", err)
 	}
 	return nil
 }
 
-func packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packageRow, error) {
+// keyArguments are the values of keys for a statement that starts with keyed.
+func keyArguments(keys []advisory.Key) []any {
 	args := make([]any, 0, 2*len(keys))
 	for _, k := range keys {
 		args = append(args, k.Ecosystem, k.Package)
 	}
-	return queryAll(ctx, q, scanPackage, `with k (ecosystem, package) as (values `+placeholders(len(keys), 2)+`)
-		select p.id, p.type, p.distribution, p.name, p.version, p.architecture, p.source_name, p.source_version
-		from k join packages p on p.distribution = k.ecosystem and p.source_name = k.package`, args...)
+	return args
+}
+
+func packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packageRow, error) {
+	wanted := make(map[advisory.Key]bool, len(keys))
+	for _, k := range keys {
+		wanted[k] = true
+	}
+	type row struct {
+		packageRow
+		advisory.Key
+	}
+	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(append([]any{&r.Ecosystem, &r.Key.Package, &r.Source, &r.id}, packageFields(&r.packageRow.Package)...)...)
+		return r, err
+	}, `with k (ecosystem, package) as (values `+placeholders(len(keys), 2)+`)
+		select s.ecosystem, s.package, s.source, p.id, `+packageColumns+`
+		from k join package_subjects s on s.ecosystem = k.ecosystem and s.package = k.package
+		join packages p on p.id = s.package_id`, keyArguments(keys)...)
+	if err != nil {
+		return nil, fmt.Errorf("read packages: %w", err)
+	}
+	seen := make(map[int64]bool, len(found))
+	var packages []packageRow
+	for _, r := range found {
+		if wanted[r.Key] && !seen[r.id] {
+			seen[r.id] = true
+			packages = append(packages, r.packageRow)
+		}
+	}
+	return packages, nil
 }
 
 // statementsByKey also returns the ids of the vulnerabilities by name.
 func statementsByKey(ctx context.Context, q querier, keys []advisory.Key) (map[advisory.Key][]match.Statement, map[string]int64, error) {
 	statements := make(map[advisory.Key][]match.Statement)
 	ids := make(map[string]int64)
-	if len(keys) == 0 {
-		return statements, ids, nil
-	}
-	args := make([]any, 0, 2*len(keys))
-	for _, k := range keys {
-		args = append(args, k.Ecosystem, k.Package)
-	}
 	type row struct {
 		id int64
 		match.Statement
 	}
-	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.id, &r.Vulnerability, &r.Ecosystem, &r.Package, &r.Status, &r.Introduced, &r.Fixed, &r.Severity, &r.Note, &r.Feed, &r.Part)
-		return r, err
-	}, `with k (ecosystem, package) as (values `+placeholders(len(keys), 2)+`)
-		select v.id, v.name, a.ecosystem, a.package, a.status, a.introduced, a.fixed, a.severity, a.note, g.feed, g.part
-		from k
-		join advisories a on a.ecosystem = k.ecosystem and a.package = k.package
-		join advisory_groups g on g.id = a.group_id
-		join vulnerabilities v on v.id = a.vulnerability_id
-		order by a.id`, args...)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read advisories: %w", err)
+	names := make([]advisory.Key, 0, len(keys))
+	for _, k := range keys {
+		names = append(names, advisory.Key{Ecosystem: k.Ecosystem, Package: k.Package}) // of source and binary packages alike
 	}
-	for _, r := range found {
-		k := advisory.Key{Ecosystem: r.Ecosystem, Package: r.Package}
-		statements[k] = append(statements[k], r.Statement)
-		ids[r.Vulnerability] = r.id
+	slices.SortFunc(names, compareKeys)
+	for chunk := range slices.Chunk(slices.Compact(names), matchBatch) {
+		found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
+			err = rows.Scan(append([]any{&r.id, &r.Vulnerability}, statementFields(&r.Statement)...)...)
+			return r, err
+		}, `with k (ecosystem, package) as (values `+placeholders(len(chunk), 2)+`)
+			select v.id, v.name, `+statementColumns+`
+			from k
+			join advisories a on a.ecosystem = k.ecosystem and a.package = k.package
+			join advisory_groups g on g.id = a.group_id
+			join vulnerabilities v on v.id = a.vulnerability_id
+			order by a.id`, keyArguments(chunk)...)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read advisories: %w", err)
+		}
+		for _, r := range found {
+			statements[r.Key()] = append(statements[r.Key()], r.Statement)
+			ids[r.Vulnerability] = r.id
+		}
 	}
 	return statements, ids, nil
+}
+
+func compareKeys(a, b advisory.Key) int {
+	return cmp.Or(strings.Compare(a.Ecosystem, b.Ecosystem), strings.Compare(a.Package, b.Package), compareBool(a.Source, b.Source))
 }
 
 // liveMatches returns package id -> vulnerability id -> match.
@@ -178,9 +253,9 @@ func liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int
 		liveMatch
 	}
 	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.pkg, &r.vulnerability, &r.id, &r.feed, &r.part, &r.introduced, &r.fixed, &r.severity, &r.note)
+		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.id}, r.fields()...)...)
 		return r, err
-	}, `select package_id, vulnerability_id, id, feed, part, introduced, fixed, severity, note from matches
+	}, `select package_id, vulnerability_id, id, `+matchColumns+` from matches
 		where gone_at is null and package_id in (`+parameters(1, len(args))+`)`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read matches: %w", err)

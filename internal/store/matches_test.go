@@ -60,9 +60,9 @@ func muslAdvisory(t *testing.T, s *store.Store, fixed string) {
 	s.Exec(t,
 		`delete from advisories`, `delete from advisory_groups`,
 		`insert into vulnerabilities (name, description, severity, first_seen) values ('CVE-2019-14697', 'x87 stack imbalance', 0, 1) on conflict do nothing`,
-		`insert into advisory_groups (feed, part, package, fingerprint) values ('alpine', 'v3.7/main', 'musl', 'x')`,
-		fmt.Sprintf(`insert into advisories (group_id, vulnerability_id, ecosystem, package, status, fixed, severity)
-			select g.id, v.id, 'alpine:v3.7', 'musl', 'affected', '%s', 4 from advisory_groups g, vulnerabilities v`, fixed))
+		`insert into advisory_groups (feed, part, name, fingerprint) values ('alpine', 'v3.7/main', 'musl', 'x')`,
+		fmt.Sprintf(`insert into advisories (group_id, vulnerability_id, ecosystem, package, source, status, fixed, severity)
+			select g.id, v.id, 'alpine:v3.7', 'musl', true, 'affected', '%s', 4 from advisory_groups g, vulnerabilities v`, fixed))
 }
 
 func saveImage(t *testing.T, s *store.Store, digest string, inv inventory.Image) {
@@ -93,7 +93,7 @@ func TestFindingsFollowAdvisories(t *testing.T) {
 	clock := newClock()
 	storetest.Each(t, store.Options{Now: clock.Now}, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		key := []advisory.Key{{Ecosystem: "alpine:v3.7", Package: "musl"}}
+		key := []advisory.Key{{Ecosystem: "alpine:v3.7", Package: "musl", Source: true}}
 		muslAdvisory(t, s, "1.1.18-r4")
 		saveImage(t, s, "sha256:old", alpine(musl("musl", "1.1.18-r3"), musl("musl-utils", "1.1.18-r3")))
 		saveImage(t, s, "sha256:new", alpine(musl("musl", "1.1.18-r4")))

@@ -43,7 +43,7 @@ func (s *Server) Advise(t testing.TB, advisories ...advisory.Advisory) {
 // Affected makes an advisory; fixed is "" where there is no fix.
 func Affected(vulnerability, ecosystem, name, fixed string, severity advisory.Severity) advisory.Advisory {
 	return advisory.Advisory{
-		Vulnerability: vulnerability, Ecosystem: ecosystem, Package: name,
+		Vulnerability: vulnerability, Ecosystem: ecosystem, Package: name, Source: true,
 		Status: advisory.Affected, Fixed: fixed, Severity: severity,
 	}
 }
