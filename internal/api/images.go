@@ -24,8 +24,8 @@ type Images interface {
 	ManifestByDigest(ctx context.Context, digest string) (mediaType string, content []byte, err error)
 	ImagePackages(ctx context.Context, digest string) ([]inventory.Installed, error)
 	ImageLocations(ctx context.Context, digest string) ([]assess.Location, error)
-	// DistributionData says what the feeds have on a distribution ("debian:12").
-	DistributionData(ctx context.Context, distribution string) (image.Data, error)
+	// FeedData says what the feeds have on ecosystems ("debian:12", "npm").
+	FeedData(ctx context.Context, ecosystems []string) (map[string]image.Data, error)
 }
 
 // Judge says what is decided on an image's findings at each of the places.
@@ -186,7 +186,7 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := a.Images.DistributionData(ctx, img.Distribution)
+	data, err := a.Images.FeedData(ctx, img.Ecosystems())
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,10 @@ package image
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/pratique/pratique/internal/inventory"
 )
 
 // Verdict says how much an image's findings can be relied on.
@@ -10,7 +13,7 @@ type Verdict string
 
 // The verdicts. No finding means clean only where the verdict is Known.
 const (
-	// Known: every layer was read and a current feed speaks of the distribution.
+	// Known: every layer was read and current feeds speak of all packages.
 	Known Verdict = "known"
 	// Partial: the findings are right, but there may be more.
 	Partial Verdict = "partial"
@@ -24,7 +27,8 @@ type Coverage struct {
 	Reasons []string
 }
 
-// Data is what the feeds have on a distribution.
+// Data is what the feeds have on an ecosystem: a distribution, or a type of
+// packages of a language.
 type Data struct {
 	// Updated is when a feed last confirmed its data; zero where there is none.
 	Updated time.Time
@@ -33,9 +37,25 @@ type Data struct {
 	StaleAfter time.Duration
 }
 
+// Ecosystems lists what feeds have to have data on so that the image's packages
+// can be judged: its distribution, and the types of its other packages.
+func (i Image) Ecosystems() []string {
+	var list []string
+	if i.Distribution != "" {
+		list = append(list, i.Distribution)
+	}
+	for kind := range i.Types {
+		if !inventory.OfSystem(kind) {
+			list = append(list, kind)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // Coverage says how much the image's findings can be relied on at a time, given
-// what the feeds have on its distribution.
-func (i Image) Coverage(data Data, now time.Time) Coverage {
+// what the feeds have on its ecosystems.
+func (i Image) Coverage(data map[string]Data, now time.Time) Coverage {
 	if i.State == Pending {
 		return Coverage{Unjudged, []string{"the analysis is not done yet"}}
 	}
@@ -50,17 +70,30 @@ func (i Image) Coverage(data Data, now time.Time) Coverage {
 	if i.State == Failed {
 		add(Unjudged, i.Error)
 	}
+	system := false
+	for kind := range i.Types {
+		system = system || inventory.OfSystem(kind)
+	}
 	switch {
 	case i.Packages == 0 && i.Distribution == "":
 		add(Unjudged, "no package database and no distribution were found")
 	case i.Packages == 0:
 		add(Unjudged, "no package database was found")
-	case i.Distribution == "":
+	case system && i.Distribution == "":
 		add(Unjudged, "the packages' distribution is not known")
-	case data.Updated.IsZero():
-		add(Unjudged, "no feed has data on "+i.Distribution)
-	case data.StaleAfter > 0 && now.Sub(data.Updated) > data.StaleAfter:
-		add(Partial, fmt.Sprintf("the data on %s was last confirmed at %s", i.Distribution, data.Updated.Format(time.RFC3339)))
+	case !system && i.Distribution != "":
+		add(Unjudged, "no package database of "+i.Distribution+" was found")
+	}
+	for _, ecosystem := range i.Ecosystems() {
+		has := data[ecosystem]
+		switch {
+		case has.Updated.IsZero() && ecosystem == i.Distribution:
+			add(Unjudged, "no feed has data on "+ecosystem)
+		case has.Updated.IsZero():
+			add(Partial, fmt.Sprintf("%d packages of type %s are not judged: no feed has data on them", i.Types[ecosystem], ecosystem))
+		case has.StaleAfter > 0 && now.Sub(has.Updated) > has.StaleAfter:
+			add(Partial, fmt.Sprintf("the data on %s was last confirmed at %s", ecosystem, has.Updated.Format(time.RFC3339)))
+		}
 	}
 	for _, w := range i.Warnings {
 		text := w.Message

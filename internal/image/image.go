@@ -41,8 +41,11 @@ type Image struct {
 	Distribution     string
 	DistributionName string
 	Packages         int
-	Warnings         []inventory.Warning
-	CreatedAt        time.Time
+	// Types counts the packages by type, without those that belong to a package
+	// of the operating system and are judged as part of it.
+	Types     map[string]int
+	Warnings  []inventory.Warning
+	CreatedAt time.Time
 	// AnalysedAt is zero until the analysis is done.
 	AnalysedAt time.Time
 }

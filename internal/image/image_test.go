@@ -66,7 +66,7 @@ func TestDescribeSkipsEmptyLayers(t *testing.T) {
 func TestCoverage(t *testing.T) {
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	fresh := image.Data{Updated: now.Add(-time.Hour), StaleAfter: 2 * time.Hour}
-	done := image.Image{State: image.Done, Distribution: "debian:12", Packages: 3}
+	done := image.Image{State: image.Done, Distribution: "debian:12", Packages: 3, Types: map[string]int{"deb": 3}}
 	with := func(change func(*image.Image)) image.Image {
 		img := done
 		change(&img)
@@ -83,10 +83,14 @@ func TestCoverage(t *testing.T) {
 		{"pending", with(func(i *image.Image) { i.State = image.Pending }), fresh, image.Unjudged, "not done yet"},
 		{"layer unreadable", with(func(i *image.Image) { i.State, i.Error = image.Failed, "layer sha256:aa: truncated" }), fresh, image.Unjudged, "truncated"},
 		{"nothing found", image.Image{State: image.Done}, fresh, image.Unjudged, "no package database"},
-		{"database removed", with(func(i *image.Image) { i.Packages = 0 }), fresh, image.Unjudged, "no package database"},
+		{"database removed", with(func(i *image.Image) { i.Packages, i.Types = 0, nil }), fresh, image.Unjudged, "no package database"},
 		{"release file removed", with(func(i *image.Image) { i.Distribution = "" }), fresh, image.Unjudged, "distribution is not known"},
 		{"no feed", done, image.Data{}, image.Unjudged, "no feed has data on debian:12"},
 		{"stale feed", done, image.Data{Updated: now.Add(-3 * time.Hour), StaleAfter: 2 * time.Hour}, image.Partial, "last confirmed at 2026-01-01T21:00:00Z"},
+		{"a language that a feed speaks of", with(func(i *image.Image) { i.Types = map[string]int{"deb": 3, "golang": 2} }), fresh, image.Known, ""},
+		{"a language that no feed speaks of", with(func(i *image.Image) { i.Types = map[string]int{"deb": 3, "npm": 2} }), fresh, image.Partial, "2 packages of type npm are not judged"},
+		{"only a program", image.Image{State: image.Done, Packages: 2, Types: map[string]int{"golang": 2}}, fresh, image.Known, ""},
+		{"a system without its packages", with(func(i *image.Image) { i.Types = map[string]int{"golang": 3} }), fresh, image.Unjudged, "no package database of debian:12"},
 		{"warning", with(func(i *image.Image) {
 			i.Warnings = []inventory.Warning{{Path: "var/lib/dpkg/status", Message: "cut short"}}
 		}), fresh, image.Partial, "var/lib/dpkg/status: cut short"},
@@ -97,7 +101,7 @@ func TestCoverage(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := test.img.Coverage(test.data, now)
+			got := test.img.Coverage(map[string]image.Data{"debian:12": test.data, "golang": fresh}, now)
 			if got.Verdict != test.want {
 				t.Errorf("verdict %q, want %q", got.Verdict, test.want)
 			}

@@ -279,7 +279,7 @@ func FuzzDetect(f *testing.F) {
 			lineCount := bytes.Count(content, []byte("\n")) + 1
 			for _, r := range file.Packages {
 				texts := []string{r.Name, r.Version}
-				if ofSystem(r.Type) {
+				if OfSystem(r.Type) {
 					texts = append(texts, r.SourceName, r.SourceVersion)
 				}
 				for _, text := range texts {

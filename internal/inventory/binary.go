@@ -71,7 +71,7 @@ func (program) Detect(p string, c *Content) (File, []Warning, error) {
 		found.warn(Malformed, "Go version %q cannot be one", clip(info.GoVersion))
 	}
 	if info.Main.Path != "" {
-		found.module(info.Main.Path, info.Main.Version, "main module")
+		found.module(info.Main.Path, info.Main.Version, mainModule)
 	}
 	for _, m := range info.Deps {
 		evidence := "dependency"
@@ -88,6 +88,9 @@ func (program) Detect(p string, c *Content) (File, []Warning, error) {
 	}
 	return found.result(nil)
 }
+
+// mainModule is the evidence of the program itself.
+const mainModule = "main module"
 
 // isProgram knows programs by their first bytes: ELF, PE, Mach-O.
 func isProgram(head []byte) bool {

@@ -191,7 +191,7 @@ func (img *Image) SetDistribution(d Distribution) {
 	strangers, own := make(map[string]int), 0
 	for i := range img.Packages {
 		p := &img.Packages[i]
-		if !ofSystem(p.Type) {
+		if !OfSystem(p.Type) {
 			continue
 		}
 		own++
@@ -214,8 +214,8 @@ func (img *Image) SetDistribution(d Distribution) {
 	}
 }
 
-// ofSystem reports types of packages that distributions make.
-func ofSystem(packageType string) bool {
+// OfSystem reports types of packages that distributions make.
+func OfSystem(packageType string) bool {
 	return packageType == "deb" || packageType == "apk" || packageType == "rpm"
 }
 
@@ -244,7 +244,7 @@ const (
 
 // OfSystem reports whether there are packages of an operating system.
 func (img Image) OfSystem() bool {
-	return slices.ContainsFunc(img.Packages, func(p Installed) bool { return ofSystem(p.Type) })
+	return slices.ContainsFunc(img.Packages, func(p Installed) bool { return OfSystem(p.Type) })
 }
 
 // Coverage judges the inventory.

@@ -12,7 +12,7 @@ import (
 func described(img Image) []string {
 	var out []string
 	for _, p := range img.Packages {
-		if ofSystem(p.Type) {
+		if OfSystem(p.Type) {
 			continue
 		}
 		line := p.Type + " " + p.Name + "=" + p.Version + " " + p.Path

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory/feed"
@@ -117,36 +116,24 @@ func orEmpty(list []string) []string {
 // are asked several times a day, so by then something is broken.
 const feedStaleAfter = 7 * 24 * time.Hour
 
-// DistributionData says what the feeds have on a distribution ("debian:12").
-// The data is as old as its oldest document; there is none where one of its
-// documents was never read.
-func (s *Store) DistributionData(ctx context.Context, distribution string) (image.Data, error) {
-	covered, err := s.coveredDistributions(ctx)
-	if err != nil {
-		return image.Data{}, err
-	}
-	return image.Data{Updated: covered[distribution], StaleAfter: feedStaleAfter}, nil
-}
-
-// CoveredDistributions lists the distributions that feeds have data on, sorted.
-func (s *Store) CoveredDistributions(ctx context.Context) ([]string, error) {
-	covered, err := s.coveredDistributions(ctx)
+// FeedData says what the feeds have on ecosystems: distributions ("debian:12")
+// and types of packages ("npm"). The data is as old as its oldest document; there
+// is none where one of its documents was never read.
+func (s *Store) FeedData(ctx context.Context, ecosystems []string) (map[string]image.Data, error) {
+	covered, err := s.covered(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for name, updated := range covered {
-		if !updated.IsZero() {
-			names = append(names, name)
-		}
+	data := make(map[string]image.Data, len(ecosystems))
+	for _, name := range ecosystems {
+		data[name] = image.Data{Updated: covered[name], StaleAfter: feedStaleAfter}
 	}
-	slices.Sort(names)
-	return names, nil
+	return data, nil
 }
 
-// coveredDistributions maps each distribution that documents speak of to when
+// covered maps each ecosystem that documents speak of to when
 // the oldest of them was confirmed, zero where one was never read.
-func (s *Store) coveredDistributions(ctx context.Context) (map[string]time.Time, error) {
+func (s *Store) covered(ctx context.Context) (map[string]time.Time, error) {
 	type part struct {
 		ecosystems []string
 		checked    time.Time
@@ -161,7 +148,7 @@ func (s *Store) coveredDistributions(ctx context.Context) (map[string]time.Time,
 		return p, json.Unmarshal([]byte(ecosystems), &p.ecosystems)
 	}, `select ecosystems, checked_at from feed_parts`)
 	if err != nil {
-		return nil, fmt.Errorf("covered distributions: %w", err)
+		return nil, fmt.Errorf("covered ecosystems: %w", err)
 	}
 	covered := make(map[string]time.Time)
 	for _, p := range parts {

@@ -95,6 +95,9 @@ func (s *Store) ImageByDigest(ctx context.Context, digest string) (image.Image, 
 		return image.Image{}, fmt.Errorf("image %s: stored warnings: %w", digest, err)
 	}
 	img.InventoryID = inventory.Int64
+	if img.Types, err = s.packageTypes(ctx, img.InventoryID); err != nil {
+		return image.Image{}, fmt.Errorf("image %s: %w", digest, err)
+	}
 	img.CreatedAt = at(sql.NullInt64{Int64: created, Valid: true})
 	img.AnalysedAt = at(analysed)
 	img.Layers, err = queryAll(ctx, s.read, func(rows *sql.Rows) (l image.Layer, err error) {
@@ -105,4 +108,26 @@ func (s *Store) ImageByDigest(ctx context.Context, digest string) (image.Image, 
 		return image.Image{}, fmt.Errorf("layers of image %s: %w", digest, err)
 	}
 	return img, nil
+}
+
+// packageTypes counts the packages of an inventory by type, without those that a
+// package of the operating system owns.
+func (s *Store) packageTypes(ctx context.Context, inventory int64) (map[string]int, error) {
+	type row struct {
+		kind  string
+		count int
+	}
+	rows, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.kind, &r.count)
+		return r, err
+	}, `select p.type, count(*) from inventory_packages ip join packages p on p.id = ip.package_id
+		where ip.inventory_id = $1 and ip.owner = '' group by p.type`, inventory)
+	if err != nil {
+		return nil, fmt.Errorf("types of packages: %w", err)
+	}
+	types := make(map[string]int, len(rows))
+	for _, r := range rows {
+		types[r.kind] = r.count
+	}
+	return types, nil
 }

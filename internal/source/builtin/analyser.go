@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -388,25 +386,24 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 		}
 	}
 	img := inventory.Coalesce(layers)
-	unjudged := make(map[string]int)
+	incomparable := 0
 	for _, p := range img.Packages {
-		if _, judged := match.Scheme(p.Type); !judged {
-			if p.Owner == "" {
-				unjudged[p.Type]++
-			}
+		if _, judged := match.Scheme(p.Type); !judged || p.Owner != "" || p.Main() {
 			continue
 		}
-		if err := match.Comparable(p.Package); err != nil {
+		err := match.Comparable(p.Package)
+		if err == nil {
+			continue
+		}
+		const most = 20
+		if incomparable++; incomparable <= most {
 			img.Warnings = append(img.Warnings, inventory.Warning{
 				Code: "undetermined", Path: p.Path, Layer: p.LayerDigest,
 				Message: fmt.Sprintf("%s %s cannot be judged: %s", p.Name, p.Version, err),
 			})
+		} else if incomparable == most+1 {
+			img.Warnings = append(img.Warnings, inventory.Warning{Code: "undetermined", Message: "more packages cannot be judged because of their versions"})
 		}
-	}
-	for _, kind := range slices.Sorted(maps.Keys(unjudged)) {
-		img.Warnings = append(img.Warnings, inventory.Warning{
-			Code: "undetermined", Message: fmt.Sprintf("%d packages of type %q are not judged: there is no feed for them", unjudged[kind], kind),
-		})
 	}
 	return img, nil
 }
