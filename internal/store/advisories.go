@@ -13,8 +13,7 @@ import (
 	"github.com/pratique/pratique/internal/match"
 )
 
-// importBatch bounds rows per statement. SQLite looks parameters up by name, so
-// a statement's cost grows with the square of their number.
+// importBatch bounds rows per statement: see insertRows.
 const importBatch = 100
 
 // Fingerprints returns those of a document's groups, by package.
@@ -47,7 +46,7 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 		if err := s.lockMatching(ctx, tx); err != nil {
 			return err
 		}
-		r := replacement{tx: tx, feed: feedName, part: part, now: micros(s.now()), keys: make(map[advisory.Key]bool), vulnerabilities: make(map[int64]bool)}
+		r := replacement{Store: s, tx: tx, feed: feedName, part: part, now: micros(s.now()), keys: make(map[advisory.Key]bool), vulnerabilities: make(map[int64]bool)}
 		if err := r.clear(ctx, changed, removed); err != nil {
 			return err
 		}
@@ -67,6 +66,7 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 
 // replacement is one batch of groups on its way into the database.
 type replacement struct {
+	*Store
 	tx         *sql.Tx
 	feed, part string
 	now        int64
@@ -200,7 +200,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 		{`vulnerability_details (group_id, vulnerability_id, detail)`, 3, details},
 		{`vulnerability_aliases (alias, vulnerability_id, group_id)`, 3, aliases},
 	} {
-		if err := insertRows(ctx, r.tx, `insert into `+rows.into+` values `, rows.width, rows.values); err != nil {
+		if err := r.insertRows(ctx, r.tx, `insert into `+rows.into+` values `, rows.width, rows.values); err != nil {
 			return fmt.Errorf("insert into %.30s: %w", rows.into, err)
 		}
 	}

@@ -55,7 +55,7 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 		if err != nil {
 			return err
 		}
-		return insertInstalled(ctx, tx, id, img.Packages, packages)
+		return s.insertInstalled(ctx, tx, id, img.Packages, packages)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("save inventory %s: %w", key, err)
@@ -121,13 +121,13 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 			subjects = append(subjects, key.Ecosystem, key.Package, key.Source, p.id)
 		}
 	}
-	if err := insertRows(ctx, tx, `insert into package_subjects (ecosystem, package, source, package_id) values `, 4, subjects); err != nil {
+	if err := s.insertRows(ctx, tx, `insert into package_subjects (ecosystem, package, source, package_id) values `, 4, subjects); err != nil {
 		return nil, fmt.Errorf("insert names of packages: %w", err)
 	}
 	return ids, s.matchPackages(ctx, tx, added, decide)
 }
 
-func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {
+func (s *Store) insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {
 	type file struct{ path, detector string }
 	type place struct {
 		pkg  int64
@@ -151,10 +151,10 @@ func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inve
 		placed[at] = true
 		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line, p.Evidence, p.Owner)
 	}
-	if err := insertRows(ctx, tx, `insert into inventory_files (inventory_id, position, path, detector) values `, 4, files); err != nil {
+	if err := s.insertRows(ctx, tx, `insert into inventory_files (inventory_id, position, path, detector) values `, 4, files); err != nil {
 		return fmt.Errorf("insert files: %w", err)
 	}
-	if err := insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line, evidence, owner) values `, 7, rows); err != nil {
+	if err := s.insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line, evidence, owner) values `, 7, rows); err != nil {
 		return fmt.Errorf("insert installed packages: %w", err)
 	}
 	return nil
@@ -163,9 +163,12 @@ func insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inve
 // insertRows runs an insert that ends in "values " for rows of width values, in
 // batches: the statement is read once for all that are full. SQLite looks each
 // parameter up among those before it, so that long statements cost the square of
-// their length.
-func insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) (err error) {
-	const parameters = 256
+// their length; PostgreSQL pays for each statement.
+func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) (err error) {
+	parameters := 256
+	if s.engine == Postgres {
+		parameters = 8192
+	}
 	batch := max(1, parameters/width) * width
 	if len(values) >= 2*batch {
 		statement, err := tx.PrepareContext(ctx, insert+placeholders(batch/width, width))

@@ -115,7 +115,7 @@ func (s *Store) insertManifest(ctx context.Context, tx *sql.Tx, repositoryID int
 		if _, err := tx.ExecContext(ctx, `delete from manifest_references where manifest_id = $1`, m.ID); err != nil {
 			return err
 		}
-		return insertReferences(ctx, tx, m)
+		return s.insertReferences(ctx, tx, m)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -129,17 +129,17 @@ func (s *Store) insertManifest(ctx context.Context, tx *sql.Tx, repositoryID int
 	if err != nil {
 		return err
 	}
-	return insertReferences(ctx, tx, m)
+	return s.insertReferences(ctx, tx, m)
 }
 
 func nullText(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 
-func insertReferences(ctx context.Context, tx *sql.Tx, m *registry.Manifest) error {
+func (s *Store) insertReferences(ctx context.Context, tx *sql.Tx, m *registry.Manifest) error {
 	values := make([]any, 0, 4*len(m.References))
 	for i, r := range m.References {
 		values = append(values, m.ID, string(r.Kind), i, r.Digest)
 	}
-	return insertRows(ctx, tx, `insert into manifest_references (manifest_id, kind, position, digest) values `, 4, values)
+	return s.insertRows(ctx, tx, `insert into manifest_references (manifest_id, kind, position, digest) values `, 4, values)
 }
 
 // checkReferences returns *registry.MissingError where the repository lacks

@@ -158,7 +158,7 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 			return fmt.Errorf("end matches: %w", err)
 		}
 	}
-	if err := insertRows(ctx, tx, `insert into matches (package_id, vulnerability_id, `+matchColumns+`, first_seen) values `, 13, added); err != nil {
+	if err := s.insertRows(ctx, tx, `insert into matches (package_id, vulnerability_id, `+matchColumns+`, first_seen) values `, 13, added); err != nil {
 		return fmt.Errorf("insert matches: %w", err)
 	}
 	return nil

@@ -243,6 +243,7 @@ func (r *replacement) grade(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read vulnerabilities: %w", err)
 		}
+		var changed []any
 		for _, o := range rows {
 			byFeed := make(map[string][]advisory.Detail)
 			for _, d := range details[o.id] {
@@ -254,13 +255,18 @@ func (r *replacement) grade(ctx context.Context) error {
 			for i, stored := range [4]int64{o.published, o.modified, o.withdrawn, o.exploited} {
 				same = same && stored == ifValid(times[i])
 			}
-			if same {
-				continue
+			if !same {
+				changed = append(changed, o.id, s.Description, int(s.Severity), s.CVSS, s.Vector, times[0], times[1], times[2], times[3])
 			}
-			if _, err := r.tx.ExecContext(ctx, `update vulnerabilities set description = $1, severity = $2, cvss = $3, cvss_vector = $4,
-					published_at = $5, modified_at = $6, withdrawn_at = $7, exploited_at = $8 where id = $9`,
-				s.Description, int(s.Severity), s.CVSS, s.Vector, times[0], times[1], times[2], times[3], o.id); err != nil {
-				return fmt.Errorf("grade vulnerability %d: %w", o.id, err)
+		}
+		const width = 9
+		for rows := range slices.Chunk(changed, 25*width) {
+			if _, err := r.tx.ExecContext(ctx, `update vulnerabilities set description = n.description, severity = n.severity, cvss = n.cvss, cvss_vector = n.vector,
+					published_at = n.published, modified_at = n.modified, withdrawn_at = n.withdrawn, exploited_at = n.exploited
+				from (`+typed(len(rows)/width, "id bigint", "description text", "severity integer", "cvss double precision", "vector text",
+				"published bigint", "modified bigint", "withdrawn bigint", "exploited bigint")+`) n
+				where vulnerabilities.id = n.id`, rows...); err != nil {
+				return fmt.Errorf("grade vulnerabilities: %w", err)
 			}
 		}
 	}
