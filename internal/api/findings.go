@@ -126,7 +126,8 @@ func (a *API) imageFindings(ctx context.Context, in *struct {
 	ImagePath
 	SeverityFilter
 	StateFilter
-	Repository string `query:"repository" doc:"Only the states at this place, REGISTRY/REPOSITORY." example:"main/app"`
+	Repository string    `query:"repository" doc:"Only the states at this place, REGISTRY/REPOSITORY." example:"main/app"`
+	At         time.Time `query:"at" doc:"What was known at this time. The states are those of now."`
 	Paging
 }) (*listed[Finding], error) {
 	if err := in.StateFilter.check(ctx, a); err != nil {
@@ -149,6 +150,11 @@ func (a *API) imageFindings(ctx context.Context, in *struct {
 	found, judgements, err := a.Judge.Judge(ctx, img.Digest, placesOf(img.Digest, locations))
 	if err != nil {
 		return nil, err
+	}
+	if !in.At.IsZero() {
+		if found, judgements, err = a.foundAt(ctx, img.Digest, in.At, found, judgements); err != nil {
+			return nil, err
+		}
 	}
 	type entry struct {
 		key   findingKey
@@ -202,4 +208,36 @@ func gravity(s assess.State) int {
 		return 1
 	}
 	return 0
+}
+
+// foundAt returns what was known at a time, judged as the findings of now are:
+// what is found no more is shown as unassessed.
+func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []match.Finding, judgements []assess.Judgement) ([]match.Finding, []assess.Judgement, error) {
+	then, err := a.Images.ImageFindingsAt(ctx, digest, when)
+	if err != nil {
+		return nil, nil, err
+	}
+	type key struct {
+		vulnerability int64
+		packageKey
+	}
+	keyOf := func(f match.Finding) key {
+		return key{f.VulnerabilityID, packageKey{f.Package.Name, f.Package.Version, f.Package.Architecture, f.Evidence.Path, f.Evidence.Line}}
+	}
+	index := make(map[key]int, len(now))
+	for i, f := range now {
+		index[keyOf(f)] = i
+	}
+	moved := make([]assess.Judgement, len(judgements))
+	for n, j := range judgements {
+		moved[n] = j
+		moved[n].States = make([]assess.State, len(then))
+		for i, f := range then {
+			moved[n].States[i] = assess.State{Name: assess.Unassessed}
+			if at, still := index[keyOf(f)]; still {
+				moved[n].States[i] = j.States[at]
+			}
+		}
+	}
+	return then, moved, nil
 }

@@ -23,6 +23,11 @@ type Images interface {
 	ImageByDigest(ctx context.Context, digest string) (image.Image, error)
 	ManifestByDigest(ctx context.Context, digest string) (mediaType string, content []byte, err error)
 	ImagePackages(ctx context.Context, digest string) ([]inventory.Installed, error)
+	// ImageFindingsAt returns the findings that were known at a time.
+	ImageFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error)
+	// PackagesSpokenOf returns the packages of an inventory that statements on a
+	// vulnerability speak of.
+	PackagesSpokenOf(ctx context.Context, inventory, vulnerability int64) ([]inventory.Installed, error)
 	ImageLocations(ctx context.Context, digest string) ([]assess.Location, error)
 	// FeedData says what the feeds have on ecosystems ("debian:12", "npm").
 	FeedData(ctx context.Context, ecosystems []string) (map[string]image.Data, error)
@@ -168,6 +173,9 @@ func (a *API) images() {
 	a.describeSBOM()
 	register(a, operation{id: "list-image-findings", method: http.MethodGet, path: "/images/{digest}/findings", tag: tag,
 		summary: "List an image's findings", doc: "The most severe first, then by vulnerability, package and path."}, a.imageFindings)
+	register(a, operation{id: "explain-vulnerability", method: http.MethodGet, path: "/images/{digest}/explain/{name}", tag: tag,
+		summary: "Explain why an image is, or is not, affected by a vulnerability",
+		doc:     "Down to the file that proves each package, the statement of each feed, and the versions compared."}, a.explain)
 }
 
 func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {

@@ -102,11 +102,7 @@ func (s *Store) DeleteClairLayer(ctx context.Context, name string) error {
 // InventoryPackages returns the packages of an inventory, by name, version,
 // architecture and path. Layers are given by index only.
 func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.Installed, error) {
-	packages, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p inventory.Installed, err error) {
-		err = rows.Scan(append(packageFields(&p.Package), &p.LayerIndex, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)...)
-		return p, err
-	}, `select `+packageColumns+`,
-			ip.layer_position, ip.line, ip.evidence, ip.owner, f.path, f.detector
+	packages, err := queryAll(ctx, s.read, scanInstalled, `select `+installedColumns+`
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
 		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
@@ -116,6 +112,15 @@ func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.In
 		return nil, fmt.Errorf("packages of inventory %d: %w", id, err)
 	}
 	return packages, nil
+}
+
+// installedColumns are those of a package p that file f of an inventory proves,
+// as ip states it, for scanInstalled.
+const installedColumns = packageColumns + `, ip.layer_position, ip.line, ip.evidence, ip.owner, f.path, f.detector`
+
+func scanInstalled(rows *sql.Rows) (p inventory.Installed, err error) {
+	err = rows.Scan(append(packageFields(&p.Package), &p.LayerIndex, &p.Line, &p.Evidence, &p.Owner, &p.Path, &p.Detector)...)
+	return p, err
 }
 
 // InventoryFindings returns what affects the packages of an inventory now, the

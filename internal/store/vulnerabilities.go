@@ -13,6 +13,7 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
 
@@ -348,4 +349,22 @@ func (s *Store) vulnerability(ctx context.Context, where string, args ...any) (v
 		&published, &modified, &withdrawn, &exploited)
 	v.FirstSeen, v.Published, v.Modified, v.Withdrawn, v.Exploited = at(seen), at(published), at(modified), at(withdrawn), at(exploited)
 	return v, err
+}
+
+// PackagesSpokenOf returns the packages of an inventory that any statement on a
+// vulnerability speaks of, by name, version, architecture and path. Layers are
+// given by index only.
+func (s *Store) PackagesSpokenOf(ctx context.Context, inventoryID, vulnerability int64) ([]inventory.Installed, error) {
+	packages, err := queryAll(ctx, s.read, scanInstalled, `select `+installedColumns+`
+		from inventory_packages ip
+		join packages p on p.id = ip.package_id
+		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		where ip.inventory_id = $1 and exists (
+			select 1 from package_subjects s join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
+			where s.package_id = ip.package_id and a.vulnerability_id = $2)
+		order by p.name, p.version, p.architecture, f.path`, inventoryID, vulnerability)
+	if err != nil {
+		return nil, fmt.Errorf("packages of inventory %d that vulnerability %d speaks of: %w", inventoryID, vulnerability, err)
+	}
+	return packages, nil
 }
