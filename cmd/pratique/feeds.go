@@ -8,6 +8,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
+	"github.com/pratique/pratique/internal/advisory/bundle"
 	"github.com/pratique/pratique/internal/app"
 	"github.com/pratique/pratique/internal/config"
 )
@@ -16,6 +19,8 @@ import (
 type feeds struct {
 	Update feedsUpdate `cmd:"" help:"Fetch what changed and match it, now."`
 	List   feedsList   `cmd:"" help:"Show how current each feed is."`
+	Export feedsExport `cmd:"" help:"Write what is stored to one signed file, for an installation without internet."`
+	Import feedsImport `cmd:"" help:"Store what such a file holds."`
 }
 
 // feedsSettings are the settings that the feeds need; a server may run on the
@@ -79,4 +84,55 @@ func (f *feedsList) Run(ctx context.Context) (err error) {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", s.Name, s.Packages(), s.Advisories(), last, s.Error)
 	}
 	return w.Flush()
+}
+
+type feedsExport struct {
+	feedsSettings
+	Key    string `name:"key" placeholder:"FILE" default:"pratique-feeds.pem" help:"Private key that signs it, Ed25519 in PEM. Made, with FILE.pub beside it, where there is none."`
+	Bundle string `arg:"" name:"file" help:"The file to write."`
+}
+
+// Run writes a bundle and prints what it holds.
+func (f *feedsExport) Run(ctx context.Context) (err error) {
+	opened, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	m, made, err := opened.Export(ctx, f.Bundle, f.Key)
+	if made {
+		fmt.Fprintf(os.Stderr, "made the key %s; importers need %s.pub\n", f.Key, f.Key)
+	}
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "FEED\tDOCUMENTS\tGROUPS\tCONFIRMED")
+	for _, c := range m.Feeds {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", c.Name, c.Parts, c.Groups, c.LastSuccess.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintf(w, "%s: %s, %s\n", f.Bundle, humanize.IBytes(uint64(m.Size)), m.Digest)
+	return w.Flush()
+}
+
+type feedsImport struct {
+	feedsSettings
+	PublicKey  string `name:"public-key" placeholder:"FILE" required:"" help:"Public key of the exporter, in PEM."`
+	AllowOlder bool   `name:"allow-older" help:"Also where a newer file was imported before."`
+	Bundle     string `arg:"" name:"file" help:"The file to read."`
+}
+
+// Run imports a bundle and prints what changed.
+func (f *feedsImport) Run(ctx context.Context) (err error) {
+	opened, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	r, err := opened.Import(ctx, f.Bundle, f.PublicKey, bundle.Options{AllowOlder: f.AllowOlder})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("imported %d feeds of %s: %d groups changed, %d removed\n", len(r.Feeds), r.Created.UTC().Format(time.RFC3339), r.Changed, r.Removed)
+	return nil
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/pratique/pratique/internal/advisory/bundle"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
@@ -23,6 +26,9 @@ type Feeds struct {
 	updater *feed.Updater
 	fetcher *feed.Fetcher
 	store   *store.Store
+	program string // its version
+	spool   string // folder for temporary files
+	now     func() time.Time
 	// own is set where the store is not shared with a server.
 	own     bool
 	changed func()
@@ -46,6 +52,9 @@ func OpenFeeds(ctx context.Context, storage config.Storage, feeds config.Feeds, 
 }
 
 func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feeds, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return nil, fmt.Errorf("folder for documents: %w", err)
 	}
@@ -67,7 +76,7 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 	}
 	return &Feeds{
 		updater: feed.New(s, fetcher, chosen, match.Package, feed.Options{Now: opts.Now, Log: opts.Log}),
-		fetcher: fetcher, store: s, changed: func() {},
+		fetcher: fetcher, store: s, program: opts.Version, spool: spool, now: opts.Now, changed: func() {},
 	}, nil
 }
 
@@ -78,6 +87,64 @@ func (f *Feeds) Status(ctx context.Context) ([]feed.Status, error) { return f.up
 func (f *Feeds) Update(ctx context.Context, names []string, progress func(string)) ([]feed.Result, error) {
 	defer f.changed()
 	return f.updater.Update(ctx, feed.Request{Feeds: names, Progress: progress})
+}
+
+// Export writes what is stored of the feeds to a file, as a bundle that the key
+// in a file signs. The key is made where there is none.
+func (f *Feeds) Export(ctx context.Context, file, keyFile string) (m bundle.Manifest, madeKey bool, err error) {
+	key, madeKey, err := bundle.SigningKey(keyFile)
+	if err != nil {
+		return m, false, err
+	}
+	out, err := os.CreateTemp(filepath.Dir(file), ".pratique-bundle-")
+	if err != nil {
+		return m, madeKey, fmt.Errorf("export: %w", err)
+	}
+	// Nobody finds half a bundle under its name.
+	defer func() {
+		err = errors.Join(err, ignore(out.Close(), os.ErrClosed), ignore(os.Remove(out.Name()), os.ErrNotExist))
+	}()
+	if m, err = bundle.Export(ctx, out, f.store, f.updater.Names(), key, f.program, f.spool, f.now()); err != nil {
+		return m, madeKey, err
+	}
+	if err := errors.Join(out.Chmod(0o644), out.Sync(), out.Close()); err != nil {
+		return m, madeKey, fmt.Errorf("export: %w", err)
+	}
+	if err := os.Rename(out.Name(), file); err != nil {
+		return m, madeKey, fmt.Errorf("export: %w", err)
+	}
+	return m, madeKey, nil
+}
+
+func ignore(err, kind error) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return err
+}
+
+// Import stores the bundle in a file, once its signature by the public key in
+// a file was verified.
+func (f *Feeds) Import(ctx context.Context, file, publicKey string, opts bundle.Options) (bundle.Result, error) {
+	key, err := bundle.PublicKey(publicKey)
+	if err != nil {
+		return bundle.Result{}, err
+	}
+	content, err := os.Open(file)
+	if err != nil {
+		return bundle.Result{}, fmt.Errorf("import: %w", err)
+	}
+	defer content.Close()
+	info, err := content.Stat()
+	if err != nil {
+		return bundle.Result{}, fmt.Errorf("import: %w", err)
+	}
+	b, err := bundle.Open(content, info.Size(), key)
+	if err != nil {
+		return bundle.Result{}, fmt.Errorf("import %s: %w", file, err)
+	}
+	defer f.changed()
+	return b.Import(ctx, f.store, match.Package, opts)
 }
 
 // Close releases what the feeds hold.

@@ -42,6 +42,8 @@ type Store struct {
 	// read and write are the same pool on PostgreSQL. SQLite has one writer.
 	read, write *sql.DB
 	now         func() time.Time
+	// in is the transaction that all writes go to, where not nil: see within.
+	in *sql.Tx
 }
 
 // Options are the choices that Open leaves to its caller.
@@ -140,6 +142,9 @@ type querier interface {
 // tx runs fn in one write transaction and runs it again, a few times, where
 // the engine says that only its timing was bad.
 func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	if s.in != nil {
+		return fn(s.in)
+	}
 	const tries = 6
 	for try := 1; ; try++ {
 		err := s.once(ctx, fn)
@@ -169,6 +174,15 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// within runs fn with a store whose writes are all of one transaction.
+func (s *Store) within(ctx context.Context, fn func(*Store) error) error {
+	return s.once(ctx, func(tx *sql.Tx) error {
+		inside := *s
+		inside.in = tx
+		return fn(&inside)
+	})
 }
 
 // transient reports errors that a second try mends: serialization failures,
