@@ -28,6 +28,13 @@ type Images interface {
 	// PackagesSpokenOf returns the packages of an inventory that statements on a
 	// vulnerability speak of.
 	PackagesSpokenOf(ctx context.Context, inventory, vulnerability int64) ([]inventory.Installed, error)
+	// BaseOf returns the stored image that an image is built on, or store.ErrNotFound.
+	BaseOf(ctx context.Context, img image.Image) (image.Image, error)
+	// Siblings lists the images of a platform that tags of a repository stand
+	// for, the last pushed first.
+	Siblings(ctx context.Context, registry, repository, os, architecture, variant string, limit int) ([]image.Tagged, error)
+	ImageFindings(ctx context.Context, digest string) ([]match.Finding, error)
+	StatementsOn(ctx context.Context, keys []advisory.Key) (map[advisory.Key][]match.Statement, error)
 	ImageLocations(ctx context.Context, digest string) ([]assess.Location, error)
 	// FeedData says what the feeds have on ecosystems ("debian:12", "npm").
 	FeedData(ctx context.Context, ecosystems []string) (map[string]image.Data, error)
@@ -173,6 +180,9 @@ func (a *API) images() {
 	a.describeSBOM()
 	register(a, operation{id: "list-image-findings", method: http.MethodGet, path: "/images/{digest}/findings", tag: tag,
 		summary: "List an image's findings", doc: "The most severe first, then by vulnerability, package and path."}, a.imageFindings)
+	register(a, operation{id: "get-image-remedy", method: http.MethodGet, path: "/images/{digest}/remedy", tag: tag,
+		summary: "Show what would clear an image's findings",
+		doc:     "Upgrades, the one that clears the most severe findings first, and newer tags of the image that it is built on."}, a.remedy)
 	register(a, operation{id: "explain-vulnerability", method: http.MethodGet, path: "/images/{digest}/explain/{name}", tag: tag,
 		summary: "Explain why an image is, or is not, affected by a vulnerability",
 		doc:     "Down to the file that proves each package, the statement of each feed, and the versions compared."}, a.explain)

@@ -5,6 +5,8 @@
 package image
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -32,6 +34,9 @@ type Image struct {
 	Architecture string
 	Variant      string
 	Layers       []Layer
+	// BaseLayers is how many layers the history takes for those of the image that
+	// this one is built on; 0 where it does not tell.
+	BaseLayers int
 
 	State State
 	Error string
@@ -61,6 +66,12 @@ type Layer struct {
 	Foreign bool
 }
 
+// Tagged is a tag with the image of some platform that it stands for.
+type Tagged struct {
+	Tag, Digest string
+	PushedAt    time.Time
+}
+
 // Size is the sum of the layers' sizes in bytes.
 func (i Image) Size() int64 {
 	var n int64
@@ -77,6 +88,18 @@ func (i Image) LayerDigests() []string {
 		digests = append(digests, l.Digest)
 	}
 	return digests
+}
+
+// Chains identifies the chains of the first layer, the first two, and so on to
+// all: images of the same chain have the same files.
+func (i Image) Chains() []string {
+	h := sha256.New()
+	chains := make([]string, len(i.Layers))
+	for n, l := range i.Layers {
+		fmt.Fprintln(h, l.Digest)
+		chains[n] = hex.EncodeToString(h.Sum(nil))
+	}
+	return chains
 }
 
 // manifest is the part of an OCI image manifest (image-spec, manifest.md) and
@@ -140,12 +163,16 @@ func (i *Image) Describe(content []byte) error {
 		return fmt.Errorf("configuration %s: %w", i.ConfigDigest, err)
 	}
 	i.OS, i.Architecture, i.Variant = c.OS, c.Architecture, c.Variant
-	at := 0
+	at, command := 0, 0
 	for _, h := range c.History {
 		if h.EmptyLayer {
+			// An image ends with its command. One that layers follow was the base's.
+			if instruction := strings.TrimPrefix(h.CreatedBy, "/bin/sh -c #(nop) "); strings.HasPrefix(strings.TrimSpace(instruction), "CMD ") {
+				command = at
+			}
 			continue
 		}
-		if at == len(i.Layers) {
+		if i.BaseLayers = command; at == len(i.Layers) {
 			break
 		}
 		i.Layers[at].CreatedBy = h.CreatedBy

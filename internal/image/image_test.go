@@ -63,6 +63,38 @@ func TestDescribeSkipsEmptyLayers(t *testing.T) {
 	}
 }
 
+func TestBaseLayers(t *testing.T) {
+	for history, want := range map[string]int{
+		`{"created_by":"ADD a"},{"created_by":"CMD [\"sh\"]","empty_layer":true},{"created_by":"RUN b"}`:                                                       1,
+		`{"created_by":"ADD a"},{"created_by":"/bin/sh -c #(nop)  CMD [\"sh\"]","empty_layer":true},{"created_by":"RUN b"},{"created_by":"RUN c"}`:             1,
+		`{"created_by":"ADD a"},{"created_by":"RUN b"},{"created_by":"CMD [\"app\"]","empty_layer":true}`:                                                      0,
+		`{"created_by":"ADD a"},{"created_by":"CMD x","empty_layer":true},{"created_by":"RUN b"},{"created_by":"CMD y","empty_layer":true},{"created_by":"c"}`: 2,
+		`{"created_by":"RUN echo CMD"},{"created_by":"RUN b"}`:                                                                                                 0,
+	} {
+		img := image.Image{Layers: make([]image.Layer, 3)}
+		if err := img.Describe([]byte(`{"history":[` + history + `]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if img.BaseLayers != want {
+			t.Errorf("%s: %d layers of the base, want %d", history, img.BaseLayers, want)
+		}
+	}
+}
+
+func TestChains(t *testing.T) {
+	of := func(digests ...string) []string {
+		var img image.Image
+		for _, d := range digests {
+			img.Layers = append(img.Layers, image.Layer{Digest: d})
+		}
+		return img.Chains()
+	}
+	long, short, other := of("a", "b", "c"), of("a", "b"), of("b", "a")
+	if len(long) != 3 || !cmp.Equal(long[:2], short) || short[1] == other[1] || short[0] == short[1] {
+		t.Errorf("got %q, %q, %q", long, short, other)
+	}
+}
+
 func TestCoverage(t *testing.T) {
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	fresh := image.Data{Updated: now.Add(-time.Hour), StaleAfter: 2 * time.Hour}

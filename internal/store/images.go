@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pratique/pratique/internal/image"
 )
@@ -15,9 +16,13 @@ import (
 func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		var id int64
-		err := tx.QueryRowContext(ctx, `insert into images (digest, media_type, config_digest, os, architecture, variant, state, created_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (digest) do nothing returning id`,
-			img.Digest, img.MediaType, img.ConfigDigest, img.OS, img.Architecture, img.Variant, image.Pending, micros(s.now())).Scan(&id)
+		chain := ""
+		if chains := img.Chains(); len(chains) > 0 {
+			chain = chains[len(chains)-1]
+		}
+		err := tx.QueryRowContext(ctx, `insert into images (digest, media_type, config_digest, os, architecture, variant, state, created_at, chain, base_layers)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (digest) do nothing returning id`,
+			img.Digest, img.MediaType, img.ConfigDigest, img.OS, img.Architecture, img.Variant, image.Pending, micros(s.now()), chain, img.BaseLayers).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -80,11 +85,11 @@ func (s *Store) ImageByDigest(ctx context.Context, digest string) (image.Image, 
 		warnings  string
 	)
 	err := s.read.QueryRowContext(ctx, `select i.id, i.digest, i.media_type, i.config_digest, i.os, i.architecture, i.variant, i.state, i.error,
-			i.inventory_id, i.created_at, i.analysed_at, coalesce(v.distribution, ''), coalesce(v.distribution_name, ''), coalesce(v.warnings, '[]'),
+			i.base_layers, i.inventory_id, i.created_at, i.analysed_at, coalesce(v.distribution, ''), coalesce(v.distribution_name, ''), coalesce(v.warnings, '[]'),
 			(select count(*) from inventory_packages p where p.inventory_id = i.inventory_id)
 		from images i left join inventories v on v.id = i.inventory_id where i.digest = $1`, digest).Scan(
 		&id, &img.Digest, &img.MediaType, &img.ConfigDigest, &img.OS, &img.Architecture, &img.Variant, &img.State, &img.Error,
-		&inventory, &created, &analysed, &img.Distribution, &img.DistributionName, &warnings, &img.Packages)
+		&img.BaseLayers, &inventory, &created, &analysed, &img.Distribution, &img.DistributionName, &warnings, &img.Packages)
 	if errors.Is(err, sql.ErrNoRows) {
 		return image.Image{}, fmt.Errorf("image %s: %w", digest, ErrNotFound)
 	}
@@ -130,4 +135,49 @@ func (s *Store) packageTypes(ctx context.Context, inventory int64) (map[string]i
 		types[r.kind] = r.count
 	}
 	return types, nil
+}
+
+// BaseOf returns the stored image with the most layers on which an image is
+// built: its layers are the first of the image's. ErrNotFound where none is.
+func (s *Store) BaseOf(ctx context.Context, img image.Image) (image.Image, error) {
+	chains := img.Chains()
+	for n := len(chains) - 2; n >= 0; n-- {
+		var digest string
+		err := s.read.QueryRowContext(ctx, `select i.digest from images i
+			where i.chain = $1 and i.digest <> $2 and exists (select 1 from manifests m where m.digest = i.digest)
+			order by i.created_at, i.digest limit 1`, chains[n], img.Digest).Scan(&digest)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return image.Image{}, fmt.Errorf("base of image %s: %w", img.Digest, err)
+		}
+		return s.ImageByDigest(ctx, digest)
+	}
+	return image.Image{}, fmt.Errorf("base of image %s: %w", img.Digest, ErrNotFound)
+}
+
+// Siblings lists the images of a platform that tags of a repository stand for,
+// by themselves or in an index, the last pushed first.
+func (s *Store) Siblings(ctx context.Context, registry, repository, os, architecture, variant string, limit int) ([]image.Tagged, error) {
+	list, err := queryAll(ctx, s.read, func(rows *sql.Rows) (o image.Tagged, err error) {
+		var pushed int64
+		err = rows.Scan(&o.Tag, &o.Digest, &pushed)
+		o.PushedAt = time.UnixMicro(pushed).UTC()
+		return o, err
+	}, `with tagged (name, digest, pushed) as (
+			select t.name, coalesce(f.digest, t.digest), m.pushed_at
+			from registries g
+			join repositories r on r.registry_id = g.id and r.name = $2
+			join tags t on t.repository_id = r.id
+			join manifests m on m.repository_id = r.id and m.digest = t.digest
+			left join manifest_references f on f.manifest_id = m.id and f.kind = 'manifest'
+			where g.name = $1)
+		select t.name, i.digest, t.pushed from tagged t join images i on i.digest = t.digest
+		where i.state = 'done' and i.os = $3 and i.architecture = $4 and i.variant = $5
+		order by t.pushed desc, t.name desc limit $6`, registry, repository, os, architecture, variant, limit)
+	if err != nil {
+		return nil, fmt.Errorf("tags of %s/%s: %w", registry, repository, err)
+	}
+	return list, nil
 }

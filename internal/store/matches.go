@@ -269,3 +269,9 @@ func liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int
 	}
 	return live, nil
 }
+
+// StatementsOn returns what is stated under keys.
+func (s *Store) StatementsOn(ctx context.Context, keys []advisory.Key) (map[advisory.Key][]match.Statement, error) {
+	statements, _, err := statementsByKey(ctx, s.read, keys)
+	return statements, err
+}
