@@ -178,3 +178,50 @@ func compareAPKPart(a, b *apkScanner) int {
 	}
 	return compareDigits(a.value, b.value)
 }
+
+// The tags of an apk version's parts, in the order of what may stand at one
+// place: suffixes of pre-releases, the end, and the later, the earlier the kind.
+const (
+	apkKeySuffix    = 1 // plus the rank, up to that of rc
+	apkKeyEnd       = 5
+	apkKeyRevision  = 6
+	apkKeyHash      = 7
+	apkKeySuffixNo  = 8
+	apkKeyLateFirst = 9 // plus the rank above apkNoSuffix
+	apkKeyLetter    = 14
+	apkKeyFraction  = 15 // a number with a leading zero
+	apkKeyNumber    = 16
+)
+
+func keyAPK(key []byte, text string) ([]byte, error) {
+	s := scanAPK(text)
+	if s.kind == apkFirst {
+		key = appendNumber(key, s.value)
+		s.next()
+	}
+	for s.kind < apkEnd {
+		switch {
+		case s.kind == apkNumber && s.value[0] == '0':
+			key = appendText(append(key, apkKeyFraction), s.value)
+		case s.kind == apkNumber:
+			key = appendNumber(append(key, apkKeyNumber), s.value)
+		case s.kind == apkLetter:
+			key = append(key, apkKeyLetter, s.value[0])
+		case s.prerelease():
+			key = append(key, byte(apkKeySuffix+s.rank))
+		case s.kind == apkSuffix:
+			key = append(key, byte(apkKeyLateFirst+s.rank-apkNoSuffix-1))
+		case s.kind == apkSuffixNo:
+			key = appendNumber(append(key, apkKeySuffixNo), s.value)
+		case s.kind == apkHash:
+			key = appendText(append(key, apkKeyHash), s.value)
+		case s.kind == apkRevision:
+			key = appendNumber(append(key, apkKeyRevision), s.value)
+		}
+		s.next()
+	}
+	if err := s.finish(text); err != nil {
+		return nil, err
+	}
+	return append(key, apkKeyEnd), nil
+}

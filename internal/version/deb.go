@@ -107,3 +107,46 @@ func debOrder(s string) int {
 	}
 	return int(s[0]) + 256
 }
+
+// The tags of Debian's characters: a tilde is before the end of the run, letters
+// are before the rest.
+const (
+	debKeyTilde  = 1
+	debKeyRunEnd = 2
+	debKeyOther  = 0x80 // or'd with the character
+)
+
+func keyDeb(key []byte, text string) ([]byte, error) {
+	v, err := parseDeb(text)
+	if err != nil {
+		return nil, err
+	}
+	key = appendNumber(key, v.epoch)
+	key = appendDebPart(key, v.upstream)
+	return appendDebPart(key, v.revision), nil
+}
+
+// appendDebPart appends pairs of a run of other characters and a number. What is
+// missing of the last pair is "" and 0, as it is in the comparison; after it, the
+// end of a further run is below all that could stand there, but a tilde.
+func appendDebPart(key []byte, s string) []byte {
+	for {
+		for s != "" && !isDigit(s[0]) {
+			switch c := s[0]; {
+			case c == '~':
+				key = append(key, debKeyTilde)
+			case isLetter(c):
+				key = append(key, c)
+			default:
+				key = append(key, debKeyOther|c)
+			}
+			s = s[1:]
+		}
+		var run string
+		run, s = digits(s)
+		key = appendNumber(append(key, debKeyRunEnd), run)
+		if s == "" {
+			return append(key, debKeyRunEnd)
+		}
+	}
+}
