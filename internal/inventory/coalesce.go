@@ -219,6 +219,10 @@ func OfSystem(packageType string) bool {
 	return packageType == "deb" || packageType == "apk" || packageType == "rpm"
 }
 
+// PackageType is the type of the packages that a distribution makes, given by its
+// ID ("debian"), or "" where that is not known.
+func PackageType(id string) string { return packageTypes[id] }
+
 // packageTypes are the types of packages that well-known distributions make. Of
 // others nothing is known.
 var packageTypes = map[string]string{

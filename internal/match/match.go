@@ -140,16 +140,78 @@ func Keys(p inventory.Package) []advisory.Key {
 	return []advisory.Key{{Ecosystem: p.Type, Package: p.Name}}
 }
 
+// schemes are the orderings of the package types that can be judged.
+var schemes = map[string]version.Scheme{
+	"deb": version.Deb, "apk": version.APK, "rpm": version.RPM,
+	"cargo": version.Cargo, "composer": version.Composer, "gem": version.Gem, "golang": version.Golang, "hex": version.Hex, "maven": version.Maven,
+	"npm": version.NPM, "nuget": version.NuGet, "pub": version.Pub, "pypi": version.PyPI,
+}
+
 // Scheme is the ordering of a package type's versions; ok is false for a type
 // that the built-in analyser cannot judge.
 func Scheme(packageType string) (scheme version.Scheme, ok bool) {
-	switch packageType {
-	case "deb":
-		return version.Deb, true
-	case "apk":
-		return version.APK, true
+	scheme, ok = schemes[packageType]
+	return scheme, ok
+}
+
+// SchemeOf is the ordering of the versions in an ecosystem's advisories; ok is
+// false for an ecosystem that the built-in analyser cannot judge.
+func SchemeOf(ecosystem string) (scheme version.Scheme, ok bool) {
+	if strings.HasPrefix(ecosystem, "cpe:") {
+		return version.RPM, true
 	}
-	return "", false
+	id, _, release := strings.Cut(ecosystem, ":")
+	if kind := inventory.PackageType(id); kind != "" {
+		return Scheme(kind)
+	}
+	if release {
+		return "", false
+	}
+	return Scheme(ecosystem)
+}
+
+// VersionKeys are what orders a package's version and its source's; nil where
+// nothing does.
+func VersionKeys(p inventory.Package) (binary, source []byte) {
+	scheme, ok := Scheme(p.Type)
+	if !ok {
+		return nil, nil
+	}
+	return keyOf(scheme, Subject(p, false)), keyOf(scheme, Subject(p, true))
+}
+
+// Bounds are what orders the bounds of an advisory's range; nil where there is no bound.
+type Bounds struct {
+	Introduced, Fixed, LastAffected []byte
+}
+
+// BoundsOf returns an error that names the bound which cannot be ordered: nothing
+// can be compared with such a range.
+func BoundsOf(a advisory.Advisory) (b Bounds, err error) {
+	scheme, ok := SchemeOf(a.Ecosystem)
+	if !ok {
+		return b, fmt.Errorf("the order of versions of %q is not known", a.Ecosystem)
+	}
+	for _, bound := range []struct {
+		version string
+		key     *[]byte
+	}{{a.Introduced, &b.Introduced}, {a.Fixed, &b.Fixed}, {a.LastAffected, &b.LastAffected}} {
+		if bound.version == "" {
+			continue
+		}
+		if *bound.key, err = version.Key(scheme, bound.version); err != nil {
+			return Bounds{}, err
+		}
+	}
+	return b, nil
+}
+
+func keyOf(scheme version.Scheme, v string) []byte {
+	key, err := version.Key(scheme, v)
+	if err != nil {
+		return nil
+	}
+	return key
 }
 
 // Comparable returns why a package's version cannot be judged, nil where it can.
@@ -158,9 +220,12 @@ func Comparable(p inventory.Package) error {
 	if !ok {
 		return fmt.Errorf("packages of type %q are not judged", p.Type)
 	}
-	v := Subject(p, true)
-	_, err := version.Compare(scheme, v, v)
-	return err
+	for _, v := range []string{Subject(p, false), Subject(p, true)} {
+		if _, err := version.Key(scheme, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Subject is the version that is compared with a statement, on sources or not.

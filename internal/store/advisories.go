@@ -171,8 +171,12 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 		for i := range g.Advisories {
 			a := &g.Advisories[i]
 			r.keys[a.Key()] = true
+			bounds, err := match.BoundsOf(*a)
+			if err != nil && a.Status == advisory.Affected {
+				return fmt.Errorf("%s on %s of %s: %w", a.Vulnerability, a.Package, a.Ecosystem, err)
+			}
 			advisories = append(advisories, id, vulnerabilities[a.Vulnerability], a.ID, a.Ecosystem, a.Package, a.Source, a.Module, a.Architectures,
-				string(a.Status), a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), int(a.Severity), a.Note)
+				string(a.Status), a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), int(a.Severity), a.Note, bounds.Introduced, bounds.Fixed, bounds.LastAffected)
 		}
 		// Two names in a group may be of one vulnerability: the last detail counts.
 		byID := make(map[int64]string, len(g.Details))
@@ -196,7 +200,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
 		values []any
 	}{
 		{`advisories (group_id, vulnerability_id, identifier, ecosystem, package, source, module, architectures,
-			status, introduced, fixed, last_affected, fix_state, severity, note)`, 15, advisories},
+			status, introduced, fixed, last_affected, fix_state, severity, note, introduced_key, fixed_key, last_key)`, 18, advisories},
 		{`vulnerability_details (group_id, vulnerability_id, detail)`, 3, details},
 		{`vulnerability_aliases (alias, vulnerability_id, group_id)`, 3, aliases},
 	} {

@@ -99,14 +99,15 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		args = args[:0]
 		for _, p := range chunk {
 			if ids[p] == 0 {
-				args = append(args, values(p)...)
+				binary, source := match.VersionKeys(p)
+				args = append(append(args, values(p)...), binary, source)
 			}
 		}
 		if len(args) == 0 {
 			continue
 		}
-		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+columns+`) values `+
-			placeholders(len(args)/width, width)+` returning id, `+columns, args...)
+		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+columns+`, version_key, source_key) values `+
+			placeholders(len(args)/(width+2), width+2)+` returning id, `+columns, args...)
 		if err != nil {
 			return nil, fmt.Errorf("insert packages: %w", err)
 		}

@@ -108,17 +108,7 @@ func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packag
 }
 
 func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
-	seen := make(map[advisory.Key]bool)
-	var keys []advisory.Key
-	for _, p := range packages {
-		for _, key := range match.Keys(p.Package) {
-			if !seen[key] {
-				seen[key] = true
-				keys = append(keys, key)
-			}
-		}
-	}
-	statements, ids, err := statementsByKey(ctx, tx, keys)
+	statements, ids, err := affecting(ctx, tx, packages)
 	if err != nil {
 		return err
 	}
@@ -130,11 +120,7 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 	var added, gone []any
 	for _, p := range packages {
 		stored := live[p.id]
-		var concerning []match.Statement
-		for _, key := range match.Keys(p.Package) {
-			concerning = append(concerning, statements[key]...)
-		}
-		for _, m := range decide(p.Package, concerning) {
+		for _, m := range decide(p.Package, statements[p.id]) {
 			vulnerability := ids[m.Vulnerability]
 			old, known := stored[vulnerability]
 			delete(stored, vulnerability)
@@ -162,6 +148,46 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		return fmt.Errorf("insert matches: %w", err)
 	}
 	return nil
+}
+
+// affecting returns, by package, the statements in whose range its version lies,
+// and the ids of their vulnerabilities by name. The keys of versions are compared
+// in the database: most statements on a package are on older versions, and
+// reading them all costs more than anything else.
+func affecting(ctx context.Context, q querier, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
+	type row struct {
+		pkg, vulnerability int64
+		match.Statement
+	}
+	args := make([]any, len(packages))
+	for i, p := range packages {
+		args[i] = p.id
+	}
+	const key = `(case when a.source then p.source_key else p.version_key end)`
+	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability}, statementFields(&r.Statement)...)...)
+		return r, err
+	}, `select p.id, v.id, v.name, `+statementColumns+`
+		from packages p
+		join package_subjects s on s.package_id = p.id
+		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
+		join advisory_groups g on g.id = a.group_id
+		join vulnerabilities v on v.id = a.vulnerability_id
+		where p.id in (`+parameters(1, len(args))+`) and a.status = 'affected' and `+key+` is not null
+			and (a.introduced_key is null or `+key+` >= a.introduced_key)
+			and (a.fixed_key is null or `+key+` < a.fixed_key)
+			and (a.last_key is null or `+key+` <= a.last_key)
+		order by a.id`, args...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read advisories: %w", err)
+	}
+	statements := make(map[int64][]match.Statement)
+	ids := make(map[string]int64)
+	for _, r := range found {
+		statements[r.pkg] = append(statements[r.pkg], r.Statement)
+		ids[r.Vulnerability] = r.vulnerability
+	}
+	return statements, ids, nil
 }
 
 // keyArguments are the values of keys for a statement that starts with keyed.

@@ -54,15 +54,12 @@ func alpine(packages ...inventory.Installed) inventory.Image {
 	return inventory.Image{Distribution: inventory.Distribution{ID: "alpine", Version: "v3.7", PrettyName: "Alpine Linux v3.7"}, Packages: packages}
 }
 
-// muslAdvisory puts one advisory on musl into the database, in place of any before.
+// muslAdvisory publishes one advisory on musl, in place of any before.
 func muslAdvisory(t *testing.T, s *store.Store, fixed string) {
 	t.Helper()
-	s.Exec(t,
-		`delete from advisories`, `delete from advisory_groups`,
-		`insert into vulnerabilities (name, description, severity, first_seen) values ('CVE-2019-14697', 'x87 stack imbalance', 0, 1) on conflict do nothing`,
-		`insert into advisory_groups (feed, part, name, fingerprint) values ('alpine', 'v3.7/main', 'musl', 'x')`,
-		fmt.Sprintf(`insert into advisories (group_id, vulnerability_id, ecosystem, package, source, status, fixed, severity)
-			select g.id, v.id, 'alpine:v3.7', 'musl', true, 'affected', '%s', 4 from advisory_groups g, vulnerabilities v`, fixed))
+	publish(t, s, "alpine", advisory.Group{Part: "v3.7/main", Name: "musl", Advisories: []advisory.Advisory{{
+		Vulnerability: "CVE-2019-14697", Ecosystem: "alpine:v3.7", Package: "musl", Source: true, Status: advisory.Affected, Fixed: fixed, Severity: advisory.High,
+	}}, Details: map[string]advisory.Detail{"CVE-2019-14697": {Description: "x87 stack imbalance"}}})
 }
 
 func saveImage(t *testing.T, s *store.Store, digest string, inv inventory.Image) {
@@ -194,7 +191,7 @@ func TestImageByDigest(t *testing.T) {
 		}
 		want := image.Image{
 			Digest: "sha256:00", MediaType: "m", State: image.Done, InventoryID: got.InventoryID,
-			Distribution: "alpine:v3.7", DistributionName: "Alpine Linux v3.7", Packages: 1, Warnings: inv.Warnings,
+			Distribution: "alpine:v3.7", DistributionName: "Alpine Linux v3.7", Packages: 1, Types: map[string]int{"apk": 1}, Warnings: inv.Warnings,
 			Layers:    []image.Layer{{Digest: "sha256:aa", Size: 5, MediaType: "l", CreatedBy: "ADD x"}},
 			CreatedAt: clock.Now(), AnalysedAt: clock.Now(),
 		}

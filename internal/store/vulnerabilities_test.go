@@ -21,11 +21,13 @@ import (
 // publish stores groups as an update of a feed does.
 func publish(t *testing.T, s *store.Store, name string, groups ...advisory.Group) {
 	t.Helper()
+	part := "all"
 	var entries []feed.Entry
 	for _, g := range groups {
+		part = g.Part
 		entries = append(entries, feed.Entry{Group: g, Fingerprint: sha256.Sum256([]byte(fmt.Sprint(g)))})
 	}
-	if err := s.ReplaceAdvisories(t.Context(), name, "all", entries, nil, match.Package); err != nil {
+	if err := s.ReplaceAdvisories(t.Context(), name, part, entries, nil, match.Package); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // Fingerprint is equal for groups that state the same.
@@ -54,8 +55,15 @@ func normalise(g *advisory.Group, skip func(name, reason string)) bool {
 	})
 	stated := make(map[string]bool, len(g.Advisories))
 	for i := range g.Advisories {
-		g.Advisories[i].Note = clean(g.Advisories[i].Note, maxNote)
-		stated[g.Advisories[i].Vulnerability] = true
+		a := &g.Advisories[i]
+		if a.Status == advisory.Affected {
+			// What cannot be compared is not guessed at.
+			if _, err := match.BoundsOf(*a); err != nil {
+				a.Status, a.Note = advisory.Undetermined, strings.TrimPrefix(a.Note+"; "+err.Error(), "; ")
+			}
+		}
+		a.Note = clean(a.Note, maxNote)
+		stated[a.Vulnerability] = true
 	}
 	slices.SortFunc(g.Advisories, compareAdvisories)
 	g.Advisories = slices.Compact(g.Advisories)

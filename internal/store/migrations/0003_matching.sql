@@ -23,6 +23,9 @@ create table packages (
   source_version text not null default '',
   module text not null default '',
   repositories text not null default '',
+  -- What orders the versions, by bytes: version.Key. Null where nothing does.
+  version_key {{bytes}},
+  source_key {{bytes}}, -- of the source's version, or of the version where that is not stated
   unique (name, version, distribution, architecture, source_name, source_version, type, module, repositories)
 );
 
@@ -90,7 +93,10 @@ create table advisories (
   last_affected text not null default '',
   fix_state text not null default '',
   severity integer not null,
-  note text not null default ''
+  note text not null default '',
+  introduced_key {{bytes}}, -- version.Key of the bounds; null where there is none
+  fixed_key {{bytes}},
+  last_key {{bytes}}
 );
 create index advisories_group on advisories (group_id);
 create index advisories_key on advisories (ecosystem, package);
@@ -135,3 +141,10 @@ create table matches (
 create unique index matches_live on matches (package_id, vulnerability_id) where gone_at is null;
 create index matches_vulnerability on matches (vulnerability_id, package_id) where gone_at is null;
 create index matches_past on matches (package_id) where gone_at is not null;
+
+-- In which format something derived is stored, so that a newer program can tell
+-- that it has to be made again.
+create table formats (
+  name text primary key,
+  value integer not null
+);
