@@ -22,6 +22,14 @@ command -v skopeo >/dev/null || packages+=(skopeo)
 # The race detector needs a C compiler.
 command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 command -v git >/dev/null || packages+=(git)
+# The ecosystems' own programs judge the orders of versions.
+perl -MDpkg::Version -e 1 2>/dev/null || packages+=(libdpkg-perl)
+command -v rpm >/dev/null || packages+=(rpm)
+command -v ruby >/dev/null || packages+=(ruby)
+python3 -c 'import packaging.version' 2>/dev/null || /usr/bin/python3 -c 'import packaging.version' 2>/dev/null ||
+  packages+=(python3-packaging)
+command -v php >/dev/null || packages+=(php-cli)
+[ -e /usr/share/php/Composer/Semver/autoload.php ] || packages+=(php-composer-semver)
 if [ ${#packages[@]} -eq 0 ]; then
   exit 0
 fi

@@ -44,7 +44,7 @@ var (
 )
 
 var references = []reference{
-	{name: "dpkg", scheme: version.Deb, command: script("perl", "deb.pl"), wanted: true, rounds: true},
+	{name: "dpkg", scheme: version.Deb, command: findDpkg, wanted: true, rounds: true},
 	{name: "rpm", scheme: version.RPM, command: findRPM, wanted: true},
 	{name: "packaging", scheme: version.PyPI, command: findPackaging, wanted: true, refuses: true},
 	{name: "RubyGems", scheme: version.Gem, command: script("ruby", "gem.rb"), wanted: true, refuses: true, apart: blank},
@@ -156,6 +156,13 @@ func script(program, name string, arguments ...string) func() (*exec.Cmd, error)
 		}
 		return exec.Command(path, append([]string{filepath.Join("testdata", "reference", name)}, arguments...)...), nil
 	}
+}
+
+func findDpkg() (*exec.Cmd, error) {
+	if err := exec.Command("perl", "-MDpkg::Version", "-e", "1").Run(); err != nil {
+		return nil, fmt.Errorf("perl with Dpkg::Version: %w", err)
+	}
+	return script("perl", "deb.pl")()
 }
 
 func findRPM() (*exec.Cmd, error) {
