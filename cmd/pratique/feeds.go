@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/pratique/pratique/internal/advisory/bundle"
+	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/app"
 	"github.com/pratique/pratique/internal/config"
 )
@@ -38,7 +39,8 @@ func (s *feedsSettings) open(ctx context.Context) (*app.Feeds, error) {
 
 type feedsUpdate struct {
 	feedsSettings
-	Names []string `arg:"" optional:"" name:"feed" help:"The feeds to update; all where none is named."`
+	AcceptLoss bool     `name:"accept-loss" help:"Believe documents that take away over half of what is stored."`
+	Names      []string `arg:"" optional:"" name:"feed" help:"The feeds to update; all where none is named."`
 }
 
 // Run updates the feeds and prints what became of each.
@@ -48,7 +50,7 @@ func (f *feedsUpdate) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	results, err := opened.Update(ctx, f.Names, nil)
+	results, err := opened.Update(ctx, feed.Request{Feeds: f.Names, AcceptLoss: f.AcceptLoss})
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FEED\tDOCUMENTS\tCHANGED\tREMOVED\tSKIPPED\tTIME\tRESULT")
 	for _, r := range results {

@@ -13,8 +13,9 @@ import (
 type Feeds interface {
 	Status(ctx context.Context) ([]feed.Status, error)
 	// Enqueue has feeds updated, all where none is named, and returns the id
-	// of the job. It returns feed.ErrUnknown.
-	Enqueue(ctx context.Context, names []string) (int64, error)
+	// of the job. acceptLoss believes documents that take away most of what is
+	// stored. It returns feed.ErrUnknown.
+	Enqueue(ctx context.Context, names []string, acceptLoss bool) (int64, error)
 }
 
 // Feed is a publisher of advisories.
@@ -23,6 +24,7 @@ type Feed struct {
 	LastAttempt *time.Time `json:"last_attempt"`
 	LastSuccess *time.Time `json:"last_success" doc:"When every document was last confirmed."`
 	LastChange  *time.Time `json:"last_change"`
+	NextUpdate  *time.Time `json:"next_update" doc:"When the schedule asks for it next; null where it is switched off."`
 	Error       string     `json:"error" doc:"Why the last attempt failed; empty where it did not."`
 	Packages    int        `json:"packages"`
 	Advisories  int        `json:"advisories"`
@@ -38,10 +40,19 @@ type FeedPart struct {
 	Packages   int        `json:"packages"`
 	Advisories int        `json:"advisories"`
 	Skipped    int        `json:"skipped"`
+	Problems   []string   `json:"skipped_records" nullable:"false" doc:"Which records could not be read, and why; the first twenty."`
 	Error      string     `json:"error"`
 	CheckedAt  *time.Time `json:"checked_at"`
 	ChangedAt  *time.Time `json:"changed_at"`
 }
+
+// acceptLoss is a confirmation.
+type acceptLoss struct {
+	AcceptLoss bool `query:"accept_loss" doc:"Believe documents that take away over half of what is stored; else they are held back."`
+}
+
+// feedSchedule is the name of the schedule by which feeds are updated.
+const feedSchedule = "update-feeds"
 
 func (a *API) feeds() {
 	const tag = "feeds"
@@ -49,13 +60,16 @@ func (a *API) feeds() {
 		summary: "List feeds", doc: "How current each one is; always one page."}, a.listFeeds)
 	register(a, operation{id: "update-feeds", method: http.MethodPost, path: "/feeds/update", tag: tag, status: http.StatusAccepted,
 		summary: "Update all feeds", doc: "Answers with the job.", administrators: true},
-		func(ctx context.Context, _ *struct{}) (*one[Job], error) { return a.updateFeeds(ctx, nil) })
+		func(ctx context.Context, in *acceptLoss) (*one[Job], error) {
+			return a.updateFeeds(ctx, nil, in.AcceptLoss)
+		})
 	register(a, operation{id: "update-feed", method: http.MethodPost, path: "/feeds/{name}/update", tag: tag, status: http.StatusAccepted,
 		summary: "Update a feed", doc: "Answers with the job.", administrators: true},
 		func(ctx context.Context, in *struct {
 			Name string `path:"name"`
+			acceptLoss
 		}) (*one[Job], error) {
-			return a.updateFeeds(ctx, []string{in.Name})
+			return a.updateFeeds(ctx, []string{in.Name}, in.AcceptLoss)
 		})
 }
 
@@ -64,16 +78,26 @@ func (a *API) listFeeds(ctx context.Context, _ *struct{}) (*listed[Feed], error)
 	if err != nil {
 		return nil, err
 	}
+	schedules, err := a.Schedules.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var next *time.Time
+	for _, s := range schedules {
+		if s.Name == feedSchedule && s.Enabled {
+			next = orNil(s.NextRunAt)
+		}
+	}
 	out := &listed[Feed]{List[Feed]{Items: make([]Feed, len(statuses))}}
 	for i, s := range statuses {
 		f := Feed{
-			Name: s.Name, LastAttempt: orNil(s.LastAttempt), LastSuccess: orNil(s.LastSuccess), LastChange: orNil(s.LastChange), Error: s.Error,
+			Name: s.Name, LastAttempt: orNil(s.LastAttempt), LastSuccess: orNil(s.LastSuccess), LastChange: orNil(s.LastChange), NextUpdate: next, Error: s.Error,
 			Packages: s.Packages(), Advisories: s.Advisories(), Skipped: s.Skipped(), Parts: make([]FeedPart, len(s.Parts)),
 		}
 		for j, p := range s.Parts {
 			f.Parts[j] = FeedPart{
 				Name: p.Part, URL: p.URL, Ecosystems: orEmpty(p.Ecosystems), Packages: p.Packages, Advisories: p.Advisories,
-				Skipped: p.Skipped.Count, Error: p.Error, CheckedAt: orNil(p.Checked), ChangedAt: orNil(p.Changed),
+				Skipped: p.Skipped.Count, Problems: orEmpty(p.Skipped.Names), Error: p.Error, CheckedAt: orNil(p.Checked), ChangedAt: orNil(p.Changed),
 			}
 		}
 		out.Body.Items[i] = f
@@ -81,8 +105,8 @@ func (a *API) listFeeds(ctx context.Context, _ *struct{}) (*listed[Feed], error)
 	return out, nil
 }
 
-func (a *API) updateFeeds(ctx context.Context, names []string) (*one[Job], error) {
-	id, err := a.Feeds.Enqueue(ctx, names)
+func (a *API) updateFeeds(ctx context.Context, names []string, acceptLoss bool) (*one[Job], error) {
+	id, err := a.Feeds.Enqueue(ctx, names, acceptLoss)
 	if errors.Is(err, feed.ErrUnknown) {
 		return nil, notFound("feed %q", names[0])
 	}

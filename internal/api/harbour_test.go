@@ -92,8 +92,8 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 // noFeeds is an installation whose feeds are all switched off.
 type noFeeds struct{}
 
-func (noFeeds) Status(context.Context) ([]feed.Status, error)    { return nil, nil }
-func (noFeeds) Enqueue(context.Context, []string) (int64, error) { return 0, feed.ErrUnknown }
+func (noFeeds) Status(context.Context) ([]feed.Status, error)          { return nil, nil }
+func (noFeeds) Enqueue(context.Context, []string, bool) (int64, error) { return 0, feed.ErrUnknown }
 
 // Who sends requests.
 const (

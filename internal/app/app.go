@@ -227,6 +227,11 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	if a.config.FeedsSchedule != config.Off {
+		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
+			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
+		}
+	}
 	group.Go(func() error {
 		if err := a.analyser.Resume(running); err != nil && running.Err() == nil {
 			return fmt.Errorf("resume analyses: %w", err)

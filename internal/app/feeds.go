@@ -58,21 +58,18 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return nil, fmt.Errorf("folder for documents: %w", err)
 	}
-	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: c.FeedsMirror, TempDir: spool, UserAgent: "pratique/" + opts.Version})
+	redirects := make(map[string]string, len(c.FeedsRedirect))
+	for _, r := range c.FeedsRedirect {
+		from, to, _ := strings.Cut(r, "=")
+		redirects[from] = to
+	}
+	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: c.FeedsMirror, Redirects: redirects, TempDir: spool, UserAgent: "pratique/" + opts.Version})
 	if err != nil {
 		return nil, err
 	}
-	all := []feed.Feed{debian.New(), alpine.New()}
-	chosen := all
-	if len(c.Feeds) > 0 {
-		chosen = nil
-		for _, name := range c.Feeds {
-			i := slices.IndexFunc(all, func(f feed.Feed) bool { return f.Name() == name })
-			if i < 0 {
-				return nil, errors.Join(fmt.Errorf("feeds: %q: %w; there are debian and alpine", name, feed.ErrUnknown), fetcher.Close())
-			}
-			chosen = append(chosen, all[i])
-		}
+	chosen, err := choose(publishers(), c)
+	if err != nil {
+		return nil, errors.Join(err, fetcher.Close())
 	}
 	return &Feeds{
 		updater: feed.New(s, fetcher, chosen, match.Package, feed.Options{Now: opts.Now, Log: opts.Log}),
@@ -80,13 +77,36 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 	}, nil
 }
 
+// publishers are all feeds that there are.
+func publishers() []feed.Feed {
+	return []feed.Feed{debian.New(), alpine.New()}
+}
+
+// choose leaves the feeds that the settings name, and have not switched off.
+func choose(all []feed.Feed, c config.Feeds) ([]feed.Feed, error) {
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = f.Name()
+	}
+	for _, list := range [][]string{c.Feeds, c.FeedsOff} {
+		for _, name := range list {
+			if !slices.Contains(names, name) {
+				return nil, fmt.Errorf("feeds: %q: %w; there are %s", name, feed.ErrUnknown, strings.Join(names, ", "))
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(f feed.Feed) bool {
+		return len(c.Feeds) > 0 && !slices.Contains(c.Feeds, f.Name()) || slices.Contains(c.FeedsOff, f.Name())
+	}), nil
+}
+
 // Status says how current each feed is.
 func (f *Feeds) Status(ctx context.Context) ([]feed.Status, error) { return f.updater.Status(ctx) }
 
 // Update brings feeds up to date, all where none is named.
-func (f *Feeds) Update(ctx context.Context, names []string, progress func(string)) ([]feed.Result, error) {
+func (f *Feeds) Update(ctx context.Context, request feed.Request) ([]feed.Result, error) {
 	defer f.changed()
-	return f.updater.Update(ctx, feed.Request{Feeds: names, Progress: progress})
+	return f.updater.Update(ctx, request)
 }
 
 // Export writes what is stored of the feeds to a file, as a bundle that the key
@@ -162,13 +182,38 @@ type feedJobs struct {
 	queue *job.Queue
 }
 
-func (f feedJobs) Enqueue(ctx context.Context, names []string) (int64, error) {
+func (f feedJobs) Enqueue(ctx context.Context, names []string, acceptLoss bool) (int64, error) {
 	for _, name := range names {
 		if !slices.Contains(f.updater.Names(), name) {
 			return 0, fmt.Errorf("feed %q: %w", name, feed.ErrUnknown)
 		}
 	}
-	return f.queue.Enqueue(ctx, updateFeeds, strings.Join(names, ","), feedsPayload{Feeds: names}, job.EnqueueOptions{})
+	key := strings.Join(names, ",")
+	if acceptLoss {
+		key += " accept loss"
+	}
+	return f.queue.Enqueue(ctx, updateFeeds, key, feedsPayload{Feeds: names, AcceptLoss: acceptLoss}, job.EnqueueOptions{})
 }
 
+// enqueueFirst has those feeds updated that never were, so that a new
+// installation need not wait for the schedule.
+func (f feedJobs) enqueueFirst(ctx context.Context) error {
+	statuses, err := f.Status(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range statuses {
+		if s.LastAttempt.IsZero() {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	_, err = f.Enqueue(ctx, names, false)
+	return err
+}
+
+// isClosed reports a listener that the server closed.
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

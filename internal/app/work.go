@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
@@ -24,7 +25,8 @@ const (
 
 // feedsPayload says which feeds to update; none is all.
 type feedsPayload struct {
-	Feeds []string `json:"feeds,omitempty"`
+	Feeds      []string `json:"feeds,omitempty"`
+	AcceptLoss bool     `json:"accept_loss,omitempty"`
 }
 
 // layerQueue queues the analysis of layers.
@@ -67,7 +69,7 @@ func (a *App) handlers() map[string]job.Handler {
 				if err := task.Decode(&payload); err != nil {
 					return err
 				}
-				results, err := a.feeds.Update(ctx, payload.Feeds, task.SetProgress)
+				results, err := a.feeds.Update(ctx, feed.Request{Feeds: payload.Feeds, AcceptLoss: payload.AcceptLoss, Progress: task.SetProgress})
 				changed, removed := 0, 0
 				for _, r := range results {
 					changed, removed = changed+r.Changed, removed+r.Removed

@@ -73,6 +73,16 @@ func (s Setting) verifyList(list []string) error {
 			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
 		}):
 			return fmt.Errorf("want names of small letters, digits and dashes, got %q", word)
+		case s.check == "redirects":
+			from, to, ok := strings.Cut(word, "=")
+			if !ok {
+				return fmt.Errorf("want URL=URL, got %q", word)
+			}
+			for _, address := range []string{from, to} {
+				if _, err := checkHTTP(address); err != nil {
+					return err
+				}
+			}
 		case s.check == "hosts" && strings.ContainsAny(word, "/ @"):
 			return fmt.Errorf("want a host name or an address, got %q", word)
 		case s.check == "hosts" && strings.Contains(word, ":") && !isAddress(word):

@@ -115,8 +115,11 @@ func (a Admin) Password() (string, error) {
 // Feeds says which advisories are fetched, from where and when.
 type Feeds struct {
 	Feeds         []string `name:"feeds" env:"PRATIQUE_FEEDS" placeholder:"NAME,..." check:"names" help:"The feeds that are kept up to date. An empty list is all of them."`
+	FeedsOff      []string `name:"feeds-off" env:"PRATIQUE_FEEDS_OFF" placeholder:"NAME,..." check:"names" help:"Feeds that are not kept up to date. What is stored of them stays."`
 	FeedsSchedule string   `name:"feeds-schedule" env:"PRATIQUE_FEEDS_SCHEDULE" default:"17 */6 * * *" placeholder:"CRON" check:"schedule" help:"When the feeds are fetched, a cron expression in UTC, or off."`
 	FeedsMirror   string   `name:"feeds-mirror" env:"PRATIQUE_FEEDS_MIRROR" placeholder:"URL|DIR" check:"mirror" help:"Read https://HOST/PATH of a feed from URL/HOST/PATH or DIR/HOST/PATH instead."`
+	FeedsRedirect []string `name:"feeds-redirect" env:"PRATIQUE_FEEDS_REDIRECT" placeholder:"URL=URL,..." check:"redirects" help:"Read what starts with the first URL from the second instead, of single publishers: https://secdb.alpinelinux.org=https://mirror.example.com/alpine. The longest that fits counts; no mirror is asked then."`
+	NVDAPIKey     string   `name:"nvd-api-key" env:"PRATIQUE_NVD_API_KEY" placeholder:"KEY" secret:"" help:"Key for the API of NVD, which then answers ten times as many requests. Other users of the machine can read a flag: better use the environment."`
 }
 
 // Registry holds the settings of pushes.

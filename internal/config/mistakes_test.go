@@ -33,6 +33,7 @@ func TestMistakesInTheFile(t *testing.T) {
 		{"size beyond 63 bits", "layer-max-size: 9EiB\n", `pratique.yaml:1: layer-max-size: want a size such as 512MiB or 64GB, got "9EiB"`},
 		{"text for a list", "feeds: alpine\n", `pratique.yaml:1: feeds: want a list, as in [one, two], got text`},
 		{"integer in a list", "feeds:\n- alpine\n- 12\n", `pratique.yaml:2: feeds: want text in the list, got an integer in line 3`},
+		{"a redirect to nowhere", "feeds-redirect: [https://a.example.com]\n", `pratique.yaml:1: feeds-redirect: want URL=URL, got "https://a.example.com"`},
 		{"list for text", "data: [a]\n", `pratique.yaml:1: data: want text, got a list`},
 		{"no value", "base-url:\n", `pratique.yaml:1: base-url: it has no value; write "" for an empty one, or remove the line`},
 		{"not a mapping", "- listen\n", `pratique.yaml:1: want lines of the form KEY: VALUE, got a list`},

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -22,6 +23,9 @@ type FetcherOptions struct {
 	// Mirror stands in for all upstreams: https://HOST/PATH is read from
 	// URL/HOST/PATH (http:// or https://) or from the file DIR/HOST/PATH.
 	Mirror string
+	// Redirects replace the start of an upstream's URL, the longest that fits; no
+	// mirror is asked then.
+	Redirects map[string]string
 	// TempDir takes documents while they are read; os.TempDir() where "".
 	TempDir string
 	// DialTimeout bounds connecting and the TLS handshake, each; 15 s where zero.
@@ -134,7 +138,7 @@ func (f *Fetcher) Fetch(ctx context.Context, upstream string, known Validators) 
 	if err != nil {
 		return nil, err
 	}
-	if f.root != nil {
+	if f.root != nil && strings.HasPrefix(location, "file:") {
 		return f.fetchFile(ctx, upstream, location)
 	}
 	pause := f.opts.Backoff

@@ -283,3 +283,29 @@ func TestFetchFromAFolder(t *testing.T) {
 		t.Error("a mirror that is not there is taken")
 	}
 }
+
+func TestLocate(t *testing.T) {
+	folder := t.TempDir()
+	redirects := map[string]string{"https://a.example.com": "https://mirror.example.com/a", "https://a.example.com/deep/": "http://other.example.com/"}
+	for _, test := range []struct{ mirror, upstream, want string }{
+		{"", "https://b.example.com/x", "https://b.example.com/x"},
+		{"", "https://a.example.com/x", "https://mirror.example.com/a/x"},
+		{"", "https://a.example.com/deep/x?y=1", "http://other.example.com/x?y=1"},
+		{"https://m.example.com/feeds", "https://b.example.com/x", "https://m.example.com/feeds/b.example.com/x"},
+		{"https://m.example.com/feeds", "https://a.example.com/x", "https://mirror.example.com/a/x"},
+		{folder, "https://b.example.com/x", "file://" + folder + "/b.example.com/x"},
+		{folder, "https://b.example.com/../../x", "file://" + folder + "/b.example.com/x"},
+		{folder, "https://a.example.com/x", "https://mirror.example.com/a/x"},
+	} {
+		f, err := feed.NewFetcher(feed.FetcherOptions{Mirror: test.mirror, Redirects: redirects})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Locate(test.upstream); err != nil || got != test.want {
+			t.Errorf("%s by %q: got %s, %v; want %s", test.upstream, test.mirror, got, err, test.want)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

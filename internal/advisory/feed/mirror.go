@@ -40,8 +40,8 @@ func (f *Fetcher) openMirror() error {
 	return nil
 }
 
-// Locate says where the document at an upstream URL is read: there, or at the
-// mirror.
+// Locate says where the document at an upstream URL is read: there, where that is
+// redirected to, or at the mirror.
 func (f *Fetcher) Locate(upstream string) (string, error) {
 	u, err := url.Parse(upstream)
 	if err != nil {
@@ -50,7 +50,15 @@ func (f *Fetcher) Locate(upstream string) (string, error) {
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return "", fmt.Errorf("fetch %q: want http:// or https://", upstream)
 	}
+	start := ""
+	for from := range f.opts.Redirects {
+		if strings.HasPrefix(upstream, from) && len(from) > len(start) {
+			start = from
+		}
+	}
 	switch {
+	case start != "":
+		return f.opts.Redirects[start] + upstream[len(start):], nil
 	case f.base != nil:
 		return f.base.JoinPath(u.Host, path.Clean("/"+u.Path)).String(), nil
 	case f.root != nil:
@@ -60,7 +68,7 @@ func (f *Fetcher) Locate(upstream string) (string, error) {
 }
 
 // name is the file's in a mirror folder.
-func name(u *url.URL) string { return strings.TrimPrefix(path.Join("/", u.Host, u.Path), "/") }
+func name(u *url.URL) string { return path.Join(u.Host, path.Clean("/"+u.Path)) }
 
 // fetchFile reads a file of the mirror. It is always read: its digest says for
 // certain whether it changed, and reading is cheap.
