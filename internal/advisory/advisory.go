@@ -138,6 +138,15 @@ type Group struct {
 	Details map[string]Detail
 }
 
+// PackageName is the one spelling of a package's name by which it is joined: NuGet
+// does not tell cases apart (https://learn.microsoft.com/nuget/reference/nuspec#id).
+func PackageName(ecosystem, name string) string {
+	if ecosystem == "nuget" {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
 // Key is what packages and advisories are joined by; its fields are as in Advisory.
 type Key struct {
 	Ecosystem string

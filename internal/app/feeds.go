@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/osv"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/match"
@@ -79,7 +80,7 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 
 // publishers are all feeds that there are.
 func publishers() []feed.Feed {
-	return []feed.Feed{debian.New(), alpine.New()}
+	return append([]feed.Feed{debian.New(), alpine.New()}, osv.Feeds()...)
 }
 
 // choose leaves the feeds that the settings name, and have not switched off.

@@ -137,7 +137,7 @@ func Keys(p inventory.Package) []advisory.Key {
 	if _, ok := Scheme(p.Type); !ok {
 		return nil
 	}
-	return []advisory.Key{{Ecosystem: p.Type, Package: p.Name}}
+	return []advisory.Key{{Ecosystem: p.Type, Package: advisory.PackageName(p.Type, p.Name)}}
 }
 
 // schemes are the orderings of the package types that can be judged.

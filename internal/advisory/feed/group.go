@@ -56,6 +56,7 @@ func normalise(g *advisory.Group, skip func(name, reason string)) bool {
 	stated := make(map[string]bool, len(g.Advisories))
 	for i := range g.Advisories {
 		a := &g.Advisories[i]
+		a.Package = advisory.PackageName(a.Ecosystem, a.Package)
 		if a.Status == advisory.Affected {
 			// What cannot be compared is not guessed at.
 			if _, err := match.BoundsOf(*a); err != nil {
