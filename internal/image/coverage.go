@@ -2,7 +2,10 @@ package image
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/pratique/pratique/internal/inventory"
 )
 
 // Verdict says how much an image's findings can be relied on.
@@ -53,7 +56,7 @@ func (i Image) Coverage(data Data, now time.Time) Coverage {
 	switch {
 	case i.Packages == 0 && i.Distribution == "":
 		add(Unjudged, "no package database and no distribution were found")
-	case i.Packages == 0:
+	case i.Packages == 0 || i.stated():
 		add(Unjudged, "no package database was found")
 	case i.Distribution == "":
 		add(Unjudged, "the packages' distribution is not known")
@@ -70,4 +73,9 @@ func (i Image) Coverage(data Data, now time.Time) Coverage {
 		add(Partial, text)
 	}
 	return c
+}
+
+// stated reports that the layers hold no package: what there is, others state.
+func (i Image) stated() bool {
+	return slices.ContainsFunc(i.Warnings, func(w inventory.Warning) bool { return w.Code == inventory.NoPackages })
 }

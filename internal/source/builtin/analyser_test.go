@@ -67,6 +67,7 @@ type queue struct {
 	mu      sync.Mutex
 	queued  map[string]bool
 	wait    sync.WaitGroup
+	images  []string
 	held    chan struct{} // jobs wait for it where it is not nil
 }
 
@@ -85,6 +86,14 @@ func (q *queue) EnqueueLayer(_ context.Context, digest string) error {
 			panic(err)
 		}
 	})
+	return nil
+}
+
+// EnqueueImage leaves images to the call that found them changed.
+func (q *queue) EnqueueImage(_ context.Context, digest, cause string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.images = append(q.images, digest+" "+cause)
 	return nil
 }
 
