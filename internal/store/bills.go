@@ -126,7 +126,8 @@ func (s *Store) UnattachedImages(ctx context.Context, registryName, after string
 }
 
 // Attach stores a manifest that holds the bill of an image in place of what was
-// attached before; nil only removes that. It returns registry.ErrStale, and
+// attached before; nil only removes that. The blobs that it refers to are stored,
+// and become readable in the repository. It returns registry.ErrStale, and
 // nothing changes, where the registry asks for another format by now, or the
 // image has another inventory or is gone.
 func (s *Store) Attach(ctx context.Context, a registry.Attachment, m *registry.Manifest) error {
@@ -157,8 +158,10 @@ func (s *Store) Attach(ctx context.Context, a registry.Attachment, m *registry.M
 		if err := removeAttachments(ctx, tx, a.Repository.ID, a.Subject, keep); err != nil || m == nil {
 			return err
 		}
-		if err := checkReferences(ctx, tx, a.Repository.ID, m.References); err != nil {
-			return err
+		for _, r := range m.References {
+			if _, err := tx.ExecContext(ctx, linkBlob, a.Repository.ID, r.Digest, r.Size, micros(s.now())); err != nil {
+				return err
+			}
 		}
 		if err := s.insertManifest(ctx, tx, a.Repository.ID, m, annotations); err != nil {
 			return err

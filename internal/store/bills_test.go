@@ -150,10 +150,6 @@ func TestAttach(t *testing.T) {
 		listed(t, "images of another", nil, func() ([]string, error) { return s.UnattachedImages(ctx, "other", "", 10) })
 
 		bill := func(n int) *registry.Manifest {
-			t.Helper()
-			if err := s.LinkBlob(ctx, r.ID, sha(n), int64(n)); err != nil {
-				t.Fatal(err)
-			}
 			m := manifest(fmt.Sprint("bill ", n), registry.Reference{Kind: registry.KindLayer, Digest: sha(n), Size: int64(n)})
 			m.Subject = img
 			return m
@@ -189,6 +185,9 @@ func TestAttach(t *testing.T) {
 		wantErr(t, s.Attach(ctx, stale, bill(2)), registry.ErrStale)
 		if got := wanted(); len(got) != 1 || got[0].InventoryID != place.InventoryID {
 			t.Errorf("got %+v", got)
+		}
+		if size, err := s.RepositoryBlob(ctx, r.ID, sha(1)); size != 1 || err != nil {
+			t.Errorf("the blob: %d bytes, %v", size, err)
 		}
 		if err := s.PutManifest(ctx, r.ID, bill(1), []string{"tagged"}); err != nil {
 			t.Fatal(err)

@@ -32,9 +32,8 @@ type Store interface {
 	// for, or has one that is not.
 	Unattached(ctx context.Context, image string) ([]registry.Attachment, error)
 	UnattachedImages(ctx context.Context, registry, after string, limit int) ([]string, error)
-	LinkBlob(ctx context.Context, repositoryID int64, digest string, size int64) error
-	UnlinkBlob(ctx context.Context, repositoryID int64, digest string) error
-	// Attach returns registry.ErrStale where the place asks for something else by now.
+	// Attach stores a manifest, whose blobs are stored, in place of what was
+	// attached before. It returns registry.ErrStale where the place asks for something else by now.
 	Attach(ctx context.Context, a registry.Attachment, m *registry.Manifest) error
 }
 
@@ -119,25 +118,16 @@ func (a *Attacher) place(ctx context.Context, place registry.Attachment) error {
 	if err != nil {
 		return err
 	}
-	manifest, layer, err := manifestOf(place, content, created)
+	manifest, err := manifestOf(place, content, created)
 	if err != nil {
 		return err
 	}
 	for _, part := range [][]byte{ocispec.DescriptorEmptyJSON.Data, content} {
-		if err := a.keep(ctx, place.Repository.ID, part); err != nil {
+		if err := a.keep(ctx, part); err != nil {
 			return err
 		}
 	}
-	err = a.store.Attach(ctx, place, manifest)
-	if err != nil {
-		// Another replica's bill may be the same.
-		var used *registry.InUseError
-		if undo := a.store.UnlinkBlob(context.WithoutCancel(ctx), place.Repository.ID, layer); undo != nil &&
-			!errors.As(undo, &used) && !errors.Is(undo, registry.ErrBlobUnknown) && !errors.Is(undo, registry.ErrRepositoryUnknown) {
-			err = errors.Join(err, undo)
-		}
-	}
-	return err
+	return a.store.Attach(ctx, place, manifest)
 }
 
 // bill writes the bill of an image as it is known in one repository.
@@ -171,31 +161,30 @@ func (a *Attacher) bill(ctx context.Context, place registry.Attachment) (content
 	return out.Bytes(), img.AnalysedAt, nil
 }
 
-// manifestOf returns the manifest of a bill, and the digest of its layer.
-func manifestOf(place registry.Attachment, bill []byte, created time.Time) (*registry.Manifest, string, error) {
+// manifestOf returns the manifest of a bill.
+func manifestOf(place registry.Attachment, bill []byte, created time.Time) (*registry.Manifest, error) {
 	kind, format, file := sbom.CycloneDXType, "CycloneDX 1.6", "bill.cdx.json"
 	if place.Format == registry.SPDX {
 		kind, format, file = sbom.SPDXType, "SPDX 2.3", "bill.spdx.json"
 	}
-	layer := blob.SHA256.Of(bill)
 	text, err := json.Marshal(map[string]any{
 		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": kind,
 		"config":  ocispec.DescriptorEmptyJSON,
-		"layers":  []any{descriptor{kind, layer, int64(len(bill)), map[string]string{ocispec.AnnotationTitle: file}}},
+		"layers":  []any{descriptor{kind, blob.SHA256.Of(bill), int64(len(bill)), map[string]string{ocispec.AnnotationTitle: file}}},
 		"subject": descriptor{place.MediaType, place.Subject, place.Size, nil},
 		"annotations": map[string]string{
 			registry.AnnotationAttached: format, ocispec.AnnotationCreated: created.UTC().Format(time.RFC3339),
 		},
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	m, err := registry.Parse(ocispec.MediaTypeImageManifest, text)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	m.Digest = blob.SHA256.Of(text)
-	return m, layer, nil
+	return m, nil
 }
 
 type descriptor struct {
@@ -205,22 +194,21 @@ type descriptor struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// keep stores content and makes it readable in a repository.
-func (a *Attacher) keep(ctx context.Context, repositoryID int64, content []byte) error {
+// keep stores content.
+func (a *Attacher) keep(ctx context.Context, content []byte) error {
 	digest := blob.SHA256.Of(content)
-	if _, err := a.blobs.Stat(ctx, digest); errors.Is(err, blob.ErrUnknown) {
-		id, err := a.blobs.Start(ctx, blob.SHA256)
-		if err != nil {
-			return err
-		}
-		if _, err = a.blobs.Append(ctx, id, 0, bytes.NewReader(content)); err == nil {
-			_, err = a.blobs.Commit(ctx, id, digest)
-		}
-		if err != nil {
-			return errors.Join(err, a.blobs.Abort(context.WithoutCancel(ctx), id))
-		}
-	} else if err != nil {
+	if _, err := a.blobs.Stat(ctx, digest); !errors.Is(err, blob.ErrUnknown) {
 		return err
 	}
-	return a.store.LinkBlob(ctx, repositoryID, digest, int64(len(content)))
+	id, err := a.blobs.Start(ctx, blob.SHA256)
+	if err != nil {
+		return err
+	}
+	if _, err = a.blobs.Append(ctx, id, 0, bytes.NewReader(content)); err == nil {
+		_, err = a.blobs.Commit(ctx, id, digest)
+	}
+	if err != nil {
+		return errors.Join(err, a.blobs.Abort(context.WithoutCancel(ctx), id))
+	}
+	return nil
 }
