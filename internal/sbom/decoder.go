@@ -21,21 +21,37 @@ type decoder struct {
 type input struct {
 	r          io.Reader
 	left, most int64
-	over       bool
-	err        error
+	blanks     int
+	broken     error // of the content
+	err        error // of the reader
 }
 
-var errTooLarge = errors.New("too large")
+var (
+	errTooLarge = errors.New("too large")
+	errBlank    = fmt.Errorf("there is nothing but blanks for %d bytes", maxBlanks)
+)
+
+// maxBlanks bounds space between tokens: json.Decoder looks at all of it again
+// each time it reads on.
+const maxBlanks = 64 << 10
 
 func (s *input) Read(p []byte) (int, error) {
-	if s.over {
-		return 0, errTooLarge
+	if s.broken != nil {
+		return 0, s.broken
 	}
 	// One byte more tells whether the document ends exactly where it may.
 	n, err := s.r.Read(p[:min(int64(len(p)), s.left+1)])
 	if s.left -= int64(n); s.left < 0 {
-		s.over = true
-		return 0, errTooLarge
+		s.broken = errTooLarge
+		return 0, s.broken
+	}
+	for _, c := range p[:n] {
+		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			s.blanks = 0
+		} else if s.blanks++; s.blanks > maxBlanks {
+			s.broken = errBlank
+			return 0, s.broken
+		}
 	}
 	if err != nil && err != io.EOF {
 		s.err = err
@@ -128,8 +144,16 @@ func (d *decoder) text(into *string) error {
 	return nil
 }
 
-// skip passes over one value.
+// skip passes over one value. Far enough inside it is read as one piece, which
+// costs a fraction of its tokens; what is above is too large for that.
 func (d *decoder) skip() error {
+	const shallow = 2
+	if d.depth > shallow {
+		if err := d.json.Decode(&ignored{}); err != nil {
+			return d.fail(err)
+		}
+		return nil
+	}
 	token, err := d.token()
 	if err != nil {
 		return err
@@ -137,17 +161,28 @@ func (d *decoder) skip() error {
 	return d.rest(token)
 }
 
+// ignored takes any value.
+type ignored struct{}
+
+func (*ignored) UnmarshalJSON([]byte) error { return nil }
+
 // rest passes over what follows the first token of a value.
 func (d *decoder) rest(token json.Token) error {
 	if token != json.Delim('{') && token != json.Delim('[') {
 		return nil
 	}
-	for until := d.depth - 1; d.depth > until; {
-		if _, err := d.token(); err != nil {
+	for d.json.More() {
+		if token == json.Delim('{') {
+			if _, err := d.token(); err != nil {
+				return err
+			}
+		}
+		if err := d.skip(); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := d.token()
+	return err
 }
 
 // end reports whatever follows the document.

@@ -75,7 +75,6 @@ func Read(r io.Reader, limits Limits) (Document, error) {
 // order, so that only the end tells which format they were of.
 type reader struct {
 	limits Limits
-	bills  []string // formats, "CycloneDX" and so on
 
 	// CycloneDX, SPDX and Syft as their members say.
 	bomFormat, specVersion, spdxVersion, predicate string
