@@ -156,6 +156,7 @@ func TestAttachedBills(t *testing.T) {
 				t.Errorf("got %q, want %q", r.AttachSBOM, format)
 			}
 		}
+		call[json.RawMessage](t, s, http.MethodPatch, "/registries/main", map[string]any{"attach_sbom": "xml"}, http.StatusUnprocessableEntity)
 		const cycloneDX, spdx = "application/vnd.cyclonedx+json", "application/spdx+json"
 		if got := referrers(image); len(got) != 0 {
 			t.Errorf("nobody asked for %v", got)

@@ -17,3 +17,8 @@ create table attachments (
   inventory_id bigint not null, -- what it lists
   format text not null
 );
+
+-- What was pushed before, where its type alone tells.
+insert into bills (manifest_id, subject, digest)
+  select id, subject, digest from manifests
+  where subject is not null and artifact_type in ('application/vnd.cyclonedx+json', 'application/spdx+json', 'text/spdx+json', 'application/vnd.syft+json');
