@@ -17,17 +17,11 @@ type sbomDocument struct {
 	Body        []byte
 }
 
-// The media types of the bills.
-const (
-	cycloneDXType = "application/vnd.cyclonedx+json"
-	spdxType      = "application/spdx+json"
-)
-
 // describeSBOM says what the operation answers: huma takes bytes for text in JSON.
 func (a *API) describeSBOM() {
 	document := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject}}
 	a.huma.OpenAPI().Paths["/images/{digest}/sbom"].Get.Responses["200"].Content = map[string]*huma.MediaType{
-		cycloneDXType: document, spdxType: document,
+		sbom.CycloneDXType: document, sbom.SPDXType: document,
 	}
 }
 
@@ -52,15 +46,16 @@ func (a *API) imageSBOM(ctx context.Context, in *struct {
 		return nil, err
 	}
 	subject := sbom.Subject{
-		Digest: img.Digest, Name: img.Digest, Distribution: img.Distribution, Packages: packages, Created: img.AnalysedAt, Version: a.version,
+		Digest: img.Digest, Name: img.Digest, Architecture: img.Architecture, Layers: img.LayerDigests(), Distribution: img.Distribution,
+		Packages: packages, Warnings: img.Warnings, Created: img.AnalysedAt, Version: a.version,
 	}
 	if len(places) > 0 {
 		subject.Name = places[0].Registry + "/" + places[0].Repository
 	}
 	_, hex, _ := strings.Cut(img.Digest, ":")
-	write, kind, extension := sbom.CycloneDX, cycloneDXType, ".cdx.json"
+	write, kind, extension := sbom.CycloneDX, sbom.CycloneDXType, ".cdx.json"
 	if in.Format == "spdx" {
-		write, kind, extension = sbom.SPDX, spdxType, ".spdx.json"
+		write, kind, extension = sbom.SPDX, sbom.SPDXType, ".spdx.json"
 	}
 	var out bytes.Buffer
 	if err := write(&out, subject); err != nil {

@@ -30,6 +30,7 @@ type Registry struct {
 	Description   string    `json:"description"`
 	AnonymousPull bool      `json:"anonymous_pull" doc:"Whether anyone may pull."`
 	Policy        Policy    `json:"policy"`
+	AttachSBOM    string    `json:"attach_sbom" enum:"none,cyclonedx,spdx" doc:"The format of the software bills of materials that are made of images and stored beside them, as referrers."`
 	CreatedAt     time.Time `json:"created_at"`
 }
 
@@ -120,6 +121,7 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 		Description   string       `json:"description,omitempty" maxLength:"1000"`
 		AnonymousPull bool         `json:"anonymous_pull,omitempty"`
 		Policy        PolicyChange `json:"policy,omitempty"`
+		AttachSBOM    string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" default:"none"`
 	}
 }) (*one[Registry], error) {
 	b := in.Body
@@ -127,7 +129,7 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	r, err := a.Registries.CreateRegistry(ctx, registry.Registry{Name: b.Name, Description: b.Description, AnonymousPull: b.AnonymousPull, Policy: policy})
+	r, err := a.Registries.CreateRegistry(ctx, registry.Registry{Name: b.Name, Description: b.Description, AnonymousPull: b.AnonymousPull, Policy: policy, AttachSBOM: registry.BillFormat(b.AttachSBOM)})
 	if errors.Is(err, registry.ErrNameInvalid) {
 		return nil, invalid("body.name", err.Error())
 	}
@@ -156,9 +158,10 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		Description   *string       `json:"description,omitempty" maxLength:"1000"`
 		AnonymousPull *bool         `json:"anonymous_pull,omitempty"`
 		Policy        *PolicyChange `json:"policy,omitempty"`
+		AttachSBOM    *string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" doc:"The bills of images that are stored already are made, or removed, in the background."`
 	}
 }) (*one[Registry], error) {
-	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull}
+	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull, AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM)}
 	r, err := a.Registries.Registry(ctx, in.Registry)
 	if err != nil {
 		return nil, err
@@ -215,7 +218,7 @@ func showRegistry(r registry.Registry, types []assess.Type) (Registry, error) {
 	}
 	shown := Registry{
 		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, CreatedAt: r.CreatedAt.UTC(),
-		Policy: Policy{Block: policy.Blocking(types), GraceHours: policy.GraceHours},
+		Policy: Policy{Block: policy.Blocking(types), GraceHours: policy.GraceHours}, AttachSBOM: string(r.AttachSBOM),
 	}
 	if policy.BlockUnassessedFrom != nil {
 		name := policy.BlockUnassessedFrom.String()

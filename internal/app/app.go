@@ -31,6 +31,7 @@ import (
 	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -62,6 +63,7 @@ type App struct {
 	blobs       blob.Store
 	feeds       *Feeds
 	analyser    *builtin.Analyser
+	attacher    *attach.Attacher
 	assessments *assess.Service
 	queue       *job.Queue
 	scheduler   *job.Scheduler
@@ -121,13 +123,14 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	a.analyser = builtin.New(a.store, layerBlobs{a.blobs}, layerQueue{a.queue}, builtin.Options{
 		Limits:   layer.Options{Bytes: int64(c.LayerMaxSize), Entries: int64(c.LayerMaxEntries)},
-		OnChange: changed, Logger: opts.Log,
+		OnChange: changed, OnSettled: a.imageSettled, Logger: opts.Log,
 	})
+	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: host(c.BaseURL), Version: opts.Version})
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
 	rest, err := api.New(api.Services{
-		Authenticator: users, Registries: a.store, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		Authenticator: users, Registries: registries{a.store, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
 	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
 	if err != nil {
@@ -235,6 +238,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 	group.Go(func() error {
 		if err := a.analyser.Resume(running); err != nil && running.Err() == nil {
 			return fmt.Errorf("resume analyses: %w", err)
+		}
+		// What an earlier run left of the bills that registries ask for.
+		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
+			return fmt.Errorf("resume bills: %w", err)
 		}
 		return nil
 	})

@@ -18,6 +18,9 @@ import (
 // The kinds of jobs; schedules have the names of their kinds.
 const (
 	analyseLayer      = "analyse-layer"
+	settleImage       = "settle-image"
+	attachSBOM        = "attach-sbom"
+	attachSBOMs       = "attach-sboms"
 	updateFeeds       = "update-feeds"
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
@@ -29,11 +32,16 @@ type feedsPayload struct {
 	AcceptLoss bool     `json:"accept_loss,omitempty"`
 }
 
-// layerQueue queues the analysis of layers.
+// layerQueue queues the analysis of layers and images.
 type layerQueue struct{ queue *job.Queue }
 
 func (q layerQueue) EnqueueLayer(ctx context.Context, digest string) error {
 	_, err := q.queue.Enqueue(ctx, analyseLayer, digest, nil, job.EnqueueOptions{})
+	return err
+}
+
+func (q layerQueue) EnqueueImage(ctx context.Context, digest, cause string) error {
+	_, err := q.queue.Enqueue(ctx, settleImage, digest+" "+cause, imagePayload{digest}, job.EnqueueOptions{})
 	return err
 }
 
@@ -62,6 +70,17 @@ func (a *App) handlers() map[string]job.Handler {
 				return a.analyser.AnalyseLayer(ctx, task.Key)
 			},
 		},
+		settleImage: {
+			Run: func(ctx context.Context, task *job.Task) error {
+				var payload imagePayload
+				if err := task.Decode(&payload); err != nil {
+					return err
+				}
+				return a.analyser.SettleImage(ctx, payload.Image)
+			},
+		},
+		attachSBOM:  {Run: a.attachSBOM},
+		attachSBOMs: {Timeout: 4 * time.Hour, Run: a.attachSBOMs},
 		updateFeeds: {
 			Timeout: 4 * time.Hour,
 			Run: func(ctx context.Context, task *job.Task) error {

@@ -77,7 +77,7 @@ func (i Image) Coverage(data map[string]Data, now time.Time) Coverage {
 	switch {
 	case i.Packages == 0 && i.Distribution == "":
 		add(Unjudged, "no package database and no distribution were found")
-	case i.Packages == 0:
+	case i.Packages == 0 || i.stated():
 		add(Unjudged, "no package database was found")
 	case system && i.Distribution == "":
 		add(Unjudged, "the packages' distribution is not known")
@@ -103,4 +103,9 @@ func (i Image) Coverage(data map[string]Data, now time.Time) Coverage {
 		add(Partial, text)
 	}
 	return c
+}
+
+// stated reports that the layers hold no package: what there is, others state.
+func (i Image) stated() bool {
+	return slices.ContainsFunc(i.Warnings, func(w inventory.Warning) bool { return w.Code == inventory.NoPackages })
 }

@@ -59,10 +59,11 @@ type Gate interface {
 	Check(ctx context.Context, registry, repository, digest string) error
 }
 
-// Observer is told what was stored. Its errors do not fail the push.
+// Observer is told what was stored and deleted. Its errors do not fail the request.
 type Observer interface {
 	BlobCommitted(ctx context.Context, digest string) error
 	ManifestStored(ctx context.Context, digest, mediaType string, content []byte) error
+	ManifestDeleted(ctx context.Context, digest, mediaType string, content []byte) error
 }
 
 // Options are the choices of a Handler. The zero value is usable.

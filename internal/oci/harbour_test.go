@@ -63,8 +63,9 @@ func (open) Check(context.Context, string, string, string) error { return nil }
 // observer has nothing to do with what is stored.
 type observer struct{}
 
-func (observer) BlobCommitted(context.Context, string) error                  { return nil }
-func (observer) ManifestStored(context.Context, string, string, []byte) error { return nil }
+func (observer) BlobCommitted(context.Context, string) error                   { return nil }
+func (observer) ManifestStored(context.Context, string, string, []byte) error  { return nil }
+func (observer) ManifestDeleted(context.Context, string, string, []byte) error { return nil }
 
 // harbour is a served registry over a real store and a real folder.
 type harbour struct {

@@ -134,11 +134,14 @@ func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t targe
 	if err != nil {
 		return err
 	}
+	var deleted *registry.Manifest
 	if strings.Contains(t.reference, ":") {
 		if _, _, err := blob.ParseDigest(t.reference); err != nil {
 			return err
 		}
-		_, err = h.store.DeleteManifest(ctx, repository.ID, t.reference)
+		if deleted, err = h.store.Manifest(ctx, repository.ID, t.reference); err == nil {
+			_, err = h.store.DeleteManifest(ctx, repository.ID, t.reference)
+		}
 	} else if !registry.IsTag(t.reference) {
 		err = registry.ErrManifestUnknown
 	} else {
@@ -148,6 +151,11 @@ func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t targe
 		return err
 	}
 	h.changed()
+	if deleted != nil {
+		if err := h.observer.ManifestDeleted(ctx, deleted.Digest, deleted.MediaType, deleted.Content); err != nil {
+			h.opts.Logger.ErrorContext(ctx, "manifest was deleted, but what follows was not done", "manifest", deleted.Digest, "error", err)
+		}
+	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }

@@ -1,31 +1,44 @@
-// Package sbom writes the inventory of an image as a software bill of materials:
-// CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/) and SPDX 2.3
-// (https://spdx.github.io/spdx-spec/v2.3/), both as JSON.
+// Package sbom writes the inventory of an image as a software bill of materials,
+// and reads such bills: CycloneDX (https://cyclonedx.org/docs/1.6/json/), SPDX
+// (https://spdx.github.io/spdx-spec/v2.3/) and, to read, Syft's own format
+// (https://github.com/anchore/syft/tree/main/schema/json), all as JSON.
+//
+// What it writes it reads back as it was. It must not know where bills are kept.
 package sbom
 
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
-	"strconv"
+	"path"
 	"strings"
 	"time"
 
-	"github.com/CycloneDX/cyclonedx-go"
 	"github.com/google/uuid"
-	spdxjson "github.com/spdx/tools-golang/json"
-	"github.com/spdx/tools-golang/spdx"
-	"github.com/spdx/tools-golang/spdx/v2/common"
+	"github.com/package-url/packageurl-go"
 
 	"github.com/pratique/pratique/internal/inventory"
+)
+
+// The media types of bills; the last is Syft's.
+const (
+	CycloneDXType = "application/vnd.cyclonedx+json"
+	SPDXType      = "application/spdx+json"
+	SyftType      = "application/vnd.syft+json"
 )
 
 // Subject is what the bill is of.
 type Subject struct {
 	// Digest is the manifest's; Name is the image's, for people.
 	Digest, Name string
+	// Repository is HOST/REGISTRY/REPOSITORY, "" where the host is not known.
+	Repository   string
+	Architecture string
+	// Layers are the digests of the image's layers, base first.
+	Layers       []string
 	Distribution string
 	Packages     []inventory.Installed
+	// Warnings tell what could not be read, and so is missing.
+	Warnings []inventory.Warning
 	// Created is when the inventory was made, Version that of this program.
 	Created time.Time
 	Version string
@@ -33,97 +46,73 @@ type Subject struct {
 
 const tool = "pratique"
 
+// maxTold bounds the warnings that a bill repeats.
+const maxTold = 100
+
 // serial is the same for the same bill.
 func (s Subject) serial() uuid.UUID {
 	h := sha256.New()
-	fmt.Fprintln(h, s.Digest, s.Created.UTC().Format(time.RFC3339))
+	fmt.Fprintln(h, s.Digest, s.Name, s.Repository, s.Version, s.Created.UTC().Format(time.RFC3339))
 	for _, p := range s.Packages {
 		fmt.Fprintln(h, PURL(p.Package), p.Path, p.Line, p.Evidence)
+	}
+	for _, w := range s.Warnings {
+		fmt.Fprintln(h, w.Code, w.Path, w.Message)
 	}
 	id, _ := uuid.FromBytes(h.Sum(nil)[:16])
 	id[6], id[8] = id[6]&0x0f|0x50, id[8]&0x3f|0x80 // version 5, RFC 9562
 	return id
 }
 
-// CycloneDX writes the bill as CycloneDX 1.6. Each component says which file of
-// which layer proves it.
-func CycloneDX(w io.Writer, s Subject) error {
-	bom := cyclonedx.NewBOM()
-	bom.SerialNumber = s.serial().URN()
-	bom.Metadata = &cyclonedx.Metadata{
-		Timestamp: s.Created.UTC().Format(time.RFC3339),
-		Tools: &cyclonedx.ToolsChoice{Components: &[]cyclonedx.Component{{
-			Type: cyclonedx.ComponentTypeApplication, Name: tool, Version: s.Version,
-		}}},
-		Component: &cyclonedx.Component{BOMRef: s.Digest, Type: cyclonedx.ComponentTypeContainer, Name: s.Name, Version: s.Digest},
+// purl is the package URL of the image
+// (https://github.com/package-url/purl-spec/blob/main/types-doc/oci-definition.md).
+func (s Subject) purl() string {
+	name := path.Base(s.Name)
+	if strings.Contains(name, ":") { // a digest
+		name = "image"
 	}
-	components := make([]cyclonedx.Component, 0, len(s.Packages)+1)
-	if id, release, _ := strings.Cut(s.Distribution, ":"); id != "" {
-		components = append(components, cyclonedx.Component{BOMRef: "os", Type: cyclonedx.ComponentTypeOS, Name: id, Version: release})
+	qualifiers := map[string]string{}
+	if s.Architecture != "" {
+		qualifiers["arch"] = s.Architecture
 	}
-	for i, p := range s.Packages {
-		properties := []cyclonedx.Property{
-			{Name: "pratique:path", Value: p.Path}, {Name: "pratique:layer", Value: p.LayerDigest}, {Name: "pratique:detector", Value: p.Detector},
-		}
-		for _, more := range []cyclonedx.Property{
-			{Name: "pratique:evidence", Value: p.Evidence}, {Name: "pratique:owner", Value: p.Owner}, {Name: "pratique:line", Value: lineOf(p)},
-		} {
-			if more.Value != "" {
-				properties = append(properties, more)
-			}
-		}
-		components = append(components, cyclonedx.Component{
-			BOMRef: "package-" + strconv.Itoa(i+1), Type: cyclonedx.ComponentTypeLibrary, Name: p.Name, Version: p.Version,
-			PackageURL: PURL(p.Package), Properties: &properties,
-		})
+	if s.Repository != "" {
+		qualifiers["repository_url"] = s.Repository
 	}
-	bom.Components = &components
-	encoder := cyclonedx.NewBOMEncoder(w, cyclonedx.BOMFileFormatJSON)
-	if err := encoder.EncodeVersion(bom, cyclonedx.SpecVersion1_6); err != nil {
-		return fmt.Errorf("write CycloneDX: %w", err)
-	}
-	return nil
+	return packageurl.NewPackageURL("oci", "", name, s.Digest, packageurl.QualifiersFromMap(qualifiers), "").ToString()
 }
 
-func lineOf(p inventory.Installed) string {
-	if p.Line == 0 {
-		return ""
-	}
-	return strconv.Itoa(p.Line)
+// coverage is how much of the image the bill answers for.
+func (s Subject) coverage() inventory.Coverage {
+	id, release, _ := strings.Cut(s.Distribution, ":")
+	return inventory.Image{Distribution: inventory.Distribution{ID: id, Version: release}, Packages: s.Packages, Warnings: s.Warnings}.Coverage()
 }
 
-// SPDX writes the bill as SPDX 2.3.
-func SPDX(w io.Writer, s Subject) error {
-	const unsaid = "NOASSERTION"
-	document := &spdx.Document{
-		SPDXVersion: spdx.Version, DataLicense: spdx.DataLicense, SPDXIdentifier: "DOCUMENT",
-		DocumentName: s.Name, DocumentNamespace: "https://pratique.invalid/spdx/" + s.serial().String(),
-		CreationInfo: &spdx.CreationInfo{
-			Created: s.Created.UTC().Format(time.RFC3339), Creators: []common.Creator{{CreatorType: "Tool", Creator: tool + "-" + s.Version}},
-		},
+// told are the warnings as text, no more than maxTold of them.
+func (s Subject) told() []string {
+	list := make([]string, 0, min(len(s.Warnings), maxTold+1))
+	for i, w := range s.Warnings {
+		if i == maxTold {
+			return append(list, fmt.Sprintf("%d more", len(s.Warnings)-maxTold))
+		}
+		text := w.Code + ": "
+		if w.Path != "" {
+			text += w.Path + ": "
+		}
+		list = append(list, text+w.Message)
 	}
-	element := func(id string) common.DocElementID { return common.MakeDocElementID("", id) }
-	add := func(id string, p *spdx.Package, from, relationship string) {
-		p.PackageSPDXIdentifier = common.ElementID(id)
-		p.PackageDownloadLocation, p.PackageLicenseConcluded, p.PackageLicenseDeclared, p.PackageCopyrightText = unsaid, unsaid, unsaid, unsaid
-		document.Packages = append(document.Packages, p)
-		document.Relationships = append(document.Relationships, &spdx.Relationship{RefA: element(from), RefB: element(id), Relationship: relationship})
-	}
-	add("Image", &spdx.Package{PackageName: s.Name, PackageVersion: s.Digest, PrimaryPackagePurpose: "CONTAINER"}, "DOCUMENT", "DESCRIBES")
+	return list
+}
+
+// owned finds the package of the operating system that brought another's file,
+// by type and name; the position of the first one of that name.
+func (s Subject) owned() map[string]int {
+	positions := make(map[string]int)
 	for i, p := range s.Packages {
-		source := fmt.Sprintf("%s, layer %s", p.Path, p.LayerDigest)
-		for _, more := range []string{lineOf(p), p.Evidence, p.Owner} {
-			if more != "" {
-				source += ", " + more
+		if key := p.Type + ":" + p.Name; p.Owner == "" && p.Distribution != "" {
+			if _, known := positions[key]; !known {
+				positions[key] = i
 			}
 		}
-		add("Package-"+strconv.Itoa(i+1), &spdx.Package{
-			PackageName: p.Name, PackageVersion: p.Version, PackageSourceInfo: source,
-			PackageExternalReferences: []*spdx.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: PURL(p.Package)}},
-		}, "Image", "CONTAINS")
 	}
-	if err := spdxjson.Write(document, w); err != nil {
-		return fmt.Errorf("write SPDX: %w", err)
-	}
-	return nil
+	return positions
 }

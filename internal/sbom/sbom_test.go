@@ -3,11 +3,13 @@ package sbom_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/google/go-cmp/cmp"
 	spdxjson "github.com/spdx/tools-golang/json"
 
 	"github.com/pratique/pratique/internal/inventory"
@@ -65,6 +67,21 @@ func TestCycloneDX(t *testing.T) {
 	if bom.SpecVersion != cyclonedx.SpecVersion1_6 || len(*bom.Components) != 3 || (*bom.Components)[2].PackageURL != "pkg:pypi/requests@2" || bom.Metadata.Component.Version != subject().Digest {
 		t.Errorf("got %+v", bom)
 	}
+	if want := "pkg:oci/app@sha256:" + strings.Repeat("a", 64); bom.Metadata.Component.PackageURL != want {
+		t.Errorf("got %s, want %s", bom.Metadata.Component.PackageURL, want)
+	}
+	seen := (*(*bom.Components)[1].Evidence.Occurrences)[0]
+	if seen.Location != "var/lib/dpkg/status" || *seen.Line != 7 || (*bom.Compositions)[0].Aggregate != cyclonedx.CompositionAggregateComplete {
+		t.Errorf("got %+v, %+v", seen, *bom.Compositions)
+	}
+	var got []string
+	for _, d := range *bom.Dependencies {
+		got = append(got, fmt.Sprint(d.Ref, " ", *d.Dependencies))
+	}
+	want := []string{subject().Digest + " [os]", "os [package-1]", "package-1 [package-2]"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("dependencies (-want +got):\n%s", diff)
+	}
 }
 
 func TestSPDX(t *testing.T) {
@@ -73,14 +90,24 @@ func TestSPDX(t *testing.T) {
 		t.Fatal(err)
 	}
 	var plain map[string]any
-	if err := json.Unmarshal(out.Bytes(), &plain); err != nil || plain["spdxVersion"] != "SPDX-2.3" || plain["SPDXID"] != "SPDXRef-DOCUMENT" {
+	if err := json.Unmarshal(out.Bytes(), &plain); err != nil || plain["spdxVersion"] != "SPDX-2.3" || plain["SPDXID"] != "SPDXRef-DOCUMENT" || plain["documentNamespace"] == "" {
 		t.Errorf("got %v, %v", plain, err)
 	}
 	document, err := spdxjson.Read(&out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(document.Packages) != 3 || len(document.Relationships) != 3 || document.Packages[1].PackageExternalReferences[0].Locator != "pkg:deb/debian/a@1?distro=debian-12" {
-		t.Errorf("got %+v", document)
+	var got []string
+	for _, r := range document.Relationships {
+		got = append(got, fmt.Sprint(r.RefA.ElementRefID, " ", r.Relationship, " ", r.RefB.ElementRefID))
+	}
+	want := []string{"DOCUMENT DESCRIBES Image", "Image CONTAINS OperatingSystem", "Image CONTAINS Package-1", "Package-1 CONTAINS Package-2"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("relationships (-want +got):\n%s", diff)
+	}
+	purl := document.Packages[2].PackageExternalReferences[0]
+	if len(document.Packages) != 4 || purl.Locator != "pkg:deb/debian/a@1?distro=debian-12" || purl.Category != "PACKAGE-MANAGER" ||
+		document.Packages[2].PackageSourceInfo != "var/lib/dpkg/status, line 7, layer sha256:l" || document.DocumentComment != "The list of packages is complete." {
+		t.Errorf("got %+v", document.Packages[2])
 	}
 }

@@ -70,15 +70,11 @@ func (s *Store) ResolveManifest(ctx context.Context, repositoryID int64, referen
 // nothing changes. A manifest that is there already keeps who pushed it first
 // and when. Its ID and PushedAt are filled in.
 func (s *Store) PutManifest(ctx context.Context, repositoryID int64, m *registry.Manifest, tags []string) error {
-	annotations := "{}"
-	if len(m.Annotations) > 0 {
-		text, err := json.Marshal(m.Annotations)
-		if err != nil {
-			return fmt.Errorf("manifest %s: annotations: %w", m.Digest, err)
-		}
-		annotations = string(text)
+	annotations, err := annotationsText(m)
+	if err != nil {
+		return err
 	}
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
@@ -103,6 +99,17 @@ func (s *Store) PutManifest(ctx context.Context, repositoryID int64, m *registry
 	return nil
 }
 
+func annotationsText(m *registry.Manifest) (string, error) {
+	if len(m.Annotations) == 0 {
+		return "{}", nil
+	}
+	text, err := json.Marshal(m.Annotations)
+	if err != nil {
+		return "", fmt.Errorf("manifest %s: annotations: %w", m.Digest, err)
+	}
+	return string(text), nil
+}
+
 func (s *Store) insertManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, m *registry.Manifest, annotations string) error {
 	now := s.now()
 	var pushed sql.NullInt64
@@ -112,8 +119,10 @@ func (s *Store) insertManifest(ctx context.Context, tx *sql.Tx, repositoryID int
 	if err == nil {
 		m.PushedAt = at(pushed)
 		// Of another media type, the same bytes can be read otherwise.
-		if _, err := tx.ExecContext(ctx, `delete from manifest_references where manifest_id = $1`, m.ID); err != nil {
-			return err
+		for _, stale := range []string{`delete from manifest_references where manifest_id = $1`, `delete from bills where manifest_id = $1`} {
+			if _, err := tx.ExecContext(ctx, stale, m.ID); err != nil {
+				return err
+			}
 		}
 		return s.insertReferences(ctx, tx, m)
 	}
@@ -139,7 +148,10 @@ func (s *Store) insertReferences(ctx context.Context, tx *sql.Tx, m *registry.Ma
 	for i, r := range m.References {
 		values = append(values, m.ID, string(r.Kind), i, r.Digest)
 	}
-	return s.insertRows(ctx, tx, `insert into manifest_references (manifest_id, kind, position, digest) values `, 4, values)
+	if err := s.insertRows(ctx, tx, `insert into manifest_references (manifest_id, kind, position, digest) values `, 4, values); err != nil {
+		return err
+	}
+	return s.insertBills(ctx, tx, m)
 }
 
 // checkReferences returns *registry.MissingError where the repository lacks
@@ -219,8 +231,8 @@ func list(first, n int) string {
 	return b.String()
 }
 
-// DeleteManifest removes a manifest with its tags, which it returns, or
-// returns registry.ErrManifestUnknown.
+// DeleteManifest removes a manifest with its tags, which it returns, and with
+// the bills that were attached to it here, or returns registry.ErrManifestUnknown.
 func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
@@ -231,6 +243,9 @@ func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest s
 			return err
 		}
 		if tags, err = collect(rows, func(tag *string) []any { return []any{tag} }); err != nil {
+			return err
+		}
+		if err := removeAttachments(ctx, tx, repositoryID, digest, ""); err != nil {
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `delete from manifests where repository_id = $1 and digest = $2`, repositoryID, digest)

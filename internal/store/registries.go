@@ -23,11 +23,11 @@ func (e existing) Is(target error) bool { return target == ErrConflict }
 
 func (e existing) Unwrap() error { return e.error }
 
-const registryColumns = `id, name, description, anonymous_pull, policy, created_at`
+const registryColumns = `id, name, description, anonymous_pull, policy, attach_sbom, created_at`
 
 func scanRegistry(row interface{ Scan(...any) error }) (r registry.Registry, err error) {
 	var created sql.NullInt64
-	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &created)
+	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &r.AttachSBOM, &created)
 	r.CreatedAt = at(created)
 	return r, err
 }
@@ -41,10 +41,13 @@ func (s *Store) CreateRegistry(ctx context.Context, r registry.Registry) (regist
 	if r.Policy == "" {
 		r.Policy = "{}"
 	}
+	if r.AttachSBOM == "" {
+		r.AttachSBOM = registry.NoBill
+	}
 	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
 		r, err = scanRegistry(tx.QueryRowContext(ctx,
-			`insert into registries (name, description, anonymous_pull, policy, created_at) values ($1, $2, $3, $4, $5) returning `+registryColumns,
-			r.Name, r.Description, r.AnonymousPull, r.Policy, micros(s.now())))
+			`insert into registries (name, description, anonymous_pull, policy, attach_sbom, created_at) values ($1, $2, $3, $4, $5, $6) returning `+registryColumns,
+			r.Name, r.Description, r.AnonymousPull, r.Policy, r.AttachSBOM, micros(s.now())))
 		return err
 	})
 	if conflicting(err) {
@@ -94,8 +97,9 @@ func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Chan
 		r, err = scanRegistry(tx.QueryRowContext(ctx, `update registries set
 				description = coalesce($1, description),
 				anonymous_pull = coalesce($2, anonymous_pull),
-				policy = coalesce($3, policy)
-			where name = $4 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, name))
+				policy = coalesce($3, policy),
+				attach_sbom = coalesce($4, attach_sbom)
+			where name = $5 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, c.AttachSBOM, name))
 		return noRows(err, missing{registry.ErrRegistryUnknown})
 	})
 	if err != nil {

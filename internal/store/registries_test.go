@@ -52,7 +52,7 @@ func TestRegistries(t *testing.T) {
 	storetest.Each(t, registryOptions(), func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		created, err := s.CreateRegistry(ctx, registry.Registry{Name: "main", Description: "first", AnonymousPull: true})
-		want := registry.Registry{ID: created.ID, Name: "main", Description: "first", AnonymousPull: true, Policy: "{}", CreatedAt: registryClock}
+		want := registry.Registry{ID: created.ID, Name: "main", Description: "first", AnonymousPull: true, Policy: "{}", AttachSBOM: registry.NoBill, CreatedAt: registryClock}
 		if diff := cmp.Diff(want, created); err != nil || diff != "" {
 			t.Fatalf("%v (-want +got) %s", err, diff)
 		}

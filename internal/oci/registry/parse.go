@@ -148,6 +148,13 @@ func (m *Manifest) readImage(f fields) error {
 	if m.ArtifactType == "" {
 		m.ArtifactType = config.MediaType
 	}
+	if err := m.readLayers(f); err != nil {
+		return err
+	}
+	return m.readBills(f)
+}
+
+func (m *Manifest) readLayers(f fields) error {
 	return m.list(f, "layers", func(r Reference) Reference {
 		r.Kind = KindLayer
 		return r
@@ -155,6 +162,13 @@ func (m *Manifest) readImage(f fields) error {
 }
 
 func (m *Manifest) readIndex(f fields) error {
+	if err := m.readManifests(f); err != nil {
+		return err
+	}
+	return m.readAttestations(f)
+}
+
+func (m *Manifest) readManifests(f fields) error {
 	return m.list(f, "manifests", func(r Reference) Reference {
 		r.Kind, r.Optional = KindBlob, false
 		if isImage(r.MediaType) || isIndex(r.MediaType) {

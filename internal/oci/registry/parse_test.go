@@ -161,6 +161,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(registry.MediaTypeImage, content)
 		f.Add("", content)
 	}
+	f.Add("", image(`,"artifactType":"application/spdx+json","subject":`+layer))
+	f.Add("", index(`{"mediaType":"`+registry.MediaTypeImage+`","digest":"`+digestA+`","size":1,"annotations":{"vnd.docker.reference.type":"attestation-manifest","vnd.docker.reference.digest":"`+digestB+`"}}`, ""))
 	f.Fuzz(func(t *testing.T, contentType, content string) {
 		m, err := registry.Parse(contentType, []byte(content))
 		if err != nil {
@@ -171,6 +173,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if m.IsIndex() && strings.Contains(fmt.Sprint(m.References), "{layer ") {
 			t.Errorf("an index has layers: %v", m.References)
+		}
+		if documents, err := registry.Documents(m.Content); err != nil || len(documents) > len(m.References) || m.Subject != "" && len(m.Bills) > len(documents) {
+			t.Errorf("bills %v of %v, %v", m.Bills, documents, err)
 		}
 		for _, r := range m.References {
 			if _, _, err := blob.ParseDigest(r.Digest); err != nil || r.Size < 0 {

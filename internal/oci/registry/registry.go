@@ -20,15 +20,28 @@ type Registry struct {
 	// AnonymousPull lets anyone pull.
 	AnonymousPull bool
 	// Policy is what the pull gate asks for, as JSON.
-	Policy    string
-	CreatedAt time.Time
+	Policy string
+	// AttachSBOM is the format of the bills that are kept beside the images.
+	AttachSBOM BillFormat
+	CreatedAt  time.Time
 }
+
+// BillFormat is a format of software bills of materials.
+type BillFormat string
+
+// The formats. None is that nothing is attached.
+const (
+	NoBill    BillFormat = "none"
+	CycloneDX BillFormat = "cyclonedx"
+	SPDX      BillFormat = "spdx"
+)
 
 // Change is what to change of a registry; nil leaves a field as it is.
 type Change struct {
 	Description   *string
 	AnonymousPull *bool
 	Policy        *string
+	AttachSBOM    *BillFormat
 }
 
 // Repository is a scope for manifests, tags and blobs.
@@ -90,8 +103,9 @@ type Manifest struct {
 	Subject     string
 	Annotations map[string]string
 	Content     []byte
-	// References are what Parse found; they are not read back.
+	// References and Bills are what Parse found; they are not read back.
 	References []Reference
+	Bills      []Bill
 	PushedBy   string
 	PushedAt   time.Time
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/sbom"
 )
 
 // ErrNoDistribution is returned for packages of an operating system that cannot
@@ -43,6 +43,14 @@ type Store interface {
 	ImagesOfLayer(ctx context.Context, digest string) ([]string, error)
 	UnfinishedImages(ctx context.Context, after string, limit int) ([]string, error)
 	ImageByDigest(ctx context.Context, digest string) (image.Image, error)
+
+	// Bills lists manifests that hold software bills of materials of an image,
+	// BillSubjects the manifests of which one is, or says where, such bills are.
+	Bills(ctx context.Context, image string, limit int) ([]string, error)
+	BillSubjects(ctx context.Context, manifest string) ([]string, error)
+	BilledImages(ctx context.Context, after string, limit int) ([]string, error)
+	KnownImages(ctx context.Context, digests []string) ([]string, error)
+	ManifestByDigest(ctx context.Context, digest string) (mediaType string, content []byte, err error)
 }
 
 // Blobs reads stored blobs.
@@ -51,9 +59,12 @@ type Blobs interface {
 	Exists(ctx context.Context, digest string) (bool, error)
 }
 
-// Queue has AnalyseLayer called for a layer, soon, once, and again after a crash.
+// Queue has AnalyseLayer called for a layer, and SettleImage for an image, soon,
+// once, and again after a crash. The cause of one change of an image differs
+// from that of the next.
 type Queue interface {
 	EnqueueLayer(ctx context.Context, digest string) error
+	EnqueueImage(ctx context.Context, digest, cause string) error
 }
 
 // Options are the analyser's choices. The zero value is usable.
@@ -67,7 +78,10 @@ type Options struct {
 	Settle time.Duration
 	// OnChange is called after the findings of some image may have changed.
 	OnChange func()
-	Logger   *slog.Logger
+	// OnSettled is called when an image has another inventory, or may be stored
+	// in one more place.
+	OnSettled func(ctx context.Context, digest string) error
+	Logger    *slog.Logger
 }
 
 // Analyser is the built-in vulnerability source.
@@ -80,6 +94,8 @@ type Analyser struct {
 
 	mu     sync.Mutex
 	change chan struct{} // closed and replaced when a layer or image settles here
+	// reading is held while bills are read: they are large beside what is kept.
+	reading chan struct{}
 }
 
 // New returns an analyser. Layers are analysed when the queue calls AnalyseLayer.
@@ -93,12 +109,15 @@ func New(store Store, blobs Blobs, queue Queue, opts Options) *Analyser {
 	if opts.OnChange == nil {
 		opts.OnChange = func() {}
 	}
+	if opts.OnSettled == nil {
+		opts.OnSettled = func(context.Context, string) error { return nil }
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
 	return &Analyser{
 		store: store, blobs: blobs, queue: queue, opts: opts,
-		set: inventory.SetOf(opts.Detectors), change: make(chan struct{}),
+		set: inventory.SetOf(opts.Detectors), change: make(chan struct{}), reading: make(chan struct{}, 1),
 	}
 }
 
@@ -140,15 +159,29 @@ func (a *Analyser) enqueue(ctx context.Context, digests []string) error {
 
 // ManifestStored takes note of a manifest. Where it is an image's, its layers
 // are queued unless they are known, and the call returns when the image is
-// judged or the settling time is over.
+// judged or the settling time is over. Where it holds bills of an image that is
+// stored, that image is judged anew.
 func (a *Analyser) ManifestStored(ctx context.Context, digest, mediaType string, content []byte) error {
 	img, ok, err := image.Parse(digest, mediaType, content)
-	if err != nil || !ok {
+	if err != nil {
 		return err
 	}
+	if ok {
+		if err := a.imageStored(ctx, img); err != nil {
+			return err
+		}
+	}
+	subjects, err := a.store.BillSubjects(ctx, digest)
+	if err != nil {
+		return err
+	}
+	return a.Reconsider(ctx, subjects, digest+"+")
+}
+
+func (a *Analyser) imageStored(ctx context.Context, img image.Image) error {
 	if err := a.describe(ctx, &img); err != nil {
 		// The platform and the instructions are for people; the packages are in the layers.
-		a.opts.Logger.WarnContext(ctx, "image configuration cannot be read", "image", digest, "error", err)
+		a.opts.Logger.WarnContext(ctx, "image configuration cannot be read", "image", img.Digest, "error", err)
 	}
 	if err := a.store.SaveImage(ctx, img); err != nil {
 		return err
@@ -156,7 +189,7 @@ func (a *Analyser) ManifestStored(ctx context.Context, digest, mediaType string,
 	stored := make([]string, 0, len(img.Layers))
 	for _, l := range img.Layers {
 		if exists, err := a.blobs.Exists(ctx, l.Digest); err != nil {
-			return fmt.Errorf("image %s: layer %s: %w", digest, l.Digest, err)
+			return fmt.Errorf("image %s: layer %s: %w", img.Digest, l.Digest, err)
 		} else if exists {
 			stored = append(stored, l.Digest)
 		}
@@ -164,7 +197,11 @@ func (a *Analyser) ManifestStored(ctx context.Context, digest, mediaType string,
 	if err := a.enqueue(ctx, stored); err != nil {
 		return err
 	}
-	return a.await(ctx, digest)
+	if err := a.await(ctx, img.Digest); err != nil {
+		return err
+	}
+	a.settled(ctx, img.Digest)
+	return nil
 }
 
 func (a *Analyser) describe(ctx context.Context, img *image.Image) error {
@@ -267,30 +304,53 @@ func (a *Analyser) readLayer(ctx context.Context, digest string) error {
 // settle stores an image's inventory once all its layers are analysed, and
 // reports whether that is so.
 func (a *Analyser) settle(ctx context.Context, digest string) (bool, error) {
+	// What is written may be out of date by then: of two that settle an image, the
+	// one that writes last sees what the other saw, or is followed by a job.
+	const tries = 5
+	for range tries {
+		settled, changed, err := a.settleOnce(ctx, digest)
+		if err != nil || !settled || !changed {
+			return settled, err
+		}
+	}
+	return true, nil
+}
+
+func (a *Analyser) settleOnce(ctx context.Context, digest string) (settled, changed bool, err error) {
 	img, err := a.store.ImageByDigest(ctx, digest)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	chain, err := a.chain(ctx, img.Layers)
 	if err != nil || !chain.complete {
-		return false, err
+		return false, false, err
+	}
+	if chain.bills, err = a.store.Bills(ctx, digest, maxBills+1); err != nil {
+		return false, false, err
 	}
 	id, err := a.save(ctx, chain)
 	if err != nil {
-		return false, fmt.Errorf("image %s: %w", digest, err)
+		return false, false, fmt.Errorf("image %s: %w", digest, err)
 	}
 	state := image.Done
 	if chain.problem != "" {
 		state = image.Failed
 	}
 	if img.State == state && img.InventoryID == id && img.Error == chain.problem {
-		return true, nil
+		return true, false, nil
 	}
 	if err := a.store.SettleImage(ctx, digest, state, chain.problem, id); err != nil {
-		return false, err
+		return false, false, err
 	}
 	a.announce()
-	return true, nil
+	a.settled(ctx, digest)
+	return true, true, nil
+}
+
+func (a *Analyser) settled(ctx context.Context, digest string) {
+	if err := a.opts.OnSettled(ctx, digest); err != nil {
+		a.opts.Logger.ErrorContext(ctx, "image was settled, but not all that follows was done", "image", digest, "error", err)
+	}
 }
 
 // chain is a chain of layers with how far their analyses are.
@@ -303,6 +363,8 @@ type chain struct {
 	complete bool
 	// problem names the first layer that cannot be read.
 	problem string
+	// bills are the digests of manifests that hold bills of the image.
+	bills []string
 }
 
 func (a *Analyser) chain(ctx context.Context, layers []image.Layer) (chain, error) {
@@ -347,6 +409,17 @@ func (a *Analyser) save(ctx context.Context, c chain) (int64, error) {
 	if id, known, err := a.store.InventoryID(ctx, key); err != nil || known {
 		return id, err
 	}
+	if len(c.bills) > 0 {
+		select {
+		case a.reading <- struct{}{}:
+			defer func() { <-a.reading }()
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		if id, known, err := a.store.InventoryID(ctx, key); err != nil || known {
+			return id, err
+		}
+	}
 	img, err := a.coalesce(ctx, c)
 	if err != nil {
 		return 0, err
@@ -355,7 +428,7 @@ func (a *Analyser) save(ctx context.Context, c chain) (int64, error) {
 }
 
 // key identifies an inventory: the detectors, the chain with what could not be
-// read, and the distribution where it was inferred from elsewhere.
+// read, the bills, and the distribution where it was inferred from elsewhere.
 func (a *Analyser) key(c chain, inferred string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n", a.set, inferred)
@@ -366,6 +439,9 @@ func (a *Analyser) key(c chain, inferred string) string {
 		}
 		fmt.Fprintf(h, "%s%s\n", mark, d)
 	}
+	for _, d := range c.bills {
+		fmt.Fprintf(h, "bill/%d %s\n", sbom.Revision, d)
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -373,7 +449,7 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 	layers := make([]*inventory.Layer, len(c.digests))
 	for i, d := range c.digests {
 		if reason := c.unread[i]; reason != "" {
-			code := "unreadable"
+			code := unreadable
 			if c.foreign[i] {
 				code = "foreign"
 			}
@@ -386,7 +462,11 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 		}
 	}
 	img := inventory.Coalesce(layers)
-	incomparable := 0
+	if err := a.addBills(ctx, &img, c); err != nil {
+		return inventory.Image{}, err
+	}
+	const most = 100 // packages that are named
+	undetermined := 0
 	for _, p := range img.Packages {
 		if _, judged := match.Scheme(p.Type); !judged || p.Owner != "" || p.Main() {
 			continue
@@ -395,108 +475,15 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 		if err == nil {
 			continue
 		}
-		const most = 20
-		if incomparable++; incomparable <= most {
+		if undetermined++; undetermined <= most {
 			img.Warnings = append(img.Warnings, inventory.Warning{
 				Code: "undetermined", Path: p.Path, Layer: p.LayerDigest,
 				Message: fmt.Sprintf("%s %s cannot be judged: %s", p.Name, p.Version, err),
 			})
-		} else if incomparable == most+1 {
-			img.Warnings = append(img.Warnings, inventory.Warning{Code: "undetermined", Message: "more packages cannot be judged because of their versions"})
 		}
+	}
+	if undetermined > most {
+		img.Warnings = append(img.Warnings, inventory.Warning{Code: "undetermined", Message: fmt.Sprintf("%d more packages cannot be judged", undetermined-most)})
 	}
 	return img, nil
-}
-
-// Resume queues what an earlier run left: layers that the present detectors
-// have not read, and images that are still pending. The last inventory of an
-// image serves until its new one is there.
-func (a *Analyser) Resume(ctx context.Context) error {
-	const page = 500
-	for after := ""; ; {
-		digests, err := a.store.StaleLayers(ctx, a.set, after, page)
-		if err != nil {
-			return err
-		}
-		for _, d := range digests {
-			exists, err := a.blobs.Exists(ctx, d)
-			if err != nil {
-				return fmt.Errorf("layer %s: %w", d, err)
-			}
-			if exists {
-				if err := a.queue.EnqueueLayer(ctx, d); err != nil {
-					return fmt.Errorf("queue layer %s: %w", d, err)
-				}
-			}
-		}
-		if len(digests) < page {
-			break
-		}
-		after = digests[len(digests)-1]
-	}
-	for after := ""; ; {
-		images, err := a.store.UnfinishedImages(ctx, after, page)
-		if err != nil {
-			return err
-		}
-		for _, d := range images {
-			if _, err := a.settle(ctx, d); err != nil {
-				return err
-			}
-		}
-		if len(images) < page {
-			return nil
-		}
-		after = images[len(images)-1]
-	}
-}
-
-// Index analyses the layer read from r, which need not be stored, and returns
-// the digest of its bytes.
-func (a *Analyser) Index(ctx context.Context, r io.Reader) (string, error) {
-	analysed, err := inventory.Analyse(ctx, r, "", a.opts.Detectors, a.opts.Limits)
-	if err != nil {
-		return "", err
-	}
-	if err := a.store.SaveLayer(ctx, analysed, a.set); err != nil {
-		return "", err
-	}
-	return analysed.Digest, nil
-}
-
-// Known reports whether the layer was analysed by the present detectors.
-func (a *Analyser) Known(ctx context.Context, digest string) (bool, error) {
-	states, err := a.store.LayerStates(ctx, []string{digest}, a.set)
-	if err != nil {
-		return false, err
-	}
-	state, known := states[digest]
-	return known && state.Failed == "", nil
-}
-
-// Inventory coalesces a chain of analysed layers, base first, stores it with
-// its matches and returns its id.
-//
-// Clients of Clair's v1 API may send an upper layer alone. Its packages take the
-// distribution of the images that hold the layer, where these agree; otherwise
-// the error is ErrNoDistribution.
-func (a *Analyser) Inventory(ctx context.Context, digests []string) (int64, error) {
-	c := chain{digests: digests}
-	img, err := a.coalesce(ctx, c)
-	if err != nil {
-		return 0, err
-	}
-	inferred := ""
-	if img.Distribution.ID == "" && img.OfSystem() {
-		known, err := a.store.DistributionsOfLayer(ctx, digests[len(digests)-1])
-		if err != nil {
-			return 0, err
-		}
-		if len(known) != 1 {
-			return 0, fmt.Errorf("layers %s: %w", strings.Join(digests, ", "), ErrNoDistribution)
-		}
-		inferred = known[0].String()
-		img.SetDistribution(known[0])
-	}
-	return a.store.SaveInventory(ctx, a.key(c, inferred), img, match.Package)
 }

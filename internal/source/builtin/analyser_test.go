@@ -67,6 +67,7 @@ type queue struct {
 	mu      sync.Mutex
 	queued  map[string]bool
 	wait    sync.WaitGroup
+	images  []string
 	held    chan struct{} // jobs wait for it where it is not nil
 }
 
@@ -88,6 +89,14 @@ func (q *queue) EnqueueLayer(_ context.Context, digest string) error {
 	return nil
 }
 
+// EnqueueImage leaves images to the call that found them changed.
+func (q *queue) EnqueueImage(_ context.Context, digest, cause string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.images = append(q.images, digest+" "+cause)
+	return nil
+}
+
 type fixture struct {
 	*builtin.Analyser
 	store *store.Store
@@ -95,10 +104,12 @@ type fixture struct {
 	queue *queue
 }
 
-func newFixture(s *store.Store, opts builtin.Options) fixture {
+func newFixture(t *testing.T, s *store.Store, opts builtin.Options) fixture {
+	t.Helper()
 	f := fixture{store: s, blobs: newBlobs(), queue: &queue{queued: make(map[string]bool)}}
 	f.Analyser = builtin.New(s, f.blobs, f.queue, opts)
 	f.queue.analyse = f.AnalyseLayer
+	t.Cleanup(f.queue.wait.Wait) // before the database is closed
 	return f
 }
 
@@ -145,7 +156,7 @@ func alpineFiles(version string) []sample.File {
 func TestPushedImageIsJudgedWhenThePushReturns(t *testing.T) {
 	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
 		ctx := context.Background()
-		f := newFixture(s, builtin.Options{Settle: time.Minute})
+		f := newFixture(t, s, builtin.Options{Settle: time.Minute})
 		base := f.layer(t, alpineFiles("1.1.18-r3")...)
 		if err := f.BlobCommitted(ctx, base.Digest()); err != nil {
 			t.Fatal(err)
@@ -179,7 +190,7 @@ func TestManifestBeforeAnalysis(t *testing.T) {
 	s := storetest.SQLite(t, store.Options{})
 	ctx := context.Background()
 	changes := make(chan struct{}, 10)
-	f := newFixture(s, builtin.Options{Settle: time.Millisecond, OnChange: func() { changes <- struct{}{} }})
+	f := newFixture(t, s, builtin.Options{Settle: time.Millisecond, OnChange: func() { changes <- struct{}{} }})
 	f.queue.held = make(chan struct{})
 	base := f.layer(t, alpineFiles("1.1.18-r3")...)
 	if err := f.ManifestStored(ctx, "sha256:image", "m", f.manifest(t, base)); err != nil {
@@ -201,7 +212,7 @@ func TestManifestBeforeAnalysis(t *testing.T) {
 func TestUnreadableLayerMakesTheImageUnknown(t *testing.T) {
 	s := storetest.SQLite(t, store.Options{})
 	ctx := context.Background()
-	f := newFixture(s, builtin.Options{Settle: time.Minute})
+	f := newFixture(t, s, builtin.Options{Settle: time.Minute})
 	base := f.layer(t, alpineFiles("1.1.18-r3")...)
 	upper := f.layer(t, sample.File{Path: "x", Content: strings.Repeat("unlike any other text ", 1000)})
 	upper.Content = upper.Content[:len(upper.Content)-20]
@@ -224,7 +235,7 @@ func TestUnreadableLayerMakesTheImageUnknown(t *testing.T) {
 func TestIncomparableVersionIsUndetermined(t *testing.T) {
 	s := storetest.SQLite(t, store.Options{})
 	ctx := context.Background()
-	f := newFixture(s, builtin.Options{Settle: time.Minute})
+	f := newFixture(t, s, builtin.Options{Settle: time.Minute})
 	base := f.layer(t, alpineFiles("not-a-version")...)
 	if err := f.ManifestStored(ctx, "sha256:image", "m", f.manifest(t, base)); err != nil {
 		t.Fatal(err)
@@ -239,7 +250,7 @@ func TestIncomparableVersionIsUndetermined(t *testing.T) {
 }
 
 func TestBlobThatIsNoLayerIsLeftAlone(t *testing.T) {
-	f := newFixture(storetest.SQLite(t, store.Options{}), builtin.Options{})
+	f := newFixture(t, storetest.SQLite(t, store.Options{}), builtin.Options{})
 	f.blobs.put("sha256:config", []byte(`{"os":"linux"}`))
 	if err := f.BlobCommitted(context.Background(), "sha256:config"); err != nil {
 		t.Fatal(err)
@@ -252,7 +263,7 @@ func TestBlobThatIsNoLayerIsLeftAlone(t *testing.T) {
 func TestUpperLayerAloneTakesTheDistributionOfItsImages(t *testing.T) {
 	s := storetest.SQLite(t, store.Options{})
 	ctx := context.Background()
-	f := newFixture(s, builtin.Options{Settle: time.Minute})
+	f := newFixture(t, s, builtin.Options{Settle: time.Minute})
 	base := f.layer(t, alpineFiles("1.1.18-r3")...)
 	upper := f.layer(t, sample.File{Path: "lib/apk/db/installed", Content: sample.Installed(sample.AlpinePackage{Name: "zlib", Version: "1.2.11-r1", Origin: "zlib"})})
 	digest, err := f.Index(ctx, bytes.NewReader(upper.Content))
@@ -276,13 +287,13 @@ func TestUpperLayerAloneTakesTheDistributionOfItsImages(t *testing.T) {
 func TestResumeFinishesWhatACrashLeft(t *testing.T) {
 	s := storetest.SQLite(t, store.Options{})
 	ctx := context.Background()
-	dead := newFixture(s, builtin.Options{Settle: time.Millisecond})
+	dead := newFixture(t, s, builtin.Options{Settle: time.Millisecond})
 	dead.queue.held = make(chan struct{}) // its jobs never ran
 	base := dead.layer(t, alpineFiles("1.1.18-r3")...)
 	if err := dead.ManifestStored(ctx, "sha256:image", "m", dead.manifest(t, base)); err != nil {
 		t.Fatal(err)
 	}
-	f := newFixture(s, builtin.Options{})
+	f := newFixture(t, s, builtin.Options{})
 	f.blobs.content = dead.blobs.content
 	if err := f.Resume(ctx); err != nil {
 		t.Fatal(err)
