@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed/oval"
 	"github.com/pratique/pratique/internal/advisory/feed/oval/ovaltest"
 )
@@ -382,53 +380,6 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-func TestScore(t *testing.T) {
-	tests := []struct {
-		text string
-		want advisory.Score
-	}{
-		{"7.8/CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:H/I:H/A:H", advisory.Score{Version: "3.1", Vector: "CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:H/I:H/A:H", Base: 7.8}},
-		{"6.5/CVSS:3.0/AV:L/AC:L/PR:L/UI:N/S:C/C:N/I:N/A:H", advisory.Score{Version: "3.0", Vector: "CVSS:3.0/AV:L/AC:L/PR:L/UI:N/S:C/C:N/I:N/A:H", Base: 6.5}},
-		{"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", advisory.Score{Version: "3.1", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", Base: 9.8}},
-		{"4.3/AV:N/AC:M/Au:N/C:N/I:N/A:P", advisory.Score{Version: "2.0", Vector: "AV:N/AC:M/Au:N/C:N/I:N/A:P", Base: 4.3}},
-		{"9.3/CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", advisory.Score{Version: "4.0", Vector: "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", Base: 9.3}},
-		{"", advisory.Score{}},
-		{"7.8", advisory.Score{}},
-		{"7.8/CVSS:3.1/AV:L", advisory.Score{}},
-	}
-	for _, test := range tests {
-		got, ok := oval.Score(test.text)
-		if ok != (test.want != advisory.Score{}) || ok && got != test.want {
-			t.Errorf("%q: %+v, %v", test.text, got, ok)
-		}
-	}
-}
-
-func TestWords(t *testing.T) {
-	for word, want := range map[string]advisory.Severity{
-		"CRITICAL": advisory.Critical, "Important": advisory.High, "moderate": advisory.Medium, "LOW": advisory.Low, "N/A": advisory.Unknown, "": advisory.Unknown, "High": advisory.High, "Medium": advisory.Medium,
-	} {
-		if got := oval.Severity(word); got != want {
-			t.Errorf("severity %q: %v", word, got)
-		}
-	}
-	for text, want := range map[string]string{"2021-04-01": "2021-04-01", "20210401": "2021-04-01", "2025-03-27T21:13:02.9466667Z": "2025-03-27", "": "0001-01-01", "soon": "0001-01-01"} {
-		if got := oval.Date(text).Format("2006-01-02"); got != want {
-			t.Errorf("date %q: %s", text, got)
-		}
-	}
-	for _, f := range []oval.Field{{Operation: "equals", Value: "x86_64"}, {Operation: "pattern match", Value: "^x86_64$"}, {Operation: "pattern match", Value: "(x86_64)"}} {
-		if names, err := f.Architectures(); err != nil || !slices.Equal(names, []string{"x86_64"}) {
-			t.Errorf("%+v: %q, %v", f, names, err)
-		}
-	}
-	for _, f := range []oval.Field{{Operation: "not equal", Value: "x86_64"}, {Operation: "pattern match", Value: "x86.*"}, {Operation: "pattern match", Value: ""}} {
-		if names, err := f.Architectures(); err == nil {
-			t.Errorf("%+v: %q", f, names)
-		}
-	}
-}
-
 // FuzzRead has documents of every kind. Whatever can be read can be evaluated.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(metadata))
@@ -449,82 +400,6 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%v names no byte", err)
 		}
 	})
-}
-
-// large is a document like those of SUSE, with so many definitions and tests.
-func large(definitions, tests int) []byte {
-	var b bytes.Buffer
-	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?><oval_definitions xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5"><definitions>`)
-	for i := range definitions {
-		fmt.Fprintf(&b, `<definition id="oval:org.example:def:2021%d" version="1" class="vulnerability">
- <metadata><title>CVE-2021-%d</title>
- <description>An overflow in some parser of a library allows remote attackers to read memory of other processes by a document of some kind.</description></metadata>
- <criteria operator="AND">
-`, i, 10000+i)
-		b.WriteString("\t\t\t<criteria operator=\"OR\">\n")
-		for j := range 20 {
-			fmt.Fprintf(&b, "\t\t\t\t<criterion test_ref=\"oval:org.example:tst:%d\" comment=\"Example Enterprise Server for Special Applications 15 SP%d is installed\"/>\n", j, j)
-		}
-		b.WriteString("\t\t\t</criteria>\n\t\t\t<criteria operator=\"OR\">\n")
-		for j := range 20 {
-			fmt.Fprintf(&b, "\t\t\t\t<criterion test_ref=\"oval:org.example:tst:%d\" comment=\"package-default-4.12.14-150.72.%d is installed\"/>\n", 100+(i*20+j)%tests, j)
-		}
-		b.WriteString("\t\t\t</criteria>\n\t\t</criteria></definition>\n")
-	}
-	b.WriteString("</definitions><tests>\n")
-	for i := range tests + 100 {
-		fmt.Fprintf(&b, `<rpminfo_test id="oval:org.example:tst:%d" version="1" comment="package-%d is &lt;4.12.14-150.72.1 for aarch64,ppc64le,s390x,x86_64" check="at least one" xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5#linux">
-  <object object_ref="oval:org.example:obj:%d"/>
-  <state state_ref="oval:org.example:ste:%d"/>
-</rpminfo_test>
-`, i, i, i%20_000, i/5)
-	}
-	b.WriteString("</tests><objects>\n")
-	for i := range 20_000 {
-		fmt.Fprintf(&b, "<rpminfo_object id=\"oval:org.example:obj:%d\" version=\"1\">\n  <name>package-%d</name>\n</rpminfo_object>\n", i, i)
-	}
-	b.WriteString("</objects><states>\n")
-	for i := range tests/5 + 100 {
-		fmt.Fprintf(&b, `<rpminfo_state id="oval:org.example:ste:%d" version="1">
-  <arch datatype="string" operation="pattern match">(aarch64|ppc64le|s390x|x86_64)</arch>
-  <evr datatype="evr_string" operation="less than">0:4.12.14-150.72.%d</evr>
-</rpminfo_state>
-`, i, i)
-	}
-	b.WriteString("</states></oval_definitions>\n")
-	return b.Bytes()
-}
-
-// BenchmarkRead reads a document of 200 MB, and says how much memory is held
-// when its definitions come.
-func BenchmarkRead(b *testing.B) {
-	text := large(20_000, 200_000)
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	var before, during runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	total := 0
-	for b.Loop() {
-		total = 0
-		_, err := oval.Read(context.Background(), bytes.NewReader(text), oval.Options{Definition: func(d *oval.Definition) error {
-			if during.HeapAlloc == 0 {
-				runtime.GC()
-				runtime.ReadMemStats(&during)
-			}
-			clauses, _ := d.Clauses(func(c oval.Criterion) (oval.Condition, error) {
-				r, err := c.Test.State.EVR.Range()
-				return oval.Condition{Package: c.Test.Name, Range: r}, err
-			})
-			total += len(clauses)
-			return nil
-		}})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(during.HeapAlloc-before.HeapAlloc)/(1<<20), "MB-held")
-	b.ReportMetric(float64(total), "clauses")
 }
 
 // TestOrder checks the evaluation that tests of feeds rely on by itself.
