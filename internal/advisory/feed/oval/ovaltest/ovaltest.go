@@ -156,7 +156,7 @@ func (d *Document) criteria(t testing.TB, c Criteria, on System) bool {
 
 // test evaluates a test: of the objects that are there, at least one, or all,
 // or none must meet the state; at least one must be there. A test that the
-// document does not have is not met.
+// document does not have, or whose state it does not have, is not met.
 func (d *Document) test(t testing.TB, id string, on System) bool {
 	t.Helper()
 	test, ok := d.tests[id]
@@ -164,6 +164,9 @@ func (d *Document) test(t testing.TB, id string, on System) bool {
 		return false
 	}
 	object, state := d.objects[test.part("object").Object], d.states[test.part("state").State]
+	if ref := test.part("state").State; ref != state.ID {
+		return false
+	}
 	there, meet := 0, 0
 	count := func(meets bool) {
 		there++
@@ -258,6 +261,29 @@ func (d *Document) EVRs() map[string][]string {
 		name := strings.TrimSpace(d.objects[test.part("object").Object].part("name").Value)
 		if evr := d.states[test.part("state").State].part("evr").Value; evr != "" {
 			names[name] = append(names[name], strings.TrimSpace(evr))
+		}
+	}
+	return names
+}
+
+// Only is the package and its version's comparison of a definition with one
+// criterion.
+func (d *Document) Only(t testing.TB, def *Definition) (name string, evr Part) {
+	t.Helper()
+	if len(def.Criteria.Criterions) != 1 || len(def.Criteria.Criterias) != 0 {
+		t.Fatalf("%s has not one criterion", def.ID)
+	}
+	test := d.tests[def.Criteria.Criterions[0].Test]
+	return strings.TrimSpace(d.objects[test.part("object").Object].part("name").Value), d.states[test.part("state").State].part("evr")
+}
+
+// Architectures are those that a document's states ask of packages.
+func (d *Document) Architectures() map[string][]string {
+	names := make(map[string][]string)
+	for _, test := range d.Tests.List {
+		name := strings.TrimSpace(d.objects[test.part("object").Object].part("name").Value)
+		if list := d.states[test.part("state").State].part("arch").Value; list != "" {
+			names[name] = append(names[name], strings.Split(strings.Trim(strings.TrimSpace(list), "()"), "|")...)
 		}
 	}
 	return names
