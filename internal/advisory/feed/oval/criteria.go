@@ -134,6 +134,8 @@ type Condition struct {
 //
 // A criterion that wants some other package to be absent is taken to be met,
 // and is kept as a note: nothing says that the other package is there.
+//
+// Most of what is there twice is taken out, not all.
 func (d *Definition) Clauses(read func(Criterion) (Condition, error)) (clauses []Condition, problems Problems) {
 	if d.fault != nil {
 		problems.add(d.fault)
@@ -144,12 +146,13 @@ func (d *Definition) Clauses(read func(Criterion) (Condition, error)) (clauses [
 		return nil, problems
 	}
 	e := evaluation{d: d, read: read}
-	for at := 0; at < len(d.nodes); {
+	clauses, next := e.node(0, false)
+	for next < len(d.nodes) { // a second tree, which the schema does not have
 		var some []Condition
-		some, at = e.node(at, false)
-		clauses = append(clauses, some...)
+		some, next = e.node(next, false)
+		clauses = distinct(append(clauses, some...))
 	}
-	return distinct(clauses), e.problems
+	return clauses, e.problems
 }
 
 // Problems are what could not be understood of a definition.
@@ -273,6 +276,9 @@ func (e *evaluation) product(a, b []Condition) []Condition {
 				both = append(both, c)
 			}
 		}
+	}
+	if len(a) == 1 || len(b) == 1 {
+		return both // as distinct as the other is
 	}
 	return distinct(both)
 }

@@ -2,7 +2,6 @@ package oval
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -85,16 +84,26 @@ func (r Range) and(other Range) (both Range, ok bool) {
 	return both, both.Fixed == "" || both.LastAffected == ""
 }
 
-var alternatives = regexp.MustCompile(`^\^?\(?([A-Za-z0-9_]+(?:\|[A-Za-z0-9_]+)*)\)?\$?$`)
-
 // Architectures reads which architectures a field asks for, sorted; it takes
 // plain names, and patterns that list them: "(aarch64|x86_64)".
 func (f Field) Architectures() ([]string, error) {
-	list := alternatives.FindStringSubmatch(f.Value)
-	if list == nil || f.Operation != "equals" && f.Operation != "pattern match" {
+	list := strings.TrimSuffix(strings.TrimPrefix(f.Value, "^"), "$")
+	if inner, ok := strings.CutPrefix(list, "("); ok && strings.HasSuffix(inner, ")") {
+		list = strings.TrimSuffix(inner, ")")
+	}
+	names := strings.Split(list, "|")
+	if slices.ContainsFunc(names, func(name string) bool { return !isWord(name) }) || f.Operation != "equals" && f.Operation != "pattern match" {
 		return nil, fmt.Errorf("architectures that are %q %q are not known", f.Operation, f.Value)
 	}
-	names := strings.Split(list[1], "|")
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+func isWord(s string) bool {
+	for _, c := range []byte(s) {
+		if c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return s != ""
 }

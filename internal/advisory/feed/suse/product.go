@@ -2,6 +2,7 @@ package suse
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,14 +45,14 @@ func product(name string, s oval.State, comment string) (ecosystem string, exten
 	}
 	switch {
 	case name == "sles-release", name == "sled-release", strings.HasPrefix(name, "sle-module-"):
-		extended = extension.MatchString(comment)
+		extended = slices.ContainsFunc(extensions, func(name string) bool { return strings.Contains(comment, name) })
 	default:
 		extended = true
 	}
 	return "sles:" + v, extended, true
 }
 
-var extension = regexp.MustCompile(`\b(LTSS|ESPOS|BCL|TERADATA|CORE|SAP)\b`)
+var extensions = []string{"LTSS", "ESPOS", "BCL", "TERADATA", "SAP"}
 
 // openSUSE has one package for all that it ever released: numbers below 15 were
 // no Leap, or one that called itself openSUSE (42), and Leap Micro began with 5.
