@@ -32,11 +32,15 @@ func large(definitions, tests int) []byte {
 	}
 	b.WriteString("</definitions><tests>\n")
 	for i := range tests + 100 {
+		object := i % 20_000
+		if i < 100 {
+			object = 0 // the release package
+		}
 		fmt.Fprintf(&b, `<rpminfo_test id="oval:org.example:tst:%d" version="1" comment="package-%d is &lt;4.12.14-150.72.1 for aarch64,ppc64le,s390x,x86_64" check="at least one" xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5#linux">
   <object object_ref="oval:org.example:obj:%d"/>
   <state state_ref="oval:org.example:ste:%d"/>
 </rpminfo_test>
-`, i, i, i%20_000, i/5)
+`, i, i, object, i/5)
 	}
 	b.WriteString("</tests><objects>\n")
 	for i := range 20_000 {
@@ -72,6 +76,9 @@ func BenchmarkRead(b *testing.B) {
 				runtime.ReadMemStats(&during)
 			}
 			clauses, _ := d.Clauses(func(c oval.Criterion) (oval.Condition, error) {
+				if c.Test.Name == "package-0" {
+					return oval.Condition{Product: "example:15.5"}, nil
+				}
 				r, err := c.Test.State.EVR.Range()
 				return oval.Condition{Package: c.Test.Name, Range: r}, err
 			})

@@ -27,9 +27,8 @@ var (
 	ErrEntities = errors.New("document types and entities are refused")
 )
 
-// What one document may hold. The largest that are published, SUSE's of all
-// service packs of a release, have about 1.3 GB, a million tests and definitions
-// of some ten thousand criterions.
+// What one document may hold. The largest that are published are SUSE's of all
+// service packs of a release: 259 MB for SLE 15 at the end of 2022, and growing.
 const (
 	maxSize        = 4 << 30   // bytes, decompressed
 	maxTests       = 1_500_000 // and as many objects, and states
