@@ -14,8 +14,12 @@ import (
 	"github.com/pratique/pratique/internal/advisory/bundle"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/azure"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/oracle"
 	"github.com/pratique/pratique/internal/advisory/feed/osv"
+	"github.com/pratique/pratique/internal/advisory/feed/photon"
+	"github.com/pratique/pratique/internal/advisory/feed/suse"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/match"
@@ -80,7 +84,9 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 
 // publishers are all feeds that there are.
 func publishers() []feed.Feed {
-	return append([]feed.Feed{debian.New(), alpine.New()}, osv.Feeds()...)
+	return append([]feed.Feed{
+		debian.New(), alpine.New(), oracle.New(), suse.New(), azure.New(), photon.New(),
+	}, osv.Feeds()...)
 }
 
 // choose leaves the feeds that the settings name, and have not switched off.
