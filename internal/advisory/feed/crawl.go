@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
 )
@@ -85,7 +86,7 @@ func (s *Session) Cursor() string { return s.cursor }
 // SetCursor stores all that was put, and then how far that is. A crawl that is
 // interrupted later goes on from there.
 func (s *Session) SetCursor(ctx context.Context, cursor string) error {
-	const most = 64 << 10
+	const most = 1 << 20
 	switch {
 	case s.whole != nil:
 		return s.fail(errors.New("a whole load has no cursor before it ends"))
@@ -117,6 +118,9 @@ func (s *Session) FetchWith(ctx context.Context, url string, known Validators, h
 // restraint, and knows documents by path only, whatever a query asks for.
 func (s *Session) Mirrored() bool { return s.run.fetcher.opts.Mirror != "" }
 
+// Now is the time.
+func (s *Session) Now() time.Time { return s.run.opts.Now() }
+
 // Tell tells whoever watches what is going on.
 func (s *Session) Tell(format string, args ...any) {
 	s.run.tell("%s: %s: %s", s.run.feed.Name(), s.part.Name, fmt.Sprintf(format, args...))
@@ -125,6 +129,24 @@ func (s *Session) Tell(format string, args ...any) {
 // Skip counts a record that is left out because it is malformed. The name
 // begins with that of its group.
 func (s *Session) Skip(name, reason string) { s.skipped.Add(name, reason) }
+
+// LeftOut counts the records that a document's parser left out.
+func (s *Session) LeftOut(records Skipped) { s.skipped.merge(records) }
+
+// Keep leaves what is stored under the names, if anything, as it is in a whole
+// load that cannot put them, for what is published of them now cannot be read.
+func (s *Session) Keep(names ...string) {
+	for _, name := range names {
+		s.earlier.forget(name) // what is wrong with it is told anew
+		if stored, known := s.stored[name]; known && s.whole != nil && !s.whole.seen[name] {
+			s.whole.seen[name] = true
+			s.whole.advisories += stored.Advisories()
+		}
+	}
+}
+
+// AcceptLoss reports whether somebody has confirmed that data may be taken away.
+func (s *Session) AcceptLoss() bool { return s.run.acceptLoss }
 
 // Covers names ecosystems that the part speaks of, those whose packages it says
 // all there is to say of.
@@ -268,7 +290,7 @@ func (s *Session) replace(ctx context.Context, changed []Entry, removed []string
 // note brings the state up to what is stored; nothing is pending.
 func (s *Session) note() {
 	s.state.Packages, s.state.Advisories = len(s.stored), s.advisories
-	s.state.Skipped = Skipped{Count: s.earlier.Count, Names: slices.Clone(s.earlier.Names)}
+	s.state.Skipped = s.earlier.without(s.skipped.Names)
 	s.state.Skipped.merge(s.skipped)
 	s.state.Ecosystems = s.state.Ecosystems[:0:0]
 	for name := range s.ecosystems {

@@ -381,10 +381,10 @@ func TestSessionRefuses(t *testing.T) {
 			return s.Whole(ctx, func() error { return s.Whole(ctx, func() error { return nil }) })
 		}},
 		{"a cursor without end", "bytes long", func(ctx context.Context, s *feed.Session) error {
-			return s.SetCursor(ctx, strings.Repeat("1", 1<<20))
+			return s.SetCursor(ctx, strings.Repeat("1", 2<<20))
 		}},
 		{"to go on after that", "bytes long", func(ctx context.Context, s *feed.Session) error {
-			_ = s.SetCursor(ctx, strings.Repeat("1", 1<<20))
+			_ = s.SetCursor(ctx, strings.Repeat("1", 2<<20))
 			return s.Put(ctx, group("b", "1", 1))
 		}},
 	}

@@ -78,12 +78,20 @@ func (s *Skipped) merge(other Skipped) {
 // forget takes away what was told of a group that is stated anew, as far as it
 // is named.
 func (s *Skipped) forget(group string) {
-	kept := slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool {
+	*s = s.filter(func(name string) bool {
 		rest, of := strings.CutPrefix(name, group)
-		return of && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " "))
+		return !of || !strings.HasPrefix(rest, ":") && !strings.HasPrefix(rest, " ")
 	})
-	s.Count -= len(s.Names) - len(kept)
-	s.Names = kept
+}
+
+// without is what is left where those of some names are told again.
+func (s Skipped) without(names []string) Skipped {
+	return s.filter(func(name string) bool { return !slices.Contains(names, name) })
+}
+
+func (s Skipped) filter(keep func(name string) bool) Skipped {
+	kept := slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool { return !keep(name) })
+	return Skipped{Count: s.Count - (len(s.Names) - len(kept)), Names: kept}
 }
 
 // Errors for which callers branch.
