@@ -145,6 +145,9 @@ func (s *Session) Keep(names ...string) {
 	}
 }
 
+// Len is how many groups the part has, with those that were put.
+func (s *Session) Len() int { return len(s.stored) }
+
 // AcceptLoss reports whether somebody has confirmed that data may be taken away.
 func (s *Session) AcceptLoss() bool { return s.run.acceptLoss }
 
