@@ -20,8 +20,8 @@ type Crawler interface {
 	// it; it reads whatever the Crawler makes documents of. ErrNotPublished says
 	// that the publisher does not have the part at all.
 	//
-	// Whatever it puts is stored, the sooner or the later, though an error ends
-	// it: each group must be right by itself. What is stored besides stays.
+	// What it puts may be stored though it ends in an error, so that each group
+	// must be right by itself. Whatever else is stored stays then.
 	Crawl(ctx context.Context, s *Session) error
 }
 
