@@ -23,7 +23,7 @@ func (s *Store) FeedStatus(ctx context.Context, name string) (feed.Status, error
 		return feed.Status{}, fmt.Errorf("feed %s: %w", name, err)
 	}
 	status.LastAttempt, status.LastSuccess, status.LastChange = at(attempt), at(success), at(change)
-	if status.Parts, err = queryAll(ctx, s.read, scanFeedPart, `select part, url, etag, last_modified, content_digest, parser, ecosystems,
+	if status.Parts, err = queryAll(ctx, s.read, scanFeedPart, `select part, url, etag, last_modified, content_digest, parser, cursor, ecosystems,
 			packages, records, skipped, problems, error, checked_at, changed_at
 		from feed_parts where feed = $1 order by part`, name); err != nil {
 		return feed.Status{}, fmt.Errorf("documents of feed %s: %w", name, err)
@@ -34,7 +34,7 @@ func (s *Store) FeedStatus(ctx context.Context, name string) (feed.Status, error
 func scanFeedPart(rows *sql.Rows) (p feed.PartState, err error) {
 	var ecosystems, problems string
 	var checked, changed sql.NullInt64
-	if err := rows.Scan(&p.Part, &p.URL, &p.ETag, &p.LastModified, &p.Digest, &p.Revision, &ecosystems,
+	if err := rows.Scan(&p.Part, &p.URL, &p.ETag, &p.LastModified, &p.Digest, &p.Revision, &p.Cursor, &ecosystems,
 		&p.Packages, &p.Advisories, &p.Skipped.Count, &problems, &p.Error, &checked, &changed); err != nil {
 		return p, err
 	}
@@ -89,14 +89,14 @@ func (s *Store) SaveFeedPart(ctx context.Context, name string, p feed.PartState)
 	}
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `insert into feed_parts (feed, part, url, etag, last_modified, content_digest, parser, ecosystems,
-				packages, records, skipped, problems, error, checked_at, changed_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+				packages, records, skipped, problems, error, checked_at, changed_at, cursor)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 			on conflict (feed, part) do update set url = excluded.url, etag = excluded.etag, last_modified = excluded.last_modified,
 				content_digest = excluded.content_digest, parser = excluded.parser, ecosystems = excluded.ecosystems,
 				packages = excluded.packages, records = excluded.records, skipped = excluded.skipped, problems = excluded.problems,
-				error = excluded.error, checked_at = excluded.checked_at, changed_at = excluded.changed_at`,
+				error = excluded.error, checked_at = excluded.checked_at, changed_at = excluded.changed_at, cursor = excluded.cursor`,
 			name, p.Part, p.URL, p.ETag, p.LastModified, p.Digest, p.Revision, string(ecosystems),
-			p.Packages, p.Advisories, p.Skipped.Count, string(problems), p.Error, nullMicros(p.Checked), nullMicros(p.Changed))
+			p.Packages, p.Advisories, p.Skipped.Count, string(problems), p.Error, nullMicros(p.Checked), nullMicros(p.Changed), p.Cursor)
 		return err
 	})
 	if err != nil {

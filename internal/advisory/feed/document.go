@@ -62,7 +62,7 @@ func (f *Fetcher) spool(content io.Reader, location string) (doc *Document, err 
 		return doc, err
 	}
 	if head.Len() == 0 {
-		return doc, errors.New("the document is empty")
+		return doc, ErrEmpty
 	}
 	if strings.HasPrefix(http.DetectContentType(head.Bytes()), "text/html") {
 		return doc, errPage

@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/pratique/pratique/internal/advisory"
 )
@@ -73,6 +75,25 @@ func (s *Skipped) merge(other Skipped) {
 	s.Names = names[:min(len(names), 20)]
 }
 
+// forget takes away what was told of a group that is stated anew, as far as it
+// is named.
+func (s *Skipped) forget(group string) {
+	*s = s.filter(func(name string) bool {
+		rest, of := strings.CutPrefix(name, group)
+		return !of || !strings.HasPrefix(rest, ":") && !strings.HasPrefix(rest, " ")
+	})
+}
+
+// without is what is left where those of some names are told again.
+func (s Skipped) without(names []string) Skipped {
+	return s.filter(func(name string) bool { return !slices.Contains(names, name) })
+}
+
+func (s Skipped) filter(keep func(name string) bool) Skipped {
+	kept := slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool { return !keep(name) })
+	return Skipped{Count: s.Count - (len(s.Names) - len(kept)), Names: kept}
+}
+
 // Errors for which callers branch.
 var (
 	// ErrNotModified: upstream still has what the validators stand for.
@@ -82,6 +103,10 @@ var (
 	// ErrUnreachable: upstream did not answer, or not usefully, however often
 	// it was asked.
 	ErrUnreachable = errors.New("not reachable")
+	// ErrRefused: upstream does not let this program have the document (401, 403).
+	ErrRefused = errors.New("refused")
+	// ErrEmpty: the document has no bytes.
+	ErrEmpty = errors.New("the document is empty")
 	// ErrHeldBack: a document would take away so much of what is stored that it
 	// is not believed. See Request.AcceptLoss.
 	ErrHeldBack = errors.New("held back")

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,8 +122,18 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return fmt.Errorf("%w: from https to %s", errRedirect, req.URL.Redacted())
 	}
+	if req.URL.Host != via[0].URL.Host {
+		for name := range req.Header {
+			if !slices.Contains(forEverybody, name) {
+				req.Header.Del(name)
+			}
+		}
+	}
 	return nil
 }
+
+// forEverybody are the fields of a request's header that are no secret.
+var forEverybody = []string{"Accept", "Accept-Encoding", "If-Modified-Since", "If-None-Match", "Referer", "User-Agent"}
 
 // Validators make a request conditional (RFC 9110, section 13).
 type Validators struct {
@@ -134,6 +145,13 @@ type Validators struct {
 // ErrNotPublished that it has no such document, ErrUnreachable that it gave no
 // useful answer. Errors name the URL that was asked.
 func (f *Fetcher) Fetch(ctx context.Context, upstream string, known Validators) (*Document, error) {
+	return f.FetchWith(ctx, upstream, known, nil)
+}
+
+// FetchWith is Fetch with more in the request's header, such as a key, which is
+// for the publisher only: a mirror does not get it, nor another host that it
+// redirects to.
+func (f *Fetcher) FetchWith(ctx context.Context, upstream string, known Validators, header map[string]string) (*Document, error) {
 	location, err := f.Locate(upstream)
 	if err != nil {
 		return nil, err
@@ -143,7 +161,7 @@ func (f *Fetcher) Fetch(ctx context.Context, upstream string, known Validators) 
 	}
 	pause := f.opts.Backoff
 	for try := 1; ; try++ {
-		doc, err := f.try(ctx, location, known)
+		doc, err := f.try(ctx, location, known, header)
 		var again *retryError
 		if !errors.As(err, &again) {
 			return doc, err
@@ -189,10 +207,10 @@ type retryError struct {
 func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
-func (f *Fetcher) try(ctx context.Context, location string, known Validators) (*Document, error) {
+func (f *Fetcher) try(ctx context.Context, location string, known Validators, header map[string]string) (*Document, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.opts.Timeout, fmt.Errorf("not done after %s", f.opts.Timeout))
 	defer cancel()
-	doc, err := f.get(ctx, location, known)
+	doc, err := f.get(ctx, location, known, header)
 	if err == nil {
 		return doc, nil
 	}
@@ -215,10 +233,15 @@ type transportError struct{ error }
 
 func (e *transportError) Unwrap() error { return e.error }
 
-func (f *Fetcher) get(ctx context.Context, location string, known Validators) (*Document, error) {
+func (f *Fetcher) get(ctx context.Context, location string, known Validators, header map[string]string) (*Document, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
 	if err != nil {
 		return nil, err
+	}
+	if f.base == nil {
+		for name, value := range header {
+			req.Header.Set(name, value)
+		}
 	}
 	req.Header.Set("User-Agent", f.opts.UserAgent)
 	req.Header.Set("Accept", "application/json, */*;q=0.5")
@@ -245,6 +268,8 @@ func (f *Fetcher) get(ctx context.Context, location string, known Validators) (*
 		return nil, ErrNotModified
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return nil, ErrNotPublished
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return nil, fmt.Errorf("%w: the answer is %s", ErrRefused, res.Status)
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
 		return nil, &retryError{err: fmt.Errorf("the answer is %s", res.Status), after: retryAfter(res.Header.Get("Retry-After"))}
 	}

@@ -19,8 +19,12 @@ import (
 	"github.com/pratique/pratique/internal/match"
 )
 
-// Fingerprint is equal for groups that state the same.
+// Fingerprint is equal for groups that state the same: a digest, and how many
+// advisories the group has.
 type Fingerprint [sha256.Size]byte
+
+// Advisories is how many the group has.
+func (f Fingerprint) Advisories() int { return int(binary.BigEndian.Uint32(f[len(f)-4:])) }
 
 // Entry is a group as it is stored.
 type Entry struct {
@@ -215,7 +219,9 @@ func fingerprint(g *advisory.Group) (Fingerprint, error) {
 		}
 		h.Write(details)
 	}
-	return Fingerprint(h.Sum(nil)), nil
+	print := Fingerprint(h.Sum(nil))
+	binary.BigEndian.PutUint32(print[len(print)-4:], uint32(len(g.Advisories)))
+	return print, nil
 }
 
 // write writes texts with their lengths, so that no two lists look the same.

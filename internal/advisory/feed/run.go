@@ -97,6 +97,9 @@ func (r *run) part(ctx context.Context, part Part) PartResult {
 // refresh fetches the document and stores what changed. It changes state as it
 // is to be stored, with and without an error.
 func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartResult) error {
+	if c, ok := r.feed.(Crawler); ok {
+		return r.crawl(ctx, c, part, state, p)
+	}
 	location, err := r.fetcher.Locate(part.URL)
 	if err != nil {
 		return err
@@ -202,15 +205,17 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 		}
 	}
 	slices.Sort(s.removed)
-	if err := r.believe(s, len(stored), state.Advisories); err != nil {
+	if err := r.believe(len(stored)-len(s.removed), len(stored), len(s.seen), s.advisories, state.Advisories); err != nil {
 		return nil, fmt.Errorf("%s: %w", doc.Location, err)
 	}
 	return s, nil
 }
 
-// believe refuses a document that would take most of what is stored away: such
-// documents are damaged more often than they are right.
-func (r *run) believe(s *survey, packages, advisories int) error {
+// believe refuses what would take most of what is stored away: such documents
+// are damaged more often than they are right. Of the packages that are stored
+// kept would stay, and with new ones there would be now; of as many statements
+// as are stated, advisories.
+func (r *run) believe(kept, packages, now, advisories, stated int) error {
 	if r.acceptLoss {
 		return nil
 	}
@@ -218,12 +223,11 @@ func (r *run) believe(s *survey, packages, advisories int) error {
 	refuse := func(left, before int, what string) error {
 		return fmt.Errorf("%w: %d of %d %s would be left; what is stored stays", ErrHeldBack, left, before, what)
 	}
-	kept := packages - len(s.removed)
 	switch {
-	case packages > 0 && len(s.seen) == 0, packages >= few && 2*kept < packages:
+	case packages > 0 && now == 0, packages >= few && 2*kept < packages:
 		return refuse(kept, packages, "packages")
-	case advisories >= few && 2*s.advisories < advisories:
-		return refuse(s.advisories, advisories, "advisories")
+	case stated >= few && 2*advisories < stated:
+		return refuse(advisories, stated, "advisories")
 	}
 	return nil
 }

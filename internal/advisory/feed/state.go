@@ -18,6 +18,8 @@ type PartState struct {
 	Digest string
 	// Revision is that of the feed which read it.
 	Revision int
+	// Cursor is how far a Crawler came with it, in words of its own.
+	Cursor string
 	// Ecosystems are the distributions that it speaks of.
 	Ecosystems []string
 	// Packages and Advisories count what is stored of it.

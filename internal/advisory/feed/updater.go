@@ -21,7 +21,9 @@ type Options struct {
 	Log *slog.Logger
 	// Batch is how many packages are stored in one transaction; 200 where zero.
 	Batch int
-	// Timeout bounds the update of one feed; 1 h where zero.
+	// Timeout bounds the update of one feed; 1 h where zero. A Crawler has six
+	// times as long: its first load may be of tens of gigabytes, or of pages that
+	// may be asked for only so often.
 	Timeout time.Duration
 }
 
@@ -180,8 +182,11 @@ func (u *Updater) inTurn(ctx context.Context, f Feed, acceptLoss bool, tell func
 	case <-ctx.Done():
 		return Result{Feed: f.Name(), Err: fmt.Errorf("feed %s: %w", f.Name(), context.Cause(ctx))}
 	}
-	began := u.opts.Now()
-	limited, cancel := context.WithTimeoutCause(ctx, u.opts.Timeout, fmt.Errorf("not done after %s", u.opts.Timeout))
+	began, timeout := u.opts.Now(), u.opts.Timeout
+	if _, ok := f.(Crawler); ok {
+		timeout *= 6
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done after %s", timeout))
 	defer cancel()
 	r := &run{Updater: u, feed: f, acceptLoss: acceptLoss, tell: tell, result: Result{Feed: f.Name()}}
 	err := u.store.BeginFeedUpdate(limited, f.Name(), began)

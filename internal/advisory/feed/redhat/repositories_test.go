@@ -1,0 +1,135 @@
+package redhat_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/redhat"
+	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/store/storetest"
+)
+
+func TestParseRepositories(t *testing.T) {
+	const document = `{"version": 1, "data": {
+		"rhel-9-for-aarch64-baseos-rpms": {"cpes": ["cpe:/o:redhat:enterprise_linux:9::baseos", "cpe:/o:redhat:enterprise_linux:9::BaseOS"], "repo_relative_urls": ["content/dist/rhel9/9/aarch64/baseos/os"]},
+		"rhocp-4.16-for-rhel-9-x86_64-rpms": {"cpes": ["cpe:/a:redhat:openshift:4.16::el9", "nothing"]},
+		"empty": {"cpes": []}, "other": {}, "odd": {"cpes": "cpe:/o:redhat:enterprise_linux:9"}, "list": [], "two words": {"cpes": ["cpe:/o:redhat:enterprise_linux:9"]}
+	}}`
+	got, skipped, err := redhat.ParseRepositories(strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := redhat.Repositories{
+		"rhel-9-for-aarch64-baseos-rpms":    {"cpe:/o:redhat:enterprise_linux:9::baseos"},
+		"rhocp-4.16-for-rhel-9-x86_64-rpms": {"cpe:/a:redhat:openshift:4.16::el9"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if skipped.Count != 4 {
+		t.Errorf("skipped %+v", skipped)
+	}
+	for _, test := range []struct{ name, document, want string }{
+		{"empty", "", "unexpected EOF"},
+		{"page", "<html>", "invalid character"},
+		{"truncated", document[:len(document)/2], "unexpected EOF"},
+		{"something else", `{"data": {}}`, "names no repositories"},
+		{"no data", `{}`, "names no repositories"},
+		{"a list", `{"data": []}`, "want an object"},
+		{"more behind its end", document + "{}", "follows the document"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, _, err := redhat.ParseRepositories(strings.NewReader(test.document)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func mapping(repositories int) string {
+	var b strings.Builder
+	for n := range repositories {
+		fmt.Fprintf(&b, `, "repository-%d": {"cpes": ["cpe:/o:redhat:enterprise_linux:9::baseos"]}`, n)
+	}
+	return `{"data": {` + strings.TrimPrefix(b.String(), ", ") + `}}`
+}
+
+func TestRepositoryFeed(t *testing.T) {
+	document, etag, asked := mapping(10), `"1"`, 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		if r.URL.Path != "/access.redhat.com/security/data/metrics/repository-to-cpe.json" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		if r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("ETag", etag)
+		fmt.Fprint(w, document)
+	}))
+	defer server.Close()
+	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: server.URL, TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fetcher.Close()
+	var taken []int
+	full := errors.New("the disk is full")
+	var refuse error
+	u := feed.New(storetest.SQLite(t, store.Options{}), fetcher, []feed.Feed{redhat.NewRepositories(func(_ context.Context, all redhat.Repositories) error {
+		taken = append(taken, len(all))
+		return refuse
+	})}, match.Package, feed.Options{Log: slog.New(slog.DiscardHandler)})
+	run := func(acceptLoss bool, want error, wantTaken ...int) {
+		t.Helper()
+		taken = nil
+		if _, err := u.Update(t.Context(), feed.Request{AcceptLoss: acceptLoss}); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("got %v, want %v", err, want)
+		}
+		if diff := cmp.Diff(wantTaken, taken); diff != "" {
+			t.Errorf("taken (-want +got):\n%s", diff)
+		}
+	}
+	run(false, nil, 10)
+	run(false, nil) // not modified
+	etag = `"2"`
+	run(false, nil) // another date, the same content
+	document, etag = mapping(8), `"3"`
+	refuse = full
+	run(false, full, 8)
+	refuse = nil
+	run(false, nil, 8) // what was not taken is offered again
+	document, etag = mapping(3), `"4"`
+	run(false, feed.ErrHeldBack)
+	run(true, nil, 3)
+	if asked != 7 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+func FuzzParseRepositories(f *testing.F) {
+	f.Add(mapping(2))
+	f.Add(`{"data": {"": {"cpes": ["cpe:/o:redhat:enterprise_linux:9"]}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		all, _, err := redhat.ParseRepositories(strings.NewReader(text))
+		if err == nil && len(all) == 0 {
+			t.Errorf("%q: nothing, but no error", text)
+		}
+		for id := range all {
+			if own, _ := all.Ecosystems(id); len(own) == 0 {
+				t.Errorf("%q has no ecosystem", id)
+			}
+		}
+	})
+}
