@@ -57,6 +57,7 @@ var tiers = map[string]tier{
 	"internal/oci/registry":  service,
 	"internal/sbom":          service,
 	"internal/source":        service,
+	"internal/target":        service,
 
 	"internal/store": store,
 
@@ -66,7 +67,8 @@ var tiers = map[string]tier{
 	"internal/clairapi/clairv4": edge,
 	"internal/oci":              edge,
 
-	"internal/app": app,
+	"internal/app":    app,
+	"internal/report": app, // what the REST interface shows, on a terminal
 
 	"bench":    command,
 	"cmd":      command,
