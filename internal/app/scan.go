@@ -61,9 +61,8 @@ type ScanRequest struct {
 	// At is the place whose policy and assessments count; without a registry,
 	// what is assessed everywhere and what blocks there.
 	At assess.Place
-	// Progress is told of each layer that is read, where not nil: the reader that
-	// it returns takes the layer's place, and done is called at its end.
-	Progress func(name string, size int64, content io.Reader) (_ io.Reader, done func(error))
+	// Progress is told of each layer that is read, where not nil.
+	Progress target.Progress
 }
 
 // OpenScanner opens what `pratique scan` needs.
@@ -117,7 +116,7 @@ func (s *Scanner) Scan(ctx context.Context, req ScanRequest) (report.Report, err
 	if req.Target.Kind == target.SBOM {
 		return r, s.scanBill(ctx, &r, req, policy)
 	}
-	source, err := target.Open(ctx, req.Target, target.Options{Platform: req.Platform, Limits: s.limits, Wants: s.wants, Remote: req.Remote})
+	source, err := target.Open(ctx, req.Target, target.Options{Platform: req.Platform, Limits: s.limits, Wants: s.wants, Remote: req.Remote, Progress: req.Progress})
 	if err != nil {
 		return report.Report{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -32,7 +33,7 @@ const (
 type archive struct {
 	file    *os.File
 	size    int64
-	opts    layer.Options
+	limits  layer.Options
 	members map[string]*member
 
 	compressed bool
@@ -50,7 +51,7 @@ type member struct {
 }
 
 // newArchive opens an archive and reads its table of contents.
-func newArchive(ctx context.Context, path string, opts layer.Options) (*archive, error) {
+func newArchive(ctx context.Context, path string, opts Options) (*archive, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ func newArchive(ctx context.Context, path string, opts layer.Options) (*archive,
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{file: file, size: info.Size(), opts: opts, members: make(map[string]*member), turn: make(chan struct{}, 1)}
+	a := &archive{file: file, size: info.Size(), limits: opts.Limits, members: make(map[string]*member), turn: make(chan struct{}, 1)}
 	a.turn <- struct{}{}
 	head := make([]byte, layer.SniffLength)
 	n, err := io.ReadFull(file, head)
@@ -70,7 +71,7 @@ func newArchive(ctx context.Context, path string, opts layer.Options) (*archive,
 		return nil, errors.Join(err, a.Close())
 	}
 	a.compressed = layer.Compressed(head[:n])
-	if err := a.list(ctx); err != nil {
+	if err := a.list(ctx, opts.Progress); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
@@ -86,10 +87,16 @@ func (a *archive) Close() error {
 }
 
 // list reads the headers.
-func (a *archive) list(ctx context.Context) error {
+func (a *archive) list(ctx context.Context, progress Progress) (err error) {
 	var stream io.ReadSeeker = io.NewSectionReader(a.file, 0, a.size)
 	if a.compressed {
-		decompressed, err := a.decompress(ctx)
+		var content io.Reader = stream
+		if progress != nil {
+			var done func(error)
+			content, done = progress(filepath.Base(a.file.Name()), a.size, content)
+			defer func() { done(err) }()
+		}
+		decompressed, err := layer.Decompress(ctx, content, a.limits)
 		if err != nil {
 			return err
 		}
@@ -154,10 +161,6 @@ func (a *archive) member(name string, h *tar.Header) *member {
 
 // clean makes a name relative to the root; what climbs out ends at the root.
 func clean(name string) string { return path.Clean("/" + name)[1:] }
-
-func (a *archive) decompress(ctx context.Context) (*layer.Decompressed, error) {
-	return layer.Decompress(ctx, io.NewSectionReader(a.file, 0, a.size), a.opts)
-}
 
 // find follows links to a member.
 func (a *archive) find(name string) (*member, error) {
@@ -233,7 +236,7 @@ func (a *archive) forward(ctx context.Context, offset int64) error {
 			a.stream = nil
 		}
 		// It serves members that others open; Close ends it.
-		stream, err := a.decompress(context.WithoutCancel(ctx))
+		stream, err := layer.Decompress(context.WithoutCancel(ctx), io.NewSectionReader(a.file, 0, a.size), a.limits)
 		if err != nil {
 			return err
 		}

@@ -28,8 +28,7 @@ const (
 // Changeset Format").
 type dockerArchive struct {
 	*archive
-	path   string
-	limits layer.Options
+	path string
 }
 
 // dockerImage is an image in manifest.json.
@@ -40,16 +39,16 @@ type dockerImage struct {
 }
 
 // openArchive opens "FILE" or "FILE:IMAGE".
-func openArchive(ctx context.Context, kind Kind, rest string, choice choice, limits layer.Options) (*Source, error) {
+func openArchive(ctx context.Context, kind Kind, rest string, choice choice, opts Options) (*Source, error) {
 	path, selection, err := split(rest)
 	if err != nil {
 		return nil, err
 	}
-	a, err := newArchive(ctx, path, limits)
+	a, err := newArchive(ctx, path, opts)
 	if err != nil {
 		return nil, err
 	}
-	images, err := archived(ctx, a, kind, path, selection, choice, limits)
+	images, err := archived(ctx, a, kind, path, selection, choice)
 	if err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -63,9 +62,9 @@ func openArchive(ctx context.Context, kind Kind, rest string, choice choice, lim
 
 // archived reads what an archive holds. Newer ones of docker are a layout as
 // well; what docker would load counts there.
-func archived(ctx context.Context, a *archive, kind Kind, path, selection string, choice choice, limits layer.Options) ([]*Image, error) {
+func archived(ctx context.Context, a *archive, kind Kind, path, selection string, choice choice) ([]*Image, error) {
 	has := func(name string) bool { return a.members[name] != nil }
-	d := dockerArchive{archive: a, path: path, limits: limits}
+	d := dockerArchive{archive: a, path: path}
 	switch {
 	case kind == OCIArchive && !has("index.json") && (has("manifest.json") || has("repositories")):
 		return nil, fmt.Errorf("it is no OCI layout, but an archive of docker's; try %s:%s", DockerArchive, path)
@@ -172,7 +171,7 @@ func (d dockerArchive) read(ctx context.Context, one dockerImage) (*Image, error
 	}
 	img := image.Image{ConfigDigest: blob.SHA256.Of(text), State: image.Pending}
 	// The file has the name of its digest, unless some other tool made it.
-	if stated := "sha256:" + strings.TrimSuffix(path.Base(one.Config), ".json"); stated != img.ConfigDigest {
+	if stated := "sha256:" + strings.TrimPrefix(strings.TrimSuffix(path.Base(one.Config), ".json"), "sha256:"); stated != img.ConfigDigest {
 		if _, _, err := blob.ParseDigest(stated); err == nil {
 			return nil, fmt.Errorf("configuration %q: digest mismatch: want %s, got %s", one.Config, stated, img.ConfigDigest)
 		}

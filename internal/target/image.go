@@ -42,7 +42,15 @@ type Options struct {
 	Wants func(path string) bool
 	// Remote says how registries are talked to.
 	Remote Remote
+	// Progress is told of a compressed archive that is read for its table of
+	// contents, where not nil.
+	Progress Progress
 }
+
+// Progress is told what begins to be read, of how many bytes, 0 where nobody
+// knows. The reader that it returns takes the place of content; done is called
+// at the end.
+type Progress func(name string, size int64, content io.Reader) (_ io.Reader, done func(error))
 
 // Source is an opened target.
 type Source struct {
@@ -139,7 +147,7 @@ func Open(ctx context.Context, name Name, opts Options) (*Source, error) {
 	case OCIDir:
 		s, err = openDir(ctx, name.Rest, choice)
 	case OCIArchive, DockerArchive:
-		s, err = openArchive(ctx, name.Kind, name.Rest, choice, opts.Limits)
+		s, err = openArchive(ctx, name.Kind, name.Rest, choice, opts)
 	case Rootfs:
 		s, err = openRootfs(name.Rest, opts)
 	case Registry:

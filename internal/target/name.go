@@ -52,7 +52,7 @@ func Parse(text string) (Name, error) {
 			continue
 		}
 		if rest == "" {
-			return Name{}, fmt.Errorf("%w: %q: a path is wanted after %s:", ErrName, text, kind)
+			return Name{}, fmt.Errorf("%w: %q: want a path after the colon", ErrName, text)
 		}
 		return Name{Kind: kind, Rest: rest}, nil
 	}
