@@ -359,6 +359,16 @@ func TestScanPolicy(t *testing.T) {
 	}
 }
 
+// An image without layers holds nothing that could be judged.
+func TestScanEmptyImage(t *testing.T) {
+	s := scanner(t, ScanSettings{})
+	files := tt.Files{}
+	r, _, err := run(t, s, "oci-dir:"+files.Layout(t, files.Image(t, "linux/amd64")).Dir(t), nil)
+	if err != nil || r.Images[0].Coverage.Verdict != "unknown" {
+		t.Errorf("got %+v, %v", r.Images, err)
+	}
+}
+
 func TestScanWithoutFeeds(t *testing.T) {
 	s, err := OpenScanner(t.Context(), ScanSettings{Storage: config.Storage{Data: filepath.Join(t.TempDir(), "new")}}, Options{})
 	if err != nil {

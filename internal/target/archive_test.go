@@ -226,6 +226,7 @@ func TestArchiveRefuses(t *testing.T) {
 		{"sparse", func(t *testing.T) []byte {
 			return lt.Tar(t, lt.PAX("GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name", "manifest.json", "GNU.sparse.realsize", "4"), lt.File("manifest.json", "1\n0\n512\n"+strings.Repeat("\x00", 512)))
 		}, "", "sparse"},
+		{"a layout of another image", docker(func(files tt.Files, _ map[string]any) { files.Layout(t, files.Image(t, "linux/amd64", other)) }), "", "different images"},
 		{"digest of no kind", docker(func(files tt.Files, one map[string]any) {
 			files["c.json"] = []byte(`{"rootfs":{"diff_ids":["md5:x"]}}`)
 			one["Config"] = "c.json"

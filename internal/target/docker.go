@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/layer"
+	"github.com/pratique/pratique/internal/oci/registry"
 )
 
 // Bounds of an archive of docker.
@@ -60,8 +61,7 @@ func openArchive(ctx context.Context, kind Kind, rest string, choice choice, opt
 	return &Source{Images: images, close: a.Close}, nil
 }
 
-// archived reads what an archive holds. Newer ones of docker are a layout as
-// well; what docker would load counts there.
+// archived reads what an archive holds. Newer ones of docker are a layout as well.
 func archived(ctx context.Context, a *archive, kind Kind, path, selection string, choice choice) ([]*Image, error) {
 	has := func(name string) bool { return a.members[name] != nil }
 	d := dockerArchive{archive: a, path: path}
@@ -71,7 +71,11 @@ func archived(ctx context.Context, a *archive, kind Kind, path, selection string
 	case kind == OCIArchive:
 		return layout{a}.images(ctx, path, selection, choice)
 	case has("manifest.json"):
-		return d.images(ctx, selection, choice)
+		images, err := d.images(ctx, selection, choice)
+		if err == nil && has("index.json") {
+			err = d.agrees(ctx, images[0])
+		}
+		return images, err
 	case has("index.json"):
 		return layout{a}.images(ctx, path, selection, choice)
 	case has("repositories"):
@@ -113,6 +117,31 @@ func (d dockerArchive) images(ctx context.Context, selection string, choice choi
 	}
 	img.Name = name
 	return suits(img, choice)
+}
+
+// agrees checks that the image is one of those of the layout that the archive is
+// as well: docker loads the one or the other, depending on how it keeps images.
+func (d dockerArchive) agrees(ctx context.Context, img *Image) error {
+	text, err := readAll(ctx, d, "index.json", maxManifest)
+	if err != nil {
+		return err
+	}
+	list, err := readIndex(registry.MediaTypeIndex, text)
+	if err != nil {
+		return fmt.Errorf("index.json: %w", err)
+	}
+	chooser := chooser{from: layout{d}}
+	candidates, err := chooser.below(ctx, list, 1)
+	if err != nil {
+		return fmt.Errorf("index.json: %w", err)
+	}
+	for _, one := range candidates {
+		// Those of platforms that were not saved are not there.
+		if other, err := chooser.parse(ctx, one.descriptor); err == nil && other.ConfigDigest == img.ConfigDigest {
+			return nil
+		}
+	}
+	return fmt.Errorf("manifest.json and index.json are of different images; %s: reads index.json alone", OCIArchive)
 }
 
 // suits checks the platform of an image that was chosen by its name.
