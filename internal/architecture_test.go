@@ -58,6 +58,7 @@ var tiers = map[string]tier{
 	"internal/oci/registry":    service,
 	"internal/sbom":            service,
 	"internal/source":          service,
+	"internal/target":          service,
 
 	"internal/store": store,
 
@@ -67,7 +68,8 @@ var tiers = map[string]tier{
 	"internal/clairapi/clairv4": edge,
 	"internal/oci":              edge,
 
-	"internal/app": app,
+	"internal/app":    app,
+	"internal/report": app, // what the REST interface shows, on a terminal
 
 	"bench":    command,
 	"cmd":      command,

@@ -19,6 +19,7 @@ var version = "devel"
 // commands is the command line.
 type commands struct {
 	Serve   serve            `cmd:"" help:"Run the server: registry, REST interface, Clair API."`
+	Scan    scan             `cmd:"" help:"Scan an image, wherever it is."`
 	Feeds   feeds            `cmd:"" help:"Update and list the feeds of advisories."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
@@ -53,6 +54,10 @@ func run(ctx context.Context) int {
 	}
 	if err := command.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "pratique:", err)
+		var status interface{ Status() int }
+		if errors.As(err, &status) {
+			return status.Status()
+		}
 		return 1
 	}
 	return 0

@@ -69,8 +69,5 @@ func (a *API) imagePackages(ctx context.Context, in *struct {
 	}
 	// A page is found by bytes; the database may order by another collation.
 	slices.SortFunc(packages, func(a, b inventory.Installed) int { return comparePackageKeys(key(a), key(b)) })
-	return slicePage(in.Paging, "packages "+img.Digest, packages, key, comparePackageKeys, func(p inventory.Installed) InstalledPackage {
-		return InstalledPackage{Package: showPackage(p.Package), LayerIndex: p.LayerIndex, LayerDigest: p.LayerDigest,
-			Path: p.Path, Line: p.Line, Evidence: p.Evidence, Detector: p.Detector, Owner: p.Owner}
-	})
+	return slicePage(in.Paging, "packages "+img.Digest, packages, key, comparePackageKeys, ShowInstalled)
 }

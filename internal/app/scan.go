@@ -1,0 +1,374 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/image"
+	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/layer"
+	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/report"
+	"github.com/pratique/pratique/internal/source/builtin"
+	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/target"
+)
+
+// ErrUnread is returned with a report where layers of the target could not be
+// read: the findings are those of the rest.
+var ErrUnread = errors.New("layers could not be read")
+
+// ScanSettings are those that a scan shares with a server.
+type ScanSettings struct {
+	Storage config.Storage
+	Feeds   config.Feeds
+	Layers  config.Layers
+}
+
+// Scanner scans images that need not be stored, beside a server or without one.
+// What it learns of layers is kept for the next scan, and for the server; lists
+// of images stay as they are.
+type Scanner struct {
+	store    *store.Store
+	analyser *builtin.Analyser
+	feeds    *Feeds
+	limits   layer.Options
+	wants    func(path string) bool
+	opts     Options
+}
+
+// ScanRequest says what to scan.
+type ScanRequest struct {
+	Target target.Name
+	// Platform is as in target.Options.
+	Platform string
+	Remote   target.Remote
+	// At is the place whose policy and assessments count; without a registry,
+	// what is assessed everywhere and what blocks there.
+	At assess.Place
+	// Progress is told of each layer that is read, where not nil.
+	Progress target.Progress
+}
+
+// OpenScanner opens what `pratique scan` needs.
+func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Scanner, error) {
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if err := os.MkdirAll(settings.Storage.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	db, err := store.Open(ctx, settings.Storage.DatabaseURL(), store.Options{Now: opts.Now})
+	if err != nil {
+		return nil, err
+	}
+	s := &Scanner{store: db, opts: opts, limits: layer.Options{Bytes: int64(settings.Layers.LayerMaxSize), Entries: int64(settings.Layers.LayerMaxEntries)}}
+	if s.feeds, err = newFeeds(db, settings.Feeds, filepath.Join(settings.Storage.Data, "tmp"), opts); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	detectors := inventory.Detectors()
+	s.wants = func(path string) bool {
+		return slices.ContainsFunc(detectors, func(d inventory.Detector) bool { return d.Wants(path) })
+	}
+	// Nothing is stored and nothing is queued: layers are read here and now.
+	s.analyser = builtin.New(db, nil, nil, builtin.Options{Detectors: detectors, Limits: s.limits, Logger: opts.Log})
+	return s, nil
+}
+
+// Close releases what the scanner holds.
+func (s *Scanner) Close() error { return errors.Join(s.feeds.Close(), s.store.Close()) }
+
+// UpdateFeeds brings the advisories up to date.
+func (s *Scanner) UpdateFeeds(ctx context.Context, progress func(string)) error {
+	_, err := s.feeds.Update(ctx, feed.Request{Progress: progress})
+	return err
+}
+
+// Scan scans a target. With an error that wraps ErrUnread comes a report.
+func (s *Scanner) Scan(ctx context.Context, req ScanRequest) (report.Report, error) {
+	feeds, err := s.feeds.Status(ctx)
+	if err != nil {
+		return report.Report{}, err
+	}
+	policy, err := s.policy(ctx, req.At.Registry)
+	if err != nil {
+		return report.Report{}, err
+	}
+	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds)
+	if req.Target.Kind == target.SBOM {
+		return r, s.scanBill(ctx, &r, req, policy)
+	}
+	source, err := target.Open(ctx, req.Target, target.Options{Platform: req.Platform, Limits: s.limits, Wants: s.wants, Remote: req.Remote, Progress: req.Progress})
+	if err != nil {
+		return report.Report{}, err
+	}
+	var unread []error
+	for _, img := range source.Images {
+		err := s.scanImage(ctx, &r, img, req, policy)
+		if errors.Is(err, ErrUnread) {
+			unread = append(unread, err)
+			err = nil
+		}
+		if err != nil {
+			return report.Report{}, errors.Join(err, source.Close())
+		}
+	}
+	return r, errors.Join(errors.Join(unread...), source.Close())
+}
+
+// policy is that of a registry; without one, what types say themselves.
+func (s *Scanner) policy(ctx context.Context, registry string) (assess.Policy, error) {
+	if registry == "" {
+		return assess.Policy{}, nil
+	}
+	return s.store.RegistryPolicy(ctx, registry)
+}
+
+// scanImage scans one image and adds it to the report.
+func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, policy assess.Policy) error {
+	unread, err := s.read(ctx, img, req)
+	if err != nil {
+		return err
+	}
+	scanned := img.Image
+	scanned.State = image.Done
+	var problems []string
+	for n := range img.Layers {
+		u, failed := unread[n]
+		switch {
+		case !failed || u.Foreign:
+			continue
+		case scanned.Error == "":
+			scanned.State, scanned.Error = image.Failed, u.Reason
+		}
+		problems = append(problems, u.Reason)
+	}
+	id, found, err := s.analyser.Assemble(ctx, scanned.LayerDigests(), unread)
+	if err != nil {
+		return fmt.Errorf("%s: %w", img.Name, err)
+	}
+	found.Warnings = append(found.Warnings, img.LeftOut()...)
+	if err := s.add(ctx, r, img.Name, scanned, id, found, req, policy); err != nil {
+		return fmt.Errorf("%s: %w", img.Name, err)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%s: %d of %d %w: %s", img.Name, len(problems), len(img.Layers), ErrUnread, strings.Join(distinct(problems), "; "))
+	}
+	return nil
+}
+
+// read has those layers analysed that are not known, as many at a time as there
+// are processors, and fills in the digests that only the bytes tell. It returns
+// why layers could not be read.
+func (s *Scanner) read(ctx context.Context, img *target.Image, req ScanRequest) (map[int]builtin.Unread, error) {
+	var (
+		mu     sync.Mutex
+		unread = make(map[int]builtin.Unread)
+		as     = make(map[string]int) // the layer that is read for all of a digest
+	)
+	group, running := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	if img.OneByOne() {
+		group.SetLimit(1)
+	}
+	for _, n := range img.Order() {
+		digest := img.Layers[n].Digest
+		if digest != "" {
+			if _, done := as[digest]; done {
+				continue
+			}
+			as[digest] = n
+			known, err := s.analyser.Known(ctx, digest)
+			if err != nil {
+				return nil, errors.Join(err, group.Wait())
+			}
+			if known {
+				continue
+			}
+		}
+		group.Go(func() error {
+			got, err := s.readLayer(running, img, n, req)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				img.Layers[n].Digest = got
+			case running.Err() != nil || !readable(err):
+				return err
+			default:
+				u := builtin.Unread{Reason: err.Error()}
+				if img.Layers[n].Foreign && errors.Is(err, target.ErrMissing) {
+					u = builtin.Unread{Reason: "the layer is kept elsewhere and was not read", Foreign: true}
+				}
+				unread[n] = u
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for n, l := range img.Layers {
+		if u, failed := unread[as[l.Digest]]; failed && l.Digest != "" {
+			unread[n] = u
+		}
+	}
+	return unread, nil
+}
+
+// readable reports errors of one layer; any other, such as the database's, ends
+// the scan.
+func readable(err error) bool {
+	var source *sourceError
+	return layer.Permanent(err) || errors.As(err, &source)
+}
+
+// sourceError is that a layer cannot be had.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return e.err.Error() }
+func (e *sourceError) Unwrap() error { return e.err }
+
+// readLayer analyses a layer and returns its digest.
+func (s *Scanner) readLayer(ctx context.Context, img *target.Image, n int, req ScanRequest) (digest string, err error) {
+	content, err := img.Layer(ctx, n)
+	if err != nil {
+		return "", &sourceError{err}
+	}
+	defer func() {
+		if e := content.Close(); err == nil && e != nil {
+			err = &sourceError{e}
+		}
+	}()
+	read := &failing{inner: content}
+	var stream io.Reader = read
+	if req.Progress != nil {
+		var done func(error)
+		stream, done = req.Progress(img.LayerName(n), img.Layers[n].Size, stream)
+		defer func() { done(err) }()
+	}
+	if digest = img.Layers[n].Digest; digest != "" {
+		err = s.analyser.IndexAs(ctx, digest, stream)
+	} else {
+		digest, err = s.analyser.Index(ctx, stream)
+	}
+	if read.err != nil && err != nil {
+		err = &sourceError{fmt.Errorf("layer %s: %w", img.LayerName(n), read.err)}
+	}
+	return digest, err
+}
+
+// failing remembers that reading failed, whatever becomes of the error on its way.
+type failing struct {
+	inner io.Reader
+	err   error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.inner.Read(p)
+	if err != nil && err != io.EOF {
+		f.err = err
+	}
+	return n, err
+}
+
+// add completes an image with what is known of its packages, and adds it.
+func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, policy assess.Policy) error {
+	img.InventoryID, img.Distribution, img.DistributionName = id, found.Distribution.String(), found.Distribution.PrettyName
+	img.Packages, img.Warnings, img.Types = len(found.Packages), found.Warnings, make(map[string]int)
+	for _, p := range found.Packages {
+		if p.Owner == "" {
+			img.Types[p.Type]++
+		}
+	}
+	installed, err := s.store.InventoryPackages(ctx, id)
+	if err != nil {
+		return err
+	}
+	findings, err := s.store.InventoryFindings(ctx, id)
+	if err != nil {
+		return err
+	}
+	for i := range installed {
+		installed[i].LayerDigest = digestAt(img.Layers, installed[i].LayerIndex)
+	}
+	for i := range findings {
+		findings[i].LayerDigest = digestAt(img.Layers, findings[i].LayerIndex)
+	}
+	data, err := s.store.FeedData(ctx, img.Ecosystems())
+	if err != nil {
+		return err
+	}
+	now := s.opts.Now()
+	at := req.At
+	at.Digest = img.Digest
+	decisions, err := s.decisions(ctx, findings, at, now)
+	if err != nil {
+		return err
+	}
+	states, verdict := assess.Decide(findings, at, decisions, policy, now)
+	coverage := img.Coverage(data, now)
+	coverage.Reasons = distinct(coverage.Reasons)
+	r.Add(report.Scan{
+		Name: name, Image: img, Installed: installed, Findings: findings,
+		Judgement: assess.Judgement{Place: at, States: states, Verdict: verdict},
+		Coverage:  coverage, DataUpdated: oldest(data),
+	})
+	return nil
+}
+
+// oldest is when the data that was confirmed first was; zero where there is none.
+func oldest(data map[string]image.Data) (when time.Time) {
+	for _, d := range data {
+		if when.IsZero() || !d.Updated.IsZero() && d.Updated.Before(when) {
+			when = d.Updated
+		}
+	}
+	return when
+}
+
+// distinct lists each text once: that a layer could not be read is the image's
+// error, and a warning as well.
+func distinct(list []string) []string {
+	var all []string
+	for _, text := range list {
+		if !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+func digestAt(layers []image.Layer, n int) string {
+	if n >= len(layers) {
+		return ""
+	}
+	return layers[n].Digest
+}
+
+func (s *Scanner) decisions(ctx context.Context, findings []match.Finding, at assess.Place, now time.Time) ([]assess.Decision, error) {
+	ids := make([]int64, 0, len(findings))
+	for _, f := range findings {
+		ids = append(ids, f.VulnerabilityID)
+	}
+	slices.Sort(ids)
+	return s.store.LiveDecisions(ctx, slices.Compact(ids), []assess.Place{at}, now)
+}
