@@ -26,7 +26,11 @@ func describe(f File, warnings []Warning) string {
 		fmt.Fprintf(&b, "distribution %s %q\n", f.Distribution, f.Distribution.PrettyName)
 	}
 	for _, r := range f.Packages {
-		fmt.Fprintf(&b, "%d: %s %s %s %s, source %s %s\n", r.Line, r.Type, r.Name, r.Version, r.Architecture, r.SourceName, r.SourceVersion)
+		fmt.Fprintf(&b, "%d: %s %s %s %s, source %s %s", r.Line, r.Type, r.Name, r.Version, r.Architecture, r.SourceName, r.SourceVersion)
+		if r.Module != "" {
+			fmt.Fprintf(&b, ", module %s", r.Module)
+		}
+		b.WriteByte('\n')
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(&b, "%s: %s\n", w.Code, w.Message)
@@ -138,7 +142,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/2 binary/1 dotnet/1 dpkg/2 java/1 node/1 php/1 python/1 release/1 rpm/1 ruby/1" {
+	if got := SetOf(Detectors()); got != "apk/2 binary/1 dotnet/1 dpkg/2 java/1 node/1 php/1 python/1 release/1 rpm/2 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -23,6 +23,9 @@ func TestRpmPackages(t *testing.T) {
 			"rpm perl-libs 4:5.32-2 x86_64, source perl 4:5.32.1-2"},
 		{"epoch 0", rpmdb.Package{Name: "a", Version: "1", Release: "1", HasEpoch: true}, "rpm a 1-1 , source a 1-1"},
 		{"no source", rpmdb.Package{Name: "a", Version: "1", Release: "1", SourceRPM: "(none)"}, "rpm a 1-1 , source a 1-1"},
+		{"of a module", rpmdb.Package{Name: "nodejs", Version: "18", Release: "1", ModularityLabel: "nodejs:18:8080020230921:abc"}, "rpm nodejs 18-1 , source nodejs 18-1, module nodejs:18"},
+		{"of a module, without a context", rpmdb.Package{Name: "a", Version: "1", Release: "1", ModularityLabel: "perl:5.26"}, "rpm a 1-1 , source a 1-1, module perl:5.26"},
+		{"of no module", rpmdb.Package{Name: "a", Version: "1", Release: "1", ModularityLabel: "perl"}, `malformed: header 0: package "a": "perl" is no label of a module`},
 		{"bad name", rpmdb.Package{Name: "a b", Version: "1", Release: "1"}, "malformed"},
 	}
 	for _, test := range tests {
