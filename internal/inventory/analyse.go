@@ -203,7 +203,7 @@ func (a *analysis) detect(d Detector, p string, c *Content) error {
 		return err
 	}
 	if anywhere(d) {
-		if len(file.Packages) == 0 && len(warnings) == 0 {
+		if file.empty() && len(warnings) == 0 {
 			return nil
 		}
 		if len(a.files) >= a.limits.files {

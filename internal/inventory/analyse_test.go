@@ -257,6 +257,10 @@ func FuzzDetect(f *testing.F) {
 		{"composer/installed.json", `[{"name": "a/b", "version": "v1"}]`},
 		{"a.deps.json", `{"libraries": {"A/1": {"type": "package"}}}`},
 		{"var/lib/rpm/Packages.db", "RpmP"},
+		{"root/buildinfo/Dockerfile-a-1-1", "LABEL com.redhat.component=\"a\" \\\n cpe='b c'\n"},
+		{"usr/share/buildinfo/content-sets.json", `{"content_sets": ["a"]}`},
+		{"usr/lib/sysimage/libdnf5/nevras.toml", "\"a-1-1.x\" = {from_repo = \"r\"}\n"},
+		{"var/lib/dnf/history.sqlite", "SQLite format 3\x00"},
 	}
 	for _, s := range seeds {
 		f.Add(s.path, []byte(s.content))

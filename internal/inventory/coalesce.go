@@ -37,7 +37,9 @@ func Coalesce(layers []*Layer) Image {
 			cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Version, b.Version),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
 	})
+	img.setRepositories(layers)
 	img.SetDistribution(distributionOf(files))
+	img.Components = componentsOf(layers)
 	if len(img.Packages) == 0 {
 		img.Warnings = append(img.Warnings, Warning{Code: NoPackages, Message: "no package was found"})
 	}
@@ -170,6 +172,18 @@ func warningsOf(l *Layer) []Warning {
 	return warnings
 }
 
+// componentsOf lists each component once, in the order of the layers that name it.
+func componentsOf(layers []*Layer) (list []Component) {
+	for _, l := range layers {
+		for _, f := range l.Files {
+			if f.Component != nil && !slices.Contains(list, *f.Component) {
+				list = append(list, *f.Component)
+			}
+		}
+	}
+	return list
+}
+
 // distributionOf takes the word of the visible release file to be believed first.
 func distributionOf(files map[string]*visible) Distribution {
 	for _, r := range releaseFiles {
@@ -191,6 +205,9 @@ func (img *Image) SetDistribution(d Distribution) {
 	strangers, own := make(map[string]int), 0
 	for i := range img.Packages {
 		p := &img.Packages[i]
+		if d.ID != "" && d.ID != "rhel" {
+			p.Repositories = "" // elsewhere they tell nothing of a product
+		}
 		if !ofSystem(p.Type) {
 			continue
 		}

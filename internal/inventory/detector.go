@@ -28,7 +28,7 @@ type Detector interface {
 
 // Detectors returns all detectors there are.
 func Detectors() []Detector {
-	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewPython(), NewNode(), NewRuby(), NewPHP(), NewDotnet(), NewJava(), NewBinary()}
+	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewDnf(), NewRedHat(), NewPython(), NewNode(), NewRuby(), NewPHP(), NewDotnet(), NewJava(), NewBinary()}
 }
 
 // SetOf names a list of detectors with their versions, in any order.

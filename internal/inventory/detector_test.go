@@ -32,6 +32,15 @@ func describe(f File, warnings []Warning) string {
 		}
 		b.WriteByte('\n')
 	}
+	if s := f.ContentSets; s != nil {
+		fmt.Fprintf(&b, "content sets %s, hint %v\n", strings.Join(s.Repositories, " "), s.Hint)
+	}
+	for _, o := range f.Origins {
+		fmt.Fprintf(&b, "of %s: %s\n", o.Repository, strings.Join(o.Packages, " "))
+	}
+	if f.Component != nil {
+		fmt.Fprintf(&b, "component %+v\n", *f.Component)
+	}
 	for _, w := range warnings {
 		fmt.Fprintf(&b, "%s: %s\n", w.Code, w.Message)
 	}
@@ -123,6 +132,12 @@ func TestWants(t *testing.T) {
 		"node_modules/a/test/package.json":                                      "",
 		"node_modules/@s/a/examples/package.json":                               "",
 		"package.json": "",
+		"root/buildinfo/content_manifests/ubi9-container-9.5-1.json": "redhat",
+		"root/buildinfo/Dockerfile-ubi9-9.5-1":                       "redhat",
+		"usr/share/buildinfo/content-sets.json":                      "redhat",
+		"usr/share/buildinfo/a/b.json":                               "",
+		"var/lib/dnf/history.sqlite":                                 "dnf",
+		"usr/lib/sysimage/libdnf5/nevras.toml":                       "dnf",
 		"etc/passwd":   "",
 	}
 	for path, want := range wanted {
@@ -142,7 +157,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/2 binary/1 dotnet/1 dpkg/2 java/1 node/1 php/1 python/1 release/1 rpm/2 ruby/1" {
+	if got := SetOf(Detectors()); got != "apk/2 binary/1 dnf/1 dotnet/1 dpkg/2 java/1 node/1 php/1 python/1 redhat/1 release/1 rpm/2 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

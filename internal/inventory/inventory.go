@@ -78,6 +78,31 @@ type Claim struct {
 	Paths   []string `json:"paths"`
 }
 
+// ContentSets are the repositories that a build of Red Hat's took packages from.
+type ContentSets struct {
+	Repositories []string `json:"repositories"`
+	// Hint says that what DNF remembers of each package may be believed.
+	Hint bool `json:"hint,omitempty"`
+}
+
+// Origin says which packages a repository gave, as name-version-release.architecture
+// with an epoch before the version where it is not 0.
+type Origin struct {
+	Repository string   `json:"repository"`
+	Packages   []string `json:"packages"`
+}
+
+// Component is a container of Red Hat's as its labels name it.
+type Component struct {
+	// ID is com.redhat.component ("ubi9-container"), Name what it is pulled by
+	// ("ubi9/ubi"), CPE the product that it is part of; "" where they do not say.
+	ID           string `json:"id,omitempty"`
+	Name         string `json:"name,omitempty"`
+	Version      string `json:"version,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+	CPE          string `json:"cpe,omitempty"`
+}
+
 // File is what one detector read from one file of a layer. A file that was
 // read and held no package is kept too: it replaces what lower layers had there.
 type File struct {
@@ -88,6 +113,11 @@ type File struct {
 	Packages     []Record      `json:"packages,omitempty"`
 	// Claims are of files that other detectors may find packages in.
 	Claims []Claim `json:"claims,omitempty"`
+	// ContentSets, Origins and Component are facts about where packages of RPM,
+	// and the layer, came from.
+	ContentSets *ContentSets `json:"content_sets,omitempty"`
+	Origins     []Origin     `json:"origins,omitempty"`
+	Component   *Component   `json:"component,omitempty"`
 }
 
 // Warning is something that could not be read. An image with warnings may hold
@@ -147,7 +177,15 @@ type Installed struct {
 type Image struct {
 	Distribution Distribution `json:"distribution"`
 	Packages     []Installed  `json:"packages"`
-	Warnings     []Warning    `json:"warnings,omitempty"`
+	// Components are the containers of Red Hat's that the image was built on, base
+	// first, the image's own last where it is one.
+	Components []Component `json:"components,omitempty"`
+	Warnings   []Warning   `json:"warnings,omitempty"`
+}
+
+// empty reports that nothing is known of the file but that it was read.
+func (f *File) empty() bool {
+	return f.Distribution == nil && len(f.Packages) == 0 && len(f.Claims) == 0 && f.ContentSets == nil && len(f.Origins) == 0 && f.Component == nil
 }
 
 // below reports whether path is dir or lies beneath it; "." is the root.
