@@ -138,7 +138,7 @@ func TestWants(t *testing.T) {
 		"usr/share/buildinfo/a/b.json":                               "",
 		"var/lib/dnf/history.sqlite":                                 "dnf",
 		"usr/lib/sysimage/libdnf5/nevras.toml":                       "dnf",
-		"etc/passwd":   "",
+		"etc/passwd":                                                 "",
 	}
 	for path, want := range wanted {
 		got := ""

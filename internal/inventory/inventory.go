@@ -150,10 +150,16 @@ type Layer struct {
 	// Opaque lists directories whose content in lower layers is hidden; "." is
 	// the root.
 	Opaque []string `json:"opaque,omitempty"`
-	// Names lists everything that is no directory, a line each: it takes the
-	// place of what lower layers have at its path and below it.
-	Names    string    `json:"names,omitempty"`
-	Warnings []Warning `json:"warnings,omitempty"`
+	// Names lists everything there is, a line each. What is no directory takes the
+	// place of what lower layers have at its path and below it; a directory, whose
+	// line ends in a slash, that of a link.
+	Names string `json:"names,omitempty"`
+	// Links are the symbolic links that may lead to directories, by path, with
+	// their targets as they stand: entries of later layers may go through them.
+	Links map[string]string `json:"links,omitempty"`
+	// Hardlinks are hard links at wanted paths to files of lower layers, by path.
+	Hardlinks map[string]string `json:"hardlinks,omitempty"`
+	Warnings  []Warning         `json:"warnings,omitempty"`
 }
 
 // Installed is a package of an image with its proof.

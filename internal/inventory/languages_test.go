@@ -62,6 +62,8 @@ func TestLanguagesInLayers(t *testing.T) {
 		{"replaced by a directory", [][]lt.Entry{{wheel("x.egg-info", "x", "1")}, {lt.Dir("x.egg-info"), lt.File("x.egg-info/y", "")}}, nil},
 		{"something beside it changes nothing", [][]lt.Entry{{pkg("app/node_modules/a/package.json", "a", "1")}, {lt.File("app/node_modules/a/x", ""), lt.File("app/node_modules/ab", "")}},
 			[]string{"npm a=1 app/node_modules/a/package.json"}},
+		{"directories beside and above it change nothing", [][]lt.Entry{{pkg("app/node_modules/a/package.json", "a", "1")}, {lt.Dir("app"), lt.Dir("app/node_modules"), lt.Dir("app/node_modules/a"), lt.File("app/node_modules/a/x", "")}},
+			[]string{"npm a=1 app/node_modules/a/package.json"}},
 		{"a hard link", [][]lt.Entry{{pkg("app/node_modules/a/package.json", "a", "1"), lt.Hardlink("b/node_modules/a/package.json", "app/node_modules/a/package.json")}},
 			[]string{"npm a=1 app/node_modules/a/package.json", "npm a=1 b/node_modules/a/package.json"}},
 		{"an empty upper layer", [][]lt.Entry{{pkg("app/node_modules/a/package.json", "a", "1")}, nil}, []string{"npm a=1 app/node_modules/a/package.json"}},

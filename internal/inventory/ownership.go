@@ -35,13 +35,13 @@ func merged(p string) string {
 	return p
 }
 
-// ownersOf says which package of the operating system brought which file.
-func ownersOf(files map[string]*visible) map[string]string {
+// owners says which package of the operating system brought which file.
+func (o *overlay) owners() map[string]string {
 	owners := make(map[string]string)
-	for _, f := range files {
+	for _, f := range o.files {
 		for _, c := range f.Claims {
 			for _, p := range c.Paths {
-				owners[merged(p)] = claimTypes[f.Detector] + ":" + c.Package
+				owners[merged(o.links.resolve(p))] = claimTypes[f.Detector] + ":" + c.Package
 			}
 		}
 	}

@@ -98,7 +98,9 @@ func TestEverywhere(t *testing.T) {
 
 func TestComponents(t *testing.T) {
 	ubi := Component{ID: "ubi9-container", Version: "9.7-1"}
-	file := func(c Component) File { return File{Path: "root/buildinfo/labels.json", Detector: "redhat", Component: &c} }
+	file := func(c Component) File {
+		return File{Path: "root/buildinfo/labels.json", Detector: "redhat", Component: &c}
+	}
 	img := Coalesce([]*Layer{{Digest: "a", Files: []File{file(ubi), file(ubi)}}, {Digest: "b", Files: []File{file(Component{Name: "x", CPE: "cpe:/a:x"})}}})
 	if diff := cmp.Diff([]Component{ubi, {Name: "x", CPE: "cpe:/a:x"}}, img.Components); diff != "" {
 		t.Errorf("components (-want +got):\n%s", diff)
