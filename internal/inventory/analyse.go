@@ -14,19 +14,6 @@ import (
 	"github.com/pratique/pratique/internal/layer"
 )
 
-// bounds limit what a layer may make its analysis remember. Beyond them the
-// rest is left out, with a warning.
-type bounds struct {
-	files    int // wanted files
-	packages int // in all of them
-	warnings int
-	links    int // symbolic links, and hard links to what lower layers have
-	hidden   int // whiteouts and the like
-	names    int // bytes of all names
-}
-
-var defaultBounds = bounds{files: 50_000, packages: 200_000, warnings: 100, links: 100_000, hidden: 50_000, names: 32 << 20}
-
 // Analyse reads a layer, in one pass, with the detectors. digest is what the
 // bytes must have; where it is empty, the layer gets that of its bytes (sha256).
 // Options bound the pass.
@@ -34,13 +21,14 @@ var defaultBounds = bounds{files: 50_000, packages: 200_000, warnings: 100, link
 // Errors are those of layer.Walk, and name the layer. What a detector cannot
 // read is no error but a warning of the result.
 func Analyse(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts layer.Options) (*Layer, error) {
-	return analyse(ctx, r, digest, detectors, opts, defaultBounds)
+	return AnalyseWith(ctx, r, digest, detectors, Options{Layer: opts})
 }
 
-func analyse(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts layer.Options, limits bounds) (*Layer, error) {
-	a := newAnalysis(detectors, limits)
-	opts.Digest = digest
-	result, err := layer.Walk(ctx, r, opts, a.visit)
+// AnalyseWith is Analyse with limits of its own on what is remembered.
+func AnalyseWith(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts Options) (*Layer, error) {
+	a := newAnalysis(detectors, opts.withDefaults())
+	opts.Layer.Digest = digest
+	result, err := layer.Walk(ctx, r, opts.Layer, a.visit)
 	if e := a.spool.close(); err == nil {
 		err = e
 	}
@@ -56,7 +44,8 @@ func analyse(ctx context.Context, r io.Reader, digest string, detectors []Detect
 // analysis is the state of one pass.
 type analysis struct {
 	detectors []Detector
-	limits    bounds
+	limits    Options
+	archives  budget
 	// wanted are the detectors' directories; ancestors are these and what is
 	// above them.
 	wanted, ancestors map[string]bool
@@ -81,9 +70,9 @@ type found struct {
 	warnings []Warning
 }
 
-func newAnalysis(detectors []Detector, limits bounds) *analysis {
+func newAnalysis(detectors []Detector, limits Options) *analysis {
 	a := &analysis{
-		detectors: detectors, limits: limits,
+		detectors: detectors, limits: limits, archives: budget{limits.ArchiveBytes, limits.ArchiveBytes},
 		wanted: make(map[string]bool), ancestors: make(map[string]bool),
 		files: make(map[string]*found), removed: make(map[string]bool), opaque: make(map[string]bool),
 		hardlinks: make(map[string]string), limited: make(map[string]bool),
@@ -148,16 +137,16 @@ func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
 	if e.Kind != layer.File && e.Kind != layer.Hardlink || d == nil {
 		a.hide(a.removed, p)
 	}
-	if len(a.files) >= a.limits.files {
+	if len(a.files) >= a.limits.Files {
 		a.hide(a.removed, p)
-		a.limit("files", p, "only the first %d package databases are read", a.limits.files)
+		a.limit("files", a.limits.Files, p, "further package databases are not read")
 		return nil
 	}
 	switch {
 	case e.Kind == layer.Symlink:
 		a.symlink(p, e.Link, d)
 	case d != nil && e.Kind == layer.File:
-		return a.detect(d, p, NewContent(r, e.Size))
+		return a.detect(d, p, a.content(e, r))
 	case d != nil && e.Kind == layer.Hardlink:
 		a.hardlink(d, p, e.Link)
 	}
@@ -173,8 +162,7 @@ func (a *analysis) elsewhere(d Detector, e *layer.Entry, p string, r io.Reader) 
 	a.forget(p)
 	switch e.Kind {
 	case layer.File:
-		c := &Content{r: r, Size: e.Size, spool: &a.spool}
-		return a.detect(d, p, c)
+		return a.detect(d, p, a.content(e, r))
 	case layer.Hardlink:
 		target := a.links.resolve(e.Link)
 		if f := a.files[target]; f == nil {
@@ -186,6 +174,10 @@ func (a *analysis) elsewhere(d Detector, e *layer.Entry, p string, r io.Reader) 
 		}
 	}
 	return nil
+}
+
+func (a *analysis) content(e *layer.Entry, r io.Reader) *Content {
+	return &Content{r: r, Size: e.Size, spool: &a.spool, archives: &a.archives}
 }
 
 // detect reads a wanted file.
@@ -203,8 +195,8 @@ func (a *analysis) detect(d Detector, p string, c *Content) error {
 		if file.empty() && len(warnings) == 0 {
 			return nil
 		}
-		if len(a.files) >= a.limits.files {
-			a.limit("files", p, "only the first %d files with packages are read", a.limits.files)
+		if len(a.files) >= a.limits.Files {
+			a.limit("files", a.limits.Files, p, "further files with packages are not read")
 			return nil
 		}
 	}
@@ -220,8 +212,8 @@ func (a *analysis) name(p string, directory bool) {
 		}
 		return
 	}
-	if a.names.Len()+len(p) >= a.limits.names {
-		a.limit("names", p, "only the first %d bytes of file names are remembered: what they replace may be reported still", a.limits.names)
+	if a.names.Len()+len(p) >= a.limits.Names {
+		a.limit("names", a.limits.Names, p, "what further entries replace may be reported still")
 		return
 	}
 	a.names.WriteString(p)
@@ -233,8 +225,8 @@ func (a *analysis) name(p string, directory bool) {
 
 // link remembers a symbolic link.
 func (a *analysis) link(p, target string) {
-	if a.links.count >= a.limits.links {
-		a.limit("links", p, "only the first %d symbolic links are followed", a.limits.links)
+	if a.links.count >= a.limits.Links {
+		a.limit("links", a.limits.Links, p, "further symbolic links are not followed")
 		return
 	}
 	a.links.set(p, target)
@@ -242,17 +234,17 @@ func (a *analysis) link(p, target string) {
 
 // outside remembers a hard link to what this layer may not have.
 func (a *analysis) outside(p, target string) {
-	if len(a.hardlinks) >= a.limits.links {
-		a.limit("hard links", p, "only the first %d hard links to other layers are followed", a.limits.links)
+	if len(a.hardlinks) >= a.limits.Links {
+		a.limit("hard links", a.limits.Links, p, "further ones to other layers are not followed")
 		return
 	}
 	a.hardlinks[p] = target
 }
 
 func (a *analysis) keep(p string, file File, warnings []Warning) {
-	if a.packages+len(file.Packages) > a.limits.packages {
-		file.Packages = file.Packages[:a.limits.packages-a.packages]
-		a.limit("packages", p, "only the first %d packages are read", a.limits.packages)
+	if a.packages+len(file.Packages) > a.limits.Packages {
+		file.Packages = file.Packages[:a.limits.Packages-a.packages]
+		a.limit("packages", a.limits.Packages, p, "further ones are left out")
 	}
 	a.packages += len(file.Packages)
 	a.files[p] = &found{file: &file, warnings: warnings}
@@ -338,15 +330,15 @@ func (a *analysis) forget(p string) {
 }
 
 func (a *analysis) hide(set map[string]bool, p string) {
-	if len(a.removed)+len(a.opaque) >= a.limits.hidden && !set[p] {
-		a.limit("hidden", p, "only the first %d removals are heeded", a.limits.hidden)
+	if len(a.removed)+len(a.opaque) >= a.limits.Hidden && !set[p] {
+		a.limit("hidden", a.limits.Hidden, p, "further removals are not heeded")
 		return
 	}
 	set[p] = true
 }
 
 func (a *analysis) warn(code, p, format string, args ...any) {
-	if len(a.warnings) >= a.limits.warnings {
+	if len(a.warnings) >= a.limits.Warnings {
 		a.unsaid++
 		return
 	}
@@ -354,10 +346,10 @@ func (a *analysis) warn(code, p, format string, args ...any) {
 }
 
 // limit warns of a bound once.
-func (a *analysis) limit(bound, p, format string, args ...any) {
+func (a *analysis) limit(bound string, value int, p, effect string) {
 	if !a.limited[bound] {
 		a.limited[bound] = true
-		a.warnings = append(a.warnings, Warning{Code: Limit, Path: p, Message: fmt.Sprintf(format, args...)})
+		a.warnings = append(a.warnings, Warning{Code: Limit, Path: p, Message: fmt.Sprintf("%s: %s", exceeded(bound, int64(value)), effect)})
 	}
 }
 

@@ -200,8 +200,7 @@ func TestAnalyseBounds(t *testing.T) {
 		entries = append(entries, lt.File(fmt.Sprintf("../evil%d", i), ""), lt.Symlink(fmt.Sprintf("l%d", i), "etc"), lt.File(fmt.Sprintf("var/lib/dpkg/status.d/.wh.w%d", i), ""))
 	}
 	content := lt.Tar(t, entries...)
-	l, err := analyse(t.Context(), bytes.NewReader(content), "", Detectors(), layer.Options{},
-		bounds{files: 10, packages: 15, warnings: 7, links: 5, hidden: 30, names: 500})
+	l, err := AnalyseWith(t.Context(), bytes.NewReader(content), "", Detectors(), Options{Files: 10, Packages: 15, Warnings: 7, Links: 5, Hidden: 30, Names: 500})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,12 @@ type Content struct {
 	Size  int64
 	head  []byte // looked at and not read yet
 	spool *spool
+	// archives is what may be decompressed of the layer's archives; nil for any.
+	archives *budget
 }
+
+// budget is what may be spent of something, and what is left of that.
+type budget struct{ limit, left int64 }
 
 // NewContent returns the content that is read from r.
 func NewContent(r io.Reader, size int64) *Content {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-type node struct{}
+type node struct{ opts DetectorOptions }
 
 // NewNode returns the detector of installed Node packages: the package.json at
 // the root of each folder of a node_modules folder, as npm, yarn and pnpm lay
 // them out (https://nodejs.org/api/modules.html#loading-from-node_modules-folders).
 // What lies deeper are examples and tests of packages.
-func NewNode() Detector { return node{} }
+func NewNode(opts DetectorOptions) Detector { return node{opts.withDefaults()} }
 
 func (node) Name() string          { return "node" }
 func (node) Version() int          { return 1 }
@@ -35,9 +35,9 @@ func (node) Wants(p string) bool {
 	return !strings.Contains(name, "/") && !strings.HasPrefix(name, ".")
 }
 
-func (node) Detect(p string, c *Content) (File, []Warning, error) {
+func (d node) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "node")
-	text, ok, err := found.document(c)
+	text, ok, err := found.document(c, d.opts)
 	if !ok {
 		return found.result(err)
 	}

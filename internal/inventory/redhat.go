@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-type redhat struct{}
+type redhat struct{ opts DetectorOptions }
 
 // NewRedHat returns the detector of what Red Hat's build systems leave in an
 // image: the repositories ("content sets") that its packages came from, and the
@@ -17,7 +17,7 @@ type redhat struct{}
 // root/buildinfo/Dockerfile-NAME-VERSION-RELEASE; Konflux writes
 // usr/share/buildinfo/content-sets.json and labels.json, with copies below
 // root/buildinfo. On bootable images root is a link to var/roothome.
-func NewRedHat() Detector { return redhat{} }
+func NewRedHat(opts DetectorOptions) Detector { return redhat{opts.withDefaults()} }
 
 func (redhat) Name() string { return "redhat" }
 func (redhat) Version() int { return 1 }
@@ -38,7 +38,7 @@ func (redhat) Wants(p string) bool {
 // maxContentSets is far beyond what Red Hat has for one release.
 const maxContentSets = 2000
 
-func (redhat) Detect(p string, c *Content) (File, []Warning, error) {
+func (d redhat) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "redhat")
 	if strings.HasPrefix(path.Base(p), "Dockerfile-") {
 		text, err := io.ReadAll(io.LimitReader(c, 1<<20))
@@ -48,7 +48,7 @@ func (redhat) Detect(p string, c *Content) (File, []Warning, error) {
 		found.component(labelsOf(string(text)))
 		return found.result(nil)
 	}
-	text, ok, err := found.document(c)
+	text, ok, err := found.document(c, d.opts)
 	if !ok {
 		return found.result(err)
 	}
