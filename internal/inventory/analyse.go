@@ -167,7 +167,7 @@ func (a *analysis) elsewhere(d Detector, e *layer.Entry, p string, r io.Reader) 
 		target := a.links.resolve(e.Link)
 		if f := a.files[target]; f == nil {
 			a.outside(p, target)
-		} else if f.file != nil && f.file.Detector == d.Name() {
+		} else if f.file != nil && f.file.Detector == d.Name() && knownAs(f.file, p) {
 			file := *f.file
 			file.Path = p
 			a.keep(p, file, nil) // the warnings are those of the other name

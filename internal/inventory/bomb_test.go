@@ -132,7 +132,7 @@ func TestArchiveDirectoryTakesLittleMemory(t *testing.T) {
 	}
 	took := (after.TotalAlloc - before.TotalAlloc) >> 20
 	t.Logf("%d MiB for %d MiB of directory: %v", took, b.Len()>>20, warnings)
-	if took > 400 {
+	if took > 250 {
 		t.Errorf("took %d MiB", took)
 	}
 }

@@ -67,7 +67,8 @@ func (v *visible) appendTo(list []Installed, layers []*Layer, owners map[string]
 		owner = owners[merged(v.Path)]
 	}
 	for _, r := range v.Packages {
-		if listed[r.Package] {
+		// A program that a package brought is that package.
+		if listed[r.Package] || r.Type == "generic" && owner != "" {
 			continue
 		}
 		listed[r.Package] = true

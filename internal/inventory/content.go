@@ -66,6 +66,15 @@ func (c *Content) ReaderAt() (io.ReaderAt, int64, error) { return c.spool.fill(c
 type spool struct {
 	buffer bytes.Buffer
 	file   *os.File
+	part   []byte // for those who look through a file
+}
+
+// scratch is room for a part of a file, the same for each.
+func (s *spool) scratch() []byte {
+	if s.part == nil {
+		s.part = make([]byte, 256<<10)
+	}
+	return s.part
 }
 
 // fill takes what r has. size is what it is said to have, so that the buffer

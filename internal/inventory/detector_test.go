@@ -157,7 +157,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/2 binary/1 dnf/1 dotnet/1 dpkg/2 java/2 node/1 php/1 python/1 redhat/1 release/1 rpm/2 ruby/1" {
+	if got := SetOf(Detectors()); got != "apk/2 binary/2 dnf/1 dotnet/1 dpkg/2 java/2 node/1 php/1 python/1 redhat/1 release/1 rpm/2 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -21,7 +21,7 @@ func claimable(p string) bool {
 	case "package.json", "installed.json":
 		return true
 	}
-	return strings.HasSuffix(p, ".egg-info") || strings.Contains(p, "bin/") || strings.Contains(p, "libexec/")
+	return classifiable(base) || strings.HasSuffix(p, ".egg-info") || strings.Contains(p, "bin/") || strings.Contains(p, "libexec/")
 }
 
 // merged is the path as it is where /usr is merged: databases and archives
