@@ -52,6 +52,7 @@ type analysis struct {
 
 	files           map[string]*found
 	packages        int
+	claims          int // bytes of their paths
 	removed, opaque map[string]bool
 	// links are the symbolic links of this layer: entries may go through them.
 	links links
@@ -247,6 +248,16 @@ func (a *analysis) keep(p string, file File, warnings []Warning) {
 		a.limit("packages", a.limits.Packages, p, "further ones are left out")
 	}
 	a.packages += len(file.Packages)
+	for i, c := range file.Claims {
+		for _, at := range c.Paths {
+			a.claims += len(at)
+		}
+		if a.claims > a.limits.Claims {
+			file.Claims = file.Claims[:i]
+			a.limit("claims", a.limits.Claims, p, "who brought further files is not known")
+			break
+		}
+	}
 	a.files[p] = &found{file: &file, warnings: warnings}
 }
 

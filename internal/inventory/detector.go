@@ -32,7 +32,8 @@ func Detectors() []Detector { return DetectorsWith(DetectorOptions{}) }
 // DetectorsWith returns all detectors there are.
 func DetectorsWith(opts DetectorOptions) []Detector {
 	return []Detector{
-		NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewDnf(), NewRedHat(opts), NewPython(), NewNode(opts), NewRuby(), NewPHP(opts), NewDotnet(opts), NewJava(opts), NewBinary(),
+		NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewDnf(), NewRedHat(opts),
+		NewConda(opts), NewPython(opts), NewNode(opts), NewRuby(), NewPHP(opts), NewDotnet(opts), NewJava(opts), NewErlang(), NewDart(), NewBinary(),
 	}
 }
 
@@ -161,4 +162,12 @@ func isToken(s string) bool {
 		}
 	}
 	return true
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, p := range list {
+		set[p] = true
+	}
+	return set
 }

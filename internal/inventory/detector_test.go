@@ -137,6 +137,17 @@ func TestWants(t *testing.T) {
 		"usr/share/buildinfo/content-sets.json":                      "redhat",
 		"usr/share/buildinfo/a/b.json":                               "",
 		"var/lib/dnf/history.sqlite":                                 "dnf",
+		"opt/conda/conda-meta/numpy-1.26.0-py311_0.json":             "conda",
+		"opt/conda/conda-meta/history":                               "binary",
+		"opt/conda/pkgs/x/info/index.json":                           "",
+		"app/.yarn/cache/left-pad-npm-1.3.0-67f93b.zip":              "node",
+		"root/.yarn/berry/cache/left-pad-npm-1.3.0-67f93b.zip":       "node",
+		"app/cache/left-pad.zip":                                     "",
+		"usr/lib/python3/dist-packages/x-1-py3.11.egg":               "python",
+		"app/lib/cowboy-2.10.0/ebin/cowboy.app":                      "erlang",
+		"app/lib/kernel-9.1/ebin/kernel.app":                         "binary",
+		"app/deps/cowboy/ebin/cowboy.app":                            "erlang",
+		"app/pubspec.lock":                                           "dart",
 		"usr/lib/sysimage/libdnf5/nevras.toml":                       "dnf",
 		"etc/passwd":                                                 "",
 	}
@@ -157,7 +168,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/2 binary/2 dnf/1 dotnet/1 dpkg/2 java/2 node/1 php/1 python/1 redhat/1 release/1 rpm/2 ruby/1" {
+	if got := SetOf(Detectors()); got != "apk/3 binary/2 conda/1 dart/1 dnf/1 dotnet/1 dpkg/3 erlang/1 java/2 node/2 php/1 python/2 redhat/1 release/1 rpm/3 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

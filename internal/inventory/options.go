@@ -19,6 +19,9 @@ type Options struct {
 	Links int
 	// Hidden bounds whiteouts and the like; 50,000.
 	Hidden int
+	// Claims bounds what package databases say of who brought which file, in bytes
+	// of paths; 64 MiB.
+	Claims int
 	// Names bounds the names of entries, in bytes in all; 32 MiB.
 	Names int
 	// ArchiveBytes bounds what is decompressed of the archives in a layer, in bytes
@@ -30,7 +33,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&o.Files, 50_000}, {&o.Packages, 200_000}, {&o.Warnings, 100}, {&o.Links, 100_000}, {&o.Hidden, 50_000}, {&o.Names, 32 << 20}} {
+	}{{&o.Files, 50_000}, {&o.Packages, 200_000}, {&o.Warnings, 100}, {&o.Links, 100_000}, {&o.Hidden, 50_000}, {&o.Claims, 64 << 20}, {&o.Names, 32 << 20}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

@@ -16,7 +16,7 @@ type rpm struct{}
 func NewRpm() Detector { return rpm{} }
 
 func (rpm) Name() string { return "rpm" }
-func (rpm) Version() int { return 2 }
+func (rpm) Version() int { return 3 }
 
 func (rpm) Directories() []string {
 	return []string{"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"}
