@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"path"
 	"strings"
@@ -54,16 +55,19 @@ func (program) Detect(p string, c *Content) (File, []Warning, error) {
 		found.warn(Unsupported, "the program is packed with UPX: what is in it cannot be told")
 		return found.result(nil)
 	}
-	first := bytes.Clone(head)
 	content, size, err := c.ReaderAt()
 	if err != nil || found.goProgram(content, size) {
 		return found.result(err)
 	}
-	if isGo(content, first) {
+	parsed, err := elf.NewFile(content)
+	if err != nil {
+		parsed = nil // another format, or damaged
+	}
+	if isGo(content, parsed) {
 		found.warn(Unsupported, "the program is one of Go, and what it was built of was taken away, or cannot be read")
 		return found.result(nil)
 	}
-	if section := auditable(content); section != nil {
+	if section := auditable(content, parsed); section != nil {
 		found.crates(section)
 	}
 	return found.result(found.classify(content, size, c.spool.scratch()))

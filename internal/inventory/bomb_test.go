@@ -162,6 +162,27 @@ func TestArchivesOfALayer(t *testing.T) {
 	}
 }
 
+// The files that packages claim are bounded for all databases of the layer.
+func TestClaimsOfALayer(t *testing.T) {
+	var entries []lt.Entry
+	for i := range 10 {
+		entries = append(entries, lt.File(fmt.Sprintf("var/lib/dpkg/info/p%d.list", i), strings.Repeat("/usr/bin/program\n", 10)))
+	}
+	l, err := AnalyseWith(t.Context(), bytes.NewReader(lt.Tar(t, entries...)), "", Detectors(), Options{Claims: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes := 0
+	for _, f := range l.Files {
+		for _, c := range f.Claims {
+			bytes += len(strings.Join(c.Paths, ""))
+		}
+	}
+	if bytes != 900 || len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0].Message, "limit exceeded: claims > 1000") {
+		t.Errorf("%d bytes of claims, %v", bytes, l.Warnings)
+	}
+}
+
 // TestLayerBombs: what is hostile in the archive of the layer itself ends the pass,
 // or is left out, by a limit with a name.
 func TestLayerBombs(t *testing.T) {

@@ -73,17 +73,13 @@ func (f *findings) module(name, version, evidence string) {
 }
 
 // isGo reports programs of Go that do not say what they were built of: by the
-// sections or the note that Go's linker makes, in other formats than ELF by the id
-// of the build, which is in the first pages.
-func isGo(content io.ReaderAt, head []byte) bool {
-	if !bytes.HasPrefix(head, []byte("\x7fELF")) {
+// sections or the note that Go's linker makes; where program is nil, for it is not
+// of ELF, by the id of the build, which is in the first pages.
+func isGo(content io.ReaderAt, program *elf.File) bool {
+	if program == nil {
 		first := make([]byte, 64<<10)
 		n, _ := content.ReadAt(first, 0)
 		return bytes.Contains(first[:n], []byte("Go build ID: \""))
-	}
-	program, err := elf.NewFile(content)
-	if err != nil {
-		return false
 	}
 	for _, s := range program.Sections {
 		switch s.Name {
