@@ -16,9 +16,11 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
 	"github.com/pratique/pratique/internal/advisory/feed/azure"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/nvd"
 	"github.com/pratique/pratique/internal/advisory/feed/oracle"
 	"github.com/pratique/pratique/internal/advisory/feed/osv"
 	"github.com/pratique/pratique/internal/advisory/feed/photon"
+	"github.com/pratique/pratique/internal/advisory/feed/redhat"
 	"github.com/pratique/pratique/internal/advisory/feed/suse"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
@@ -72,7 +74,7 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 	if err != nil {
 		return nil, err
 	}
-	chosen, err := choose(publishers(), c)
+	chosen, err := choose(publishers(c), c)
 	if err != nil {
 		return nil, errors.Join(err, fetcher.Close())
 	}
@@ -83,9 +85,9 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 }
 
 // publishers are all feeds that there are.
-func publishers() []feed.Feed {
+func publishers(c config.Feeds) []feed.Feed {
 	return append([]feed.Feed{
-		debian.New(), alpine.New(), oracle.New(), suse.New(), azure.New(), photon.New(),
+		debian.New(), alpine.New(), redhat.New(), oracle.New(), suse.New(), azure.New(), photon.New(), nvd.New(nvd.Options{Key: c.NVDAPIKey}),
 	}, osv.Feeds()...)
 }
 

@@ -14,19 +14,6 @@ import (
 	"github.com/pratique/pratique/internal/layer"
 )
 
-// bounds limit what a layer may make its analysis remember. Beyond them the
-// rest is left out, with a warning.
-type bounds struct {
-	files    int // wanted files
-	packages int // in all of them
-	warnings int
-	links    int // symbolic links that lead to wanted directories
-	hidden   int // whiteouts and the like
-	names    int // bytes of all names
-}
-
-var defaultBounds = bounds{files: 50_000, packages: 200_000, warnings: 100, links: 1000, hidden: 50_000, names: 32 << 20}
-
 // Analyse reads a layer, in one pass, with the detectors. digest is what the
 // bytes must have; where it is empty, the layer gets that of its bytes (sha256).
 // Options bound the pass.
@@ -34,13 +21,14 @@ var defaultBounds = bounds{files: 50_000, packages: 200_000, warnings: 100, link
 // Errors are those of layer.Walk, and name the layer. What a detector cannot
 // read is no error but a warning of the result.
 func Analyse(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts layer.Options) (*Layer, error) {
-	return analyse(ctx, r, digest, detectors, opts, defaultBounds)
+	return AnalyseWith(ctx, r, digest, detectors, Options{Layer: opts})
 }
 
-func analyse(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts layer.Options, limits bounds) (*Layer, error) {
-	a := newAnalysis(detectors, limits)
-	opts.Digest = digest
-	result, err := layer.Walk(ctx, r, opts, a.visit)
+// AnalyseWith is Analyse with limits of its own on what is remembered.
+func AnalyseWith(ctx context.Context, r io.Reader, digest string, detectors []Detector, opts Options) (*Layer, error) {
+	a := newAnalysis(detectors, opts.withDefaults())
+	opts.Layer.Digest = digest
+	result, err := layer.Walk(ctx, r, opts.Layer, a.visit)
 	if e := a.spool.close(); err == nil {
 		err = e
 	}
@@ -56,22 +44,25 @@ func analyse(ctx context.Context, r io.Reader, digest string, detectors []Detect
 // analysis is the state of one pass.
 type analysis struct {
 	detectors []Detector
-	limits    bounds
+	limits    Options
+	archives  budget
 	// wanted are the detectors' directories; ancestors are these and what is
 	// above them.
 	wanted, ancestors map[string]bool
 
 	files           map[string]*found
 	packages        int
+	claims          int // bytes of their paths
 	removed, opaque map[string]bool
-	// links are the symbolic links of this layer that lead to ancestors: entries
-	// may go through them.
-	links    map[string]string
-	names    strings.Builder
-	spool    spool
-	warnings []Warning
-	unsaid   int
-	limited  map[string]bool // by bound, warned of
+	// links are the symbolic links of this layer: entries may go through them.
+	links links
+	// hardlinks are the wanted ones whose target was not read, and their targets.
+	hardlinks map[string]string
+	names     strings.Builder
+	spool     spool
+	warnings  []Warning
+	unsaid    int
+	limited   map[string]bool // by bound, warned of
 }
 
 // found is what stands at a wanted path.
@@ -80,12 +71,12 @@ type found struct {
 	warnings []Warning
 }
 
-func newAnalysis(detectors []Detector, limits bounds) *analysis {
+func newAnalysis(detectors []Detector, limits Options) *analysis {
 	a := &analysis{
-		detectors: detectors, limits: limits,
+		detectors: detectors, limits: limits, archives: budget{limits.ArchiveBytes, limits.ArchiveBytes},
 		wanted: make(map[string]bool), ancestors: make(map[string]bool),
 		files: make(map[string]*found), removed: make(map[string]bool), opaque: make(map[string]bool),
-		links: make(map[string]string), limited: make(map[string]bool),
+		hardlinks: make(map[string]string), limited: make(map[string]bool),
 	}
 	for _, d := range detectors {
 		for _, dir := range d.Directories() {
@@ -112,25 +103,26 @@ func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
 		a.warn(UnsafePath, printable(e.Path), "the entry points out of the root and was left out")
 		return nil
 	}
-	p := e.Path
-	if len(a.links) > 0 {
-		p = a.resolve(p)
-	}
+	p := a.links.resolve(e.Path)
 	switch e.Kind {
 	case layer.Whiteout:
 		a.hide(a.removed, p)
 		return nil
 	case layer.Opaque:
-		a.hide(a.opaque, p)
+		a.hide(a.opaque, a.links.follow(e.Path))
 		return nil
 	}
 	if p == "." {
 		return nil
 	}
-	if e.Kind != layer.Directory {
-		a.name(p)
+	a.name(p, e.Kind == layer.Directory)
+	delete(a.hardlinks, p)
+	if a.links.count > 0 {
+		a.links.remove(p, e.Kind != layer.Directory)
 	}
-	delete(a.links, p)
+	if e.Kind == layer.Symlink {
+		defer a.link(p, e.Link) // what it stands for is judged without it
+	}
 	d := a.detector(p)
 	if anywhere(d) {
 		if !a.ancestors[p] {
@@ -139,9 +131,6 @@ func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
 		d = nil
 	}
 	if d == nil && (e.Kind == layer.Directory || !a.ancestors[p]) {
-		if e.Kind == layer.Symlink {
-			a.follow(p, e.Link)
-		}
 		return nil
 	}
 	// The entry takes the place of what this layer, or a lower one, has there.
@@ -149,16 +138,16 @@ func (a *analysis) visit(e *layer.Entry, r io.Reader) error {
 	if e.Kind != layer.File && e.Kind != layer.Hardlink || d == nil {
 		a.hide(a.removed, p)
 	}
-	if len(a.files) >= a.limits.files {
+	if len(a.files) >= a.limits.Files {
 		a.hide(a.removed, p)
-		a.limit("files", p, "only the first %d package databases are read", a.limits.files)
+		a.limit("files", a.limits.Files, p, "further package databases are not read")
 		return nil
 	}
 	switch {
 	case e.Kind == layer.Symlink:
 		a.symlink(p, e.Link, d)
 	case d != nil && e.Kind == layer.File:
-		return a.detect(d, p, NewContent(r, e.Size))
+		return a.detect(d, p, a.content(e, r))
 	case d != nil && e.Kind == layer.Hardlink:
 		a.hardlink(d, p, e.Link)
 	}
@@ -174,21 +163,22 @@ func (a *analysis) elsewhere(d Detector, e *layer.Entry, p string, r io.Reader) 
 	a.forget(p)
 	switch e.Kind {
 	case layer.File:
-		c := &Content{r: r, Size: e.Size, spool: &a.spool}
-		return a.detect(d, p, c)
+		return a.detect(d, p, a.content(e, r))
 	case layer.Hardlink:
-		if f := a.files[a.resolve(e.Link)]; f != nil && f.file != nil && f.file.Detector == d.Name() {
+		target := a.links.resolve(e.Link)
+		if f := a.files[target]; f == nil {
+			a.outside(p, target)
+		} else if f.file != nil && f.file.Detector == d.Name() && knownAs(f.file, p) {
 			file := *f.file
 			file.Path = p
 			a.keep(p, file, nil) // the warnings are those of the other name
 		}
-	case layer.Symlink:
-		a.follow(p, e.Link)
-	case layer.Directory:
-		// A directory in the place of a file: what the file held is gone.
-		a.hide(a.removed, p)
 	}
 	return nil
+}
+
+func (a *analysis) content(e *layer.Entry, r io.Reader) *Content {
+	return &Content{r: r, Size: e.Size, spool: &a.spool, archives: &a.archives}
 }
 
 // detect reads a wanted file.
@@ -203,11 +193,11 @@ func (a *analysis) detect(d Detector, p string, c *Content) error {
 		return err
 	}
 	if anywhere(d) {
-		if len(file.Packages) == 0 && len(warnings) == 0 {
+		if file.empty() && len(warnings) == 0 {
 			return nil
 		}
-		if len(a.files) >= a.limits.files {
-			a.limit("files", p, "only the first %d files with packages are read", a.limits.files)
+		if len(a.files) >= a.limits.Files {
+			a.limit("files", a.limits.Files, p, "further files with packages are not read")
 			return nil
 		}
 	}
@@ -216,31 +206,66 @@ func (a *analysis) detect(d Detector, p string, c *Content) error {
 }
 
 // name remembers that something stands at p.
-func (a *analysis) name(p string) {
+func (a *analysis) name(p string, directory bool) {
 	if strings.Contains(p, "\n") {
-		a.hide(a.removed, p)
+		if !directory {
+			a.hide(a.removed, p)
+		}
 		return
 	}
-	if a.names.Len()+len(p) >= a.limits.names {
-		a.limit("names", p, "only the first %d bytes of file names are remembered: what they replace may be reported still", a.limits.names)
+	if a.names.Len()+len(p) >= a.limits.Names {
+		a.limit("names", a.limits.Names, p, "what further entries replace may be reported still")
 		return
 	}
 	a.names.WriteString(p)
+	if directory {
+		a.names.WriteByte('/')
+	}
 	a.names.WriteByte('\n')
 }
 
+// link remembers a symbolic link.
+func (a *analysis) link(p, target string) {
+	if a.links.count >= a.limits.Links {
+		a.limit("links", a.limits.Links, p, "further symbolic links are not followed")
+		return
+	}
+	a.links.set(p, target)
+}
+
+// outside remembers a hard link to what this layer may not have.
+func (a *analysis) outside(p, target string) {
+	if len(a.hardlinks) >= a.limits.Links {
+		a.limit("hard links", a.limits.Links, p, "further ones to other layers are not followed")
+		return
+	}
+	a.hardlinks[p] = target
+}
+
 func (a *analysis) keep(p string, file File, warnings []Warning) {
-	if a.packages+len(file.Packages) > a.limits.packages {
-		file.Packages = file.Packages[:a.limits.packages-a.packages]
-		a.limit("packages", p, "only the first %d packages are read", a.limits.packages)
+	if a.packages+len(file.Packages) > a.limits.Packages {
+		file.Packages = file.Packages[:a.limits.Packages-a.packages]
+		a.limit("packages", a.limits.Packages, p, "further ones are left out")
 	}
 	a.packages += len(file.Packages)
+	for i, c := range file.Claims {
+		for _, at := range c.Paths {
+			a.claims += len(at)
+		}
+		if a.claims > a.limits.Claims {
+			file.Claims = file.Claims[:i]
+			a.limit("claims", a.limits.Claims, p, "who brought further files is not known")
+			break
+		}
+	}
 	a.files[p] = &found{file: &file, warnings: warnings}
 }
 
 // hardlink takes over what was read at the target, earlier in this layer.
 func (a *analysis) hardlink(d Detector, p, target string) {
-	if f := a.files[a.resolve(target)]; f != nil && f.file != nil && f.file.Detector == d.Name() {
+	target = a.links.resolve(target)
+	f := a.files[target]
+	if f != nil && f.file != nil && f.file.Detector == d.Name() {
 		file := *f.file
 		file.Path = p
 		warnings := slices.Clone(f.warnings)
@@ -251,7 +276,17 @@ func (a *analysis) hardlink(d Detector, p, target string) {
 		return
 	}
 	a.hide(a.removed, p)
-	a.files[p] = &found{warnings: []Warning{{
+	if f == nil && target != p && target != "" {
+		a.outside(p, target)
+		return
+	}
+	a.files[p] = unread(p, target)
+}
+
+// unread is what stands at the path of a wanted file that is a hard link to
+// something else.
+func unread(p, target string) *found {
+	return &found{warnings: []Warning{{
 		Code: Unsupported, Path: p, Message: fmt.Sprintf("hard link to %q, which was not read", clip(printable(target))),
 	}}}
 }
@@ -270,7 +305,6 @@ func (a *analysis) symlink(p, link string, d Detector) {
 				ok = false
 			}
 		}
-		a.follow(p, link)
 	}
 	if !ok {
 		a.files[p] = &found{warnings: []Warning{{
@@ -279,58 +313,12 @@ func (a *analysis) symlink(p, link string, d Detector) {
 	}
 }
 
-// follow remembers a symbolic link that leads to a directory where wanted files
-// may be: runtimes write entries below it there.
-func (a *analysis) follow(p, link string) {
-	target := a.target(p, link)
-	if target != "." && !a.ancestors[target] || below(target, p) {
-		return
-	}
-	if len(a.links) == a.limits.links {
-		a.limit("links", p, "only the first %d links to package databases are followed", a.limits.links)
-		return
-	}
-	a.links[p] = target
-}
-
-// target is the path that a symbolic link leads to. Links end at the root.
+// target is the path that a symbolic link leads to.
 func (a *analysis) target(p, link string) string {
 	if !path.IsAbs(link) {
 		link = path.Join("/", path.Dir(p), link)
 	}
-	p = strings.TrimPrefix(path.Clean(link), "/")
-	return a.follows(cmp.Or(p, "."))
-}
-
-// resolve replaces symbolic links among the directories above p.
-func (a *analysis) resolve(p string) string {
-	dir, base := path.Split(p)
-	if dir == "" || len(a.links) == 0 {
-		return p
-	}
-	return path.Join(a.follows(path.Clean(dir)), base)
-}
-
-// follows replaces symbolic links in p itself, too.
-func (a *analysis) follows(p string) string {
-	const most = 40 // as Linux does
-	for range most {
-		next := p
-		for i := 0; i <= len(p); i++ {
-			if i < len(p) && p[i] != '/' {
-				continue
-			}
-			if target, ok := a.links[p[:i]]; ok {
-				next = path.Join(target, p[i:])
-				break
-			}
-		}
-		if next == p {
-			break
-		}
-		p = next
-	}
-	return p
+	return a.links.follow(cmp.Or(strings.TrimPrefix(path.Clean(link), "/"), "."))
 }
 
 // forget drops what this layer had at p and below it.
@@ -353,15 +341,15 @@ func (a *analysis) forget(p string) {
 }
 
 func (a *analysis) hide(set map[string]bool, p string) {
-	if len(a.removed)+len(a.opaque) >= a.limits.hidden && !set[p] {
-		a.limit("hidden", p, "only the first %d removals are heeded", a.limits.hidden)
+	if len(a.removed)+len(a.opaque) >= a.limits.Hidden && !set[p] {
+		a.limit("hidden", a.limits.Hidden, p, "further removals are not heeded")
 		return
 	}
 	set[p] = true
 }
 
 func (a *analysis) warn(code, p, format string, args ...any) {
-	if len(a.warnings) >= a.limits.warnings {
+	if len(a.warnings) >= a.limits.Warnings {
 		a.unsaid++
 		return
 	}
@@ -369,15 +357,48 @@ func (a *analysis) warn(code, p, format string, args ...any) {
 }
 
 // limit warns of a bound once.
-func (a *analysis) limit(bound, p, format string, args ...any) {
+func (a *analysis) limit(bound string, value int, p, effect string) {
 	if !a.limited[bound] {
 		a.limited[bound] = true
-		a.warnings = append(a.warnings, Warning{Code: Limit, Path: p, Message: fmt.Sprintf(format, args...)})
+		a.warnings = append(a.warnings, Warning{Code: Limit, Path: p, Message: fmt.Sprintf("%s: %s", exceeded(bound, int64(value)), effect)})
+	}
+}
+
+// settle forgets the links that matter to no other layer: symbolic ones to what is
+// no directory, for nothing can lie below them, and hard ones within the layer.
+func (a *analysis) settle() {
+	leading := make(map[string][]string) // to a path
+	for p := range a.links.all {
+		if target := a.links.follow(p); target != p {
+			leading[target] = append(leading[target], p)
+		}
+	}
+	inside := make(map[string][]string)
+	for p, target := range a.hardlinks {
+		inside[target] = append(inside[target], p)
+	}
+	if len(leading) == 0 && len(inside) == 0 {
+		return
+	}
+	for name := range strings.Lines(a.names.String()) {
+		name = strings.TrimSuffix(name, "\n")
+		for _, p := range leading[name] {
+			a.links.remove(p, false)
+		}
+		for _, p := range inside[name] {
+			delete(a.hardlinks, p)
+			if !anywhere(a.detector(p)) {
+				a.files[p] = unread(p, name)
+			}
+		}
+		delete(leading, name)
+		delete(inside, name)
 	}
 }
 
 // layer sums the pass up.
 func (a *analysis) layer(result layer.Result) *Layer {
+	a.settle()
 	l := &Layer{
 		Digest: result.Digest, Size: result.Size, UncompressedSize: result.UncompressedSize,
 		Entries: int(result.Entries), Compression: result.Compression,
@@ -394,6 +415,12 @@ func (a *analysis) layer(result layer.Result) *Layer {
 	l.Removed = slices.Sorted(maps.Keys(a.removed))
 	l.Opaque = slices.Sorted(maps.Keys(a.opaque))
 	l.Names = a.names.String()
+	if a.links.count > 0 {
+		l.Links = maps.Collect(a.links.all)
+	}
+	if len(a.hardlinks) > 0 {
+		l.Hardlinks = a.hardlinks
+	}
 	if result.Garbage {
 		a.warn(Trailing, "", "bytes follow the compressed data; they were left out")
 	}

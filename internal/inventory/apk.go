@@ -17,7 +17,7 @@ type apk struct{}
 func NewApk() Detector { return apk{} }
 
 func (apk) Name() string { return "apk" }
-func (apk) Version() int { return 2 }
+func (apk) Version() int { return 3 }
 
 func (apk) Directories() []string {
 	return []string{path.Dir(apkInstalled), path.Dir(apkInstalledUsr)}

@@ -2,10 +2,8 @@ package inventory
 
 import (
 	"bytes"
-	"debug/buildinfo"
+	"debug/elf"
 	"errors"
-	"fmt"
-	"io"
 	"path"
 	"strings"
 
@@ -17,11 +15,12 @@ type program struct{}
 // NewBinary returns the detector of what programs say that they were built of:
 // the modules and the standard library of Go programs
 // (https://pkg.go.dev/debug/buildinfo), the crates of Rust programs that were
-// built with cargo-auditable.
+// built with cargo-auditable; and of well-known programs and libraries in other
+// languages, by a text in them that states their version.
 func NewBinary() Detector { return program{} }
 
 func (program) Name() string          { return "binary" }
-func (program) Version() int          { return 1 }
+func (program) Version() int          { return 2 }
 func (program) Directories() []string { return nil }
 
 // noPrograms are extensions of files that are no programs. The content of all
@@ -40,6 +39,9 @@ func (program) Wants(p string) bool {
 
 func (program) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "binary")
+	if release, err := found.releaseOf(c); release {
+		return found.result(err)
+	}
 	head, err := c.Head(headMost)
 	var limit *layer.LimitError
 	if errors.As(err, &limit) && path.Ext(p) != "" && !strings.Contains(p, ".so") {
@@ -54,39 +56,21 @@ func (program) Detect(p string, c *Content) (File, []Warning, error) {
 		return found.result(nil)
 	}
 	content, size, err := c.ReaderAt()
-	if err != nil {
+	if err != nil || found.goProgram(content, size) {
 		return found.result(err)
 	}
-	info, err := buildinfo.Read(io.NewSectionReader(content, 0, size))
+	parsed, err := elf.NewFile(content)
 	if err != nil {
-		if section := auditable(content); section != nil {
-			found.crates(section)
-		}
+		parsed = nil // another format, or damaged
+	}
+	if isGo(content, parsed) {
+		found.warn(Unsupported, "the program is one of Go, and what it was built of was taken away, or cannot be read")
 		return found.result(nil)
 	}
-	if version, ok := strings.CutPrefix(info.GoVersion, "go"); ok && isToken(version) {
-		version, _, _ = strings.Cut(version, " ") // experiments follow
-		found.addProved(Package{Type: "golang", Name: "stdlib", Version: version}, "Go version")
-	} else {
-		found.warn(Malformed, "Go version %q cannot be one", clip(info.GoVersion))
+	if section := auditable(content, parsed); section != nil {
+		found.crates(section)
 	}
-	if info.Main.Path != "" {
-		found.module(info.Main.Path, info.Main.Version, mainModule)
-	}
-	for _, m := range info.Deps {
-		evidence := "dependency"
-		if m.Replace != nil {
-			evidence = fmt.Sprintf("dependency, in place of %s %s", clip(m.Path), clip(m.Version))
-			if r := m.Replace; r.Version != "" && r.Version != "(devel)" {
-				m = r
-			} else { // by a folder
-				evidence = fmt.Sprintf("dependency %s, replaced by the folder %s", clip(m.Version), clip(r.Path))
-				m.Version = ""
-			}
-		}
-		found.module(m.Path, m.Version, evidence)
-	}
-	return found.result(nil)
+	return found.result(found.classify(content, size, c.spool.scratch()))
 }
 
 // mainModule is the evidence of the program itself.
@@ -100,17 +84,4 @@ func isProgram(head []byte) bool {
 		}
 	}
 	return false
-}
-
-// module adds a Go module. One that was built from a checkout has no version:
-// it is named, and cannot be judged.
-func (f *findings) module(name, version, evidence string) {
-	if version == "" || version == "(devel)" {
-		version = "devel"
-	}
-	if !isToken(name) || !isToken(version) {
-		f.warn(Malformed, "module %q %q cannot be one", clip(name), clip(version))
-		return
-	}
-	f.addProved(Package{Type: "golang", Name: name, Version: version}, evidence)
 }

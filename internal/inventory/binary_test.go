@@ -8,14 +8,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// goProgram builds a program with a dependency that is replaced, stripped.
-func goProgram(t testing.TB) []byte {
+// goProgram builds a program with a dependency that is replaced. Settings are
+// variables of the environment; the others are flags.
+func goProgram(t testing.TB, flags ...string) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -31,12 +33,28 @@ func goProgram(t testing.TB) []byte {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", "app", ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=-mod=mod")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	run := func(env []string, name string, args ...string) {
+		cmd := exec.Command(name, args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+		}
 	}
+	env, args := []string{"CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=-mod=mod"}, []string{"build", "-o", "app"}
+	for _, f := range flags {
+		if !strings.HasPrefix(f, "-") {
+			env = append(env, f)
+			continue
+		}
+		if args = append(args, f); f == "-buildvcs=true" {
+			git := []string{"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
+				"GIT_AUTHOR_DATE=2024-05-06T07:08:09Z", "GIT_COMMITTER_DATE=2024-05-06T07:08:09Z", "GIT_CONFIG_GLOBAL=/dev/null"}
+			run(git, "git", "init", "-q")
+			run(git, "git", "add", ".")
+			run(git, "git", "commit", "-q", "-m", "x")
+		}
+	}
+	run(env, "go", append(args, ".")...)
 	content, err := os.ReadFile(filepath.Join(dir, "app"))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +99,7 @@ func rustProgram(t testing.TB, audit string) []byte {
 }
 
 func TestBinary(t *testing.T) {
-	program := goProgram(t)
+	program := goProgram(t, "-ldflags=-s -w")
 	packed := bytes.Clone(program)
 	copy(packed[200:], "UPX!")
 	tests := []struct {
@@ -113,6 +131,98 @@ func TestBinary(t *testing.T) {
 		if err != nil || len(f.Packages) != 0 && len(f.Packages) != 3 {
 			t.Errorf("cut at %d: %v, %v", cut, f.Packages, err)
 		}
+	}
+}
+
+// TestGoPrograms compares programs of several builds with what Go says of them.
+func TestGoPrograms(t *testing.T) {
+	builds := map[string][]string{
+		"plain":          nil,
+		"stripped":       {"-ldflags=-s -w"},
+		"trimmed paths":  {"-trimpath"},
+		"of a commit":    {"-buildvcs=true"},
+		"position free":  {"-buildmode=pie"},
+		"for Windows":    {"GOOS=windows"},
+		"for macOS":      {"GOOS=darwin", "GOARCH=arm64"},
+		"a library of C": {"CGO_ENABLED=1", "-buildmode=c-shared"},
+	}
+	for name, flags := range builds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && (strings.HasPrefix(name, "for ") || len(flags) == 2) {
+				t.Skip("builds the standard library")
+			}
+			for tool, flag := range map[string]string{"gcc": "-buildmode=c-shared", "git": "-buildvcs=true"} {
+				if _, err := exec.LookPath(tool); err != nil && slices.Contains(flags, flag) {
+					t.Skipf("there is no %s", tool)
+				}
+			}
+			content := goProgram(t, flags...)
+			file := filepath.Join(t.TempDir(), "app")
+			if err := os.WriteFile(file, content, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), "go", "version", "-m", file).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(string(out), "\n")
+			want := []string{"stdlib " + strings.TrimPrefix(strings.Fields(lines[0])[1], "go")}
+			revision := ""
+			for i, line := range lines {
+				words := strings.Fields(line)
+				switch {
+				case len(words) < 2:
+				case words[0] == "mod" || words[0] == "dep":
+					version := words[2]
+					if version == "(devel)" || i+1 < len(lines) && strings.HasPrefix(lines[i+1], "\t=>") {
+						version = "devel"
+					}
+					want = append(want, words[1]+" "+version)
+				case words[0] == "build" && strings.HasPrefix(words[1], "vcs.revision="):
+					revision = strings.TrimPrefix(words[1], "vcs.revision=")
+				}
+			}
+			detect := func(content []byte) (File, []Warning) {
+				f, warnings, err := NewBinary().Detect("app", NewContent(bytes.NewReader(content), int64(len(content))))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return f, warnings
+			}
+			f, warnings := detect(content)
+			var got []string
+			for _, r := range f.Packages {
+				got = append(got, r.Name+" "+r.Version)
+				if r.Evidence == "" || revision != "" && r.Name == "example.com/app" && !strings.Contains(r.Evidence, "revision "+revision+" of 2024-05-06T07:08:09Z") {
+					t.Errorf("%s by %q", r.Name, r.Evidence)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" || len(warnings) > 0 {
+				t.Errorf("warnings %v (-go +got):\n%s", warnings, diff)
+			}
+			if strings.Contains(name, "commit") && revision == "" {
+				t.Error("the commit is not in the program")
+			}
+			// What it was built of is taken away.
+			content = bytes.ReplaceAll(content, []byte("\xff Go buildinf:"), make([]byte, 14))
+			if f, warnings := detect(content); len(f.Packages) > 0 || len(warnings) != 1 || warnings[0].Code != Unsupported {
+				t.Errorf("without its information: %v, %v", f.Packages, warnings)
+			}
+			if !bytes.HasPrefix(content, []byte("\x7fELF")) || content[5] != 1 {
+				return
+			}
+			// And the names of the sections, too: the note is left.
+			for i := 40; i < 48; i++ {
+				content[i] = 0
+			}
+			for i := 58; i < 64; i++ {
+				content[i] = 0
+			}
+			if f, warnings := detect(content); len(f.Packages) > 0 || len(warnings) != 1 {
+				t.Errorf("without sections: %v, %v", f.Packages, warnings)
+			}
+		})
 	}
 }
 

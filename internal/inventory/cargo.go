@@ -14,9 +14,10 @@ import (
 // (https://github.com/rust-secure-code/cargo-auditable/blob/master/PARSING.md).
 const auditSection = ".dep-v0"
 
-// auditable returns the section, nil where there is none.
-func auditable(content io.ReaderAt) io.Reader {
-	if program, err := elf.NewFile(content); err == nil {
+// auditable returns the section, nil where there is none. The program is nil where
+// it is not of ELF.
+func auditable(content io.ReaderAt, program *elf.File) io.Reader {
+	if program != nil {
 		if s := program.Section(auditSection); s != nil {
 			return s.Open()
 		}

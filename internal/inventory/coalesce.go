@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 )
 
 // Coalesce says what a container of the layers, base first, would see: whiteouts,
@@ -16,20 +14,14 @@ import (
 // Warnings of files that a later layer replaced or removed are left out with
 // the files. The order of packages and warnings depends on nothing but the layers.
 func Coalesce(layers []*Layer) Image {
-	files := make(map[string]*visible)
-	var warnings []Warning
+	o := newOverlay()
 	for i, l := range layers {
-		before := hide(files, l)
-		for _, f := range l.Files {
-			files[f.Path] = newVisible(f, i, before[f.Path])
-		}
-		warnings = append(standing(warnings, l), warningsOf(l)...)
+		o.add(l, i)
 	}
-
-	img := Image{Packages: []Installed{}, Warnings: warnings}
-	owners := ownersOf(files)
-	for _, p := range slices.Sorted(maps.Keys(files)) {
-		img.Packages = files[p].appendTo(img.Packages, layers, owners)
+	img := Image{Packages: []Installed{}, Warnings: o.warnings}
+	owners := o.owners()
+	for _, p := range slices.Sorted(maps.Keys(o.files)) {
+		img.Packages = o.files[p].appendTo(img.Packages, layers, owners)
 	}
 	slices.SortStableFunc(img.Packages, func(a, b Installed) int {
 		return cmp.Or(
@@ -37,7 +29,9 @@ func Coalesce(layers []*Layer) Image {
 			cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Version, b.Version),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
 	})
-	img.SetDistribution(distributionOf(files))
+	img.setRepositories(layers)
+	img.SetDistribution(o.distribution())
+	img.Components = componentsOf(layers)
 	if len(img.Packages) == 0 {
 		img.Warnings = append(img.Warnings, Warning{Code: NoPackages, Message: "no package was found"})
 	}
@@ -73,7 +67,8 @@ func (v *visible) appendTo(list []Installed, layers []*Layer, owners map[string]
 		owner = owners[merged(v.Path)]
 	}
 	for _, r := range v.Packages {
-		if listed[r.Package] {
+		// A program that a package brought is that package.
+		if listed[r.Package] || r.Type == "generic" && owner != "" {
 			continue
 		}
 		listed[r.Package] = true
@@ -86,94 +81,22 @@ func (v *visible) appendTo(list []Installed, layers []*Layer, owners map[string]
 	return list
 }
 
-// hide removes what the layer hides or replaces from files, and returns those
-// files by path.
-func hide(files map[string]*visible, l *Layer) map[string]*visible {
-	removed, opaque := setOf(l.Removed), setOf(l.Opaque)
-	replaced(removed, files, l.Names)
-	before := make(map[string]*visible)
-	for p, f := range files {
-		if hidden(p, removed, opaque) {
-			before[p] = f
-			delete(files, p)
+// componentsOf lists each component once, in the order of the layers that name it.
+func componentsOf(layers []*Layer) (list []Component) {
+	for _, l := range layers {
+		for _, f := range l.Files {
+			if f.Component != nil && !slices.Contains(list, *f.Component) {
+				list = append(list, *f.Component)
+			}
 		}
 	}
-	for _, f := range l.Files {
-		if old := files[f.Path]; old != nil {
-			before[f.Path] = old
-		}
-	}
-	return before
+	return list
 }
 
-// replaced adds to removed what of the files, and of the directories above them,
-// the names take the place of.
-func replaced(removed map[string]bool, files map[string]*visible, names string) {
-	if len(files) == 0 || names == "" {
-		return
-	}
-	standing := make(map[string]bool, 4*len(files))
-	for p := range files {
-		for ; p != "." && p != "/" && !standing[p]; p = path.Dir(p) {
-			standing[p] = true
-		}
-	}
-	for name := range strings.Lines(names) {
-		if name = strings.TrimSuffix(name, "\n"); standing[name] {
-			removed[name] = true
-		}
-	}
-}
-
-func setOf(list []string) map[string]bool {
-	set := make(map[string]bool, len(list))
-	for _, p := range list {
-		set[p] = true
-	}
-	return set
-}
-
-// hidden reports whether p, or a directory above it, is removed, or a directory
-// above it is opaque.
-func hidden(p string, removed, opaque map[string]bool) bool {
-	if removed[p] {
-		return true
-	}
-	for p != "." && p != "/" {
-		p = path.Dir(p)
-		if removed[p] || opaque[p] {
-			return true
-		}
-	}
-	return false
-}
-
-// standing leaves out the warnings of files that the layer hides or replaces.
-func standing(warnings []Warning, l *Layer) []Warning {
-	removed, opaque := setOf(l.Removed), setOf(l.Opaque)
-	for _, f := range l.Files {
-		removed[f.Path] = true
-	}
-	for name := range strings.Lines(l.Names) {
-		removed[strings.TrimSuffix(name, "\n")] = true
-	}
-	return slices.DeleteFunc(warnings, func(w Warning) bool {
-		return w.Path != "" && w.Code != UnsafePath && hidden(w.Path, removed, opaque)
-	})
-}
-
-func warningsOf(l *Layer) []Warning {
-	warnings := slices.Clone(l.Warnings)
-	for i := range warnings {
-		warnings[i].Layer = l.Digest
-	}
-	return warnings
-}
-
-// distributionOf takes the word of the visible release file to be believed first.
-func distributionOf(files map[string]*visible) Distribution {
+// distribution takes the word of the visible release file to be believed first.
+func (o *overlay) distribution() Distribution {
 	for _, r := range releaseFiles {
-		if f := files[r.path]; f != nil && f.Distribution != nil {
+		if f := o.files[o.links.follow(r.path)]; f != nil && f.Distribution != nil {
 			return *f.Distribution
 		}
 	}
@@ -191,6 +114,9 @@ func (img *Image) SetDistribution(d Distribution) {
 	strangers, own := make(map[string]int), 0
 	for i := range img.Packages {
 		p := &img.Packages[i]
+		if d.ID != "" && d.ID != "rhel" {
+			p.Repositories = "" // elsewhere they tell nothing of a product
+		}
 		if !OfSystem(p.Type) {
 			continue
 		}

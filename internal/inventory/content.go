@@ -23,7 +23,12 @@ type Content struct {
 	Size  int64
 	head  []byte // looked at and not read yet
 	spool *spool
+	// archives is what may be decompressed of the layer's archives; nil for any.
+	archives *budget
 }
+
+// budget is what may be spent of something, and what is left of that.
+type budget struct{ limit, left int64 }
 
 // NewContent returns the content that is read from r.
 func NewContent(r io.Reader, size int64) *Content {
@@ -61,6 +66,15 @@ func (c *Content) ReaderAt() (io.ReaderAt, int64, error) { return c.spool.fill(c
 type spool struct {
 	buffer bytes.Buffer
 	file   *os.File
+	part   []byte // for those who look through a file
+}
+
+// scratch is room for a part of a file, the same for each.
+func (s *spool) scratch() []byte {
+	if s.part == nil {
+		s.part = make([]byte, 256<<10)
+	}
+	return s.part
 }
 
 // fill takes what r has. size is what it is said to have, so that the buffer

@@ -26,9 +26,15 @@ type Detector interface {
 	Detect(path string, c *Content) (File, []Warning, error)
 }
 
-// Detectors returns all detectors there are.
-func Detectors() []Detector {
-	return []Detector{NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewPython(), NewNode(), NewRuby(), NewPHP(), NewDotnet(), NewJava(), NewBinary()}
+// Detectors returns all detectors there are, with their default options.
+func Detectors() []Detector { return DetectorsWith(DetectorOptions{}) }
+
+// DetectorsWith returns all detectors there are.
+func DetectorsWith(opts DetectorOptions) []Detector {
+	return []Detector{
+		NewRelease(), NewDpkg(), NewApk(), NewRpm(), NewDnf(), NewRedHat(opts),
+		NewConda(opts), NewPython(opts), NewNode(opts), NewRuby(), NewPHP(opts), NewDotnet(opts), NewJava(opts), NewErlang(), NewDart(), NewBinary(),
+	}
 }
 
 // SetOf names a list of detectors with their versions, in any order.
@@ -102,11 +108,11 @@ func (f *findings) record(r Record) bool {
 
 // document reads a file of JSON whole; ok is false where that cannot be, which
 // is told where it is no error of the reader.
-func (f *findings) document(c *Content) (text []byte, ok bool, err error) {
-	const most = 32 << 20
+func (f *findings) document(c *Content, opts DetectorOptions) (text []byte, ok bool, err error) {
+	most := opts.Document
 	text, err = io.ReadAll(io.LimitReader(c, most+1))
-	if err == nil && len(text) > most {
-		f.warn(Limit, "the file is larger than %d bytes", most)
+	if err == nil && int64(len(text)) > most {
+		f.warn(Limit, "%s", exceeded("document", most))
 		return nil, false, nil
 	}
 	return text, err == nil, err
@@ -156,4 +162,12 @@ func isToken(s string) bool {
 		}
 	}
 	return true
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, p := range list {
+		set[p] = true
+	}
+	return set
 }

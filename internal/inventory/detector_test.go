@@ -26,7 +26,20 @@ func describe(f File, warnings []Warning) string {
 		fmt.Fprintf(&b, "distribution %s %q\n", f.Distribution, f.Distribution.PrettyName)
 	}
 	for _, r := range f.Packages {
-		fmt.Fprintf(&b, "%d: %s %s %s %s, source %s %s\n", r.Line, r.Type, r.Name, r.Version, r.Architecture, r.SourceName, r.SourceVersion)
+		fmt.Fprintf(&b, "%d: %s %s %s %s, source %s %s", r.Line, r.Type, r.Name, r.Version, r.Architecture, r.SourceName, r.SourceVersion)
+		if r.Module != "" {
+			fmt.Fprintf(&b, ", module %s", r.Module)
+		}
+		b.WriteByte('\n')
+	}
+	if s := f.ContentSets; s != nil {
+		fmt.Fprintf(&b, "content sets %s, hint %v\n", strings.Join(s.Repositories, " "), s.Hint)
+	}
+	for _, o := range f.Origins {
+		fmt.Fprintf(&b, "of %s: %s\n", o.Repository, strings.Join(o.Packages, " "))
+	}
+	if f.Component != nil {
+		fmt.Fprintf(&b, "component %+v\n", *f.Component)
 	}
 	for _, w := range warnings {
 		fmt.Fprintf(&b, "%s: %s\n", w.Code, w.Message)
@@ -119,7 +132,24 @@ func TestWants(t *testing.T) {
 		"node_modules/a/test/package.json":                                      "",
 		"node_modules/@s/a/examples/package.json":                               "",
 		"package.json": "",
-		"etc/passwd":   "",
+		"root/buildinfo/content_manifests/ubi9-container-9.5-1.json": "redhat",
+		"root/buildinfo/Dockerfile-ubi9-9.5-1":                       "redhat",
+		"usr/share/buildinfo/content-sets.json":                      "redhat",
+		"usr/share/buildinfo/a/b.json":                               "",
+		"var/lib/dnf/history.sqlite":                                 "dnf",
+		"opt/conda/conda-meta/numpy-1.26.0-py311_0.json":             "conda",
+		"opt/conda/conda-meta/history":                               "binary",
+		"opt/conda/pkgs/x/info/index.json":                           "",
+		"app/.yarn/cache/left-pad-npm-1.3.0-67f93b.zip":              "node",
+		"root/.yarn/berry/cache/left-pad-npm-1.3.0-67f93b.zip":       "node",
+		"app/cache/left-pad.zip":                                     "",
+		"usr/lib/python3/dist-packages/x-1-py3.11.egg":               "python",
+		"app/lib/cowboy-2.10.0/ebin/cowboy.app":                      "erlang",
+		"app/lib/kernel-9.1/ebin/kernel.app":                         "binary",
+		"app/deps/cowboy/ebin/cowboy.app":                            "erlang",
+		"app/pubspec.lock":                                           "dart",
+		"usr/lib/sysimage/libdnf5/nevras.toml":                       "dnf",
+		"etc/passwd":                                                 "",
 	}
 	for path, want := range wanted {
 		got := ""
@@ -138,7 +168,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/2 binary/1 dotnet/1 dpkg/2 java/1 node/1 php/1 python/1 release/1 rpm/1 ruby/1" {
+	if got := SetOf(Detectors()); got != "apk/3 binary/2 conda/1 dart/1 dnf/1 dotnet/1 dpkg/3 erlang/1 java/2 node/2 php/1 python/2 redhat/1 release/1 rpm/3 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-type dotnet struct{}
+type dotnet struct{ opts DetectorOptions }
 
 // NewDotnet returns the detector of the packages of .NET programs: the libraries
 // in their .deps.json that came from NuGet
 // (https://github.com/dotnet/sdk/blob/main/documentation/specs/runtime-configuration-file.md).
-func NewDotnet() Detector { return dotnet{} }
+func NewDotnet(opts DetectorOptions) Detector { return dotnet{opts.withDefaults()} }
 
 func (dotnet) Name() string          { return "dotnet" }
 func (dotnet) Version() int          { return 1 }
 func (dotnet) Directories() []string { return nil }
 func (dotnet) Wants(p string) bool   { return strings.HasSuffix(p, ".deps.json") }
 
-func (dotnet) Detect(p string, c *Content) (File, []Warning, error) {
+func (d dotnet) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "dotnet")
 	var deps struct {
 		Libraries map[string]struct {
 			Type string `json:"type"`
 		} `json:"libraries"`
 	}
-	text, ok, err := found.document(c)
+	text, ok, err := found.document(c, d.opts)
 	if !ok {
 		return found.result(err)
 	}

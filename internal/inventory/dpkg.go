@@ -21,7 +21,7 @@ type dpkg struct{}
 func NewDpkg() Detector { return dpkg{} }
 
 func (dpkg) Name() string { return "dpkg" }
-func (dpkg) Version() int { return 2 }
+func (dpkg) Version() int { return 3 }
 
 func (dpkg) Directories() []string { return []string{path.Dir(dpkgStatus), dpkgDirectory, dpkgInfo} }
 

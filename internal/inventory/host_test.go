@@ -46,7 +46,7 @@ func TestThisMachine(t *testing.T) {
 		t.Skip("this is no Debian: nothing to compare with")
 	}
 	entries := hostLayer(t, NewDpkg().Wants, "/var/lib/dpkg")
-	entries = append(entries, hostLayer(t, NewPython().Wants, "/usr/lib/python3/dist-packages")...)
+	entries = append(entries, hostLayer(t, NewPython(DetectorOptions{}).Wants, "/usr/lib/python3/dist-packages")...)
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil {
 		t.Fatal(err)

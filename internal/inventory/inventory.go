@@ -78,6 +78,31 @@ type Claim struct {
 	Paths   []string `json:"paths"`
 }
 
+// ContentSets are the repositories that a build of Red Hat's took packages from.
+type ContentSets struct {
+	Repositories []string `json:"repositories"`
+	// Hint says that what DNF remembers of each package may be believed.
+	Hint bool `json:"hint,omitempty"`
+}
+
+// Origin says which packages a repository gave, as name-version-release.architecture
+// with an epoch before the version where it is not 0.
+type Origin struct {
+	Repository string   `json:"repository"`
+	Packages   []string `json:"packages"`
+}
+
+// Component is a container of Red Hat's as its labels name it.
+type Component struct {
+	// ID is com.redhat.component ("ubi9-container"), Name what it is pulled by
+	// ("ubi9/ubi"), CPE the product that it is part of; "" where they do not say.
+	ID           string `json:"id,omitempty"`
+	Name         string `json:"name,omitempty"`
+	Version      string `json:"version,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+	CPE          string `json:"cpe,omitempty"`
+}
+
 // File is what one detector read from one file of a layer. A file that was
 // read and held no package is kept too: it replaces what lower layers had there.
 type File struct {
@@ -88,6 +113,11 @@ type File struct {
 	Packages     []Record      `json:"packages,omitempty"`
 	// Claims are of files that other detectors may find packages in.
 	Claims []Claim `json:"claims,omitempty"`
+	// ContentSets, Origins and Component are facts about where packages of RPM,
+	// and the layer, came from.
+	ContentSets *ContentSets `json:"content_sets,omitempty"`
+	Origins     []Origin     `json:"origins,omitempty"`
+	Component   *Component   `json:"component,omitempty"`
 }
 
 // Warning is something that could not be read. An image with warnings may hold
@@ -120,10 +150,16 @@ type Layer struct {
 	// Opaque lists directories whose content in lower layers is hidden; "." is
 	// the root.
 	Opaque []string `json:"opaque,omitempty"`
-	// Names lists everything that is no directory, a line each: it takes the
-	// place of what lower layers have at its path and below it.
-	Names    string    `json:"names,omitempty"`
-	Warnings []Warning `json:"warnings,omitempty"`
+	// Names lists everything there is, a line each. What is no directory takes the
+	// place of what lower layers have at its path and below it; a directory, whose
+	// line ends in a slash, that of a link.
+	Names string `json:"names,omitempty"`
+	// Links are the symbolic links that may lead to directories, by path, with
+	// their targets as they stand: entries of later layers may go through them.
+	Links map[string]string `json:"links,omitempty"`
+	// Hardlinks are hard links at wanted paths to files of lower layers, by path.
+	Hardlinks map[string]string `json:"hardlinks,omitempty"`
+	Warnings  []Warning         `json:"warnings,omitempty"`
 }
 
 // Installed is a package of an image with its proof.
@@ -145,13 +181,21 @@ type Installed struct {
 
 // Main reports the program itself among the Go modules that it was built of: one
 // that was built from a checkout has no version, and none is missed.
-func (p Installed) Main() bool { return p.Type == "golang" && p.Evidence == mainModule }
+func (p Installed) Main() bool { return p.Type == "golang" && strings.HasPrefix(p.Evidence, mainModule) }
 
 // Image is the coalesced inventory of a chain of layers, base first.
 type Image struct {
 	Distribution Distribution `json:"distribution"`
 	Packages     []Installed  `json:"packages"`
-	Warnings     []Warning    `json:"warnings,omitempty"`
+	// Components are the containers of Red Hat's that the image was built on, base
+	// first, the image's own last where it is one.
+	Components []Component `json:"components,omitempty"`
+	Warnings   []Warning   `json:"warnings,omitempty"`
+}
+
+// empty reports that nothing is known of the file but that it was read.
+func (f *File) empty() bool {
+	return f.Distribution == nil && len(f.Packages) == 0 && len(f.Claims) == 0 && f.ContentSets == nil && len(f.Origins) == 0 && f.Component == nil
 }
 
 // below reports whether path is dir or lies beneath it; "." is the root.

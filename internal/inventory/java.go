@@ -3,35 +3,24 @@ package inventory
 import (
 	"archive/zip"
 	"bytes"
-	"encoding/binary"
+	"cmp"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"regexp"
 	"strings"
 )
 
-// What one Java archive may cost, with all that lies in it.
-const (
-	javaDepth     = 5         // archives in archives
-	javaEntries   = 200_000   // of all their directories
-	javaDirectory = 64 << 20  // bytes of one directory
-	javaInner     = 64 << 20  // bytes of one inner archive
-	javaBytes     = 512 << 20 // bytes that are decompressed in all
-	javaSmall     = 1 << 20   // bytes of a file that describes a package
-)
-
-type java struct{}
+type java struct{ opts DetectorOptions }
 
 // NewJava returns the detector of Java archives: the Maven packages that they
 // say they hold (META-INF/maven, of shaded ones all), else what their manifest
 // or name says that they are; and the same of the archives in them.
-func NewJava() Detector { return java{} }
+func NewJava(opts DetectorOptions) Detector { return java{opts.withDefaults()} }
 
 func (java) Name() string          { return "java" }
-func (java) Version() int          { return 1 }
+func (java) Version() int          { return 2 }
 func (java) Directories() []string { return nil }
 func (java) Wants(p string) bool   { return isJavaArchive(p) }
 
@@ -43,7 +32,7 @@ func isJavaArchive(p string) bool {
 	return false
 }
 
-func (java) Detect(p string, c *Content) (File, []Warning, error) {
+func (d java) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "java")
 	head, err := c.Head(4)
 	if err != nil || len(head) == 0 {
@@ -56,38 +45,19 @@ func (java) Detect(p string, c *Content) (File, []Warning, error) {
 	if err != nil {
 		return found.result(err)
 	}
-	a := &javaArchives{findings: found, entries: javaEntries, bytes: javaBytes}
+	a := javaArchives{newArchives(found, d.opts, c)}
 	a.read(content, size, path.Base(p), "", 0)
 	return found.result(nil)
 }
 
-// javaArchives is the reading of one archive and of those in it.
-type javaArchives struct {
-	*findings
-	entries int
-	bytes   int64
-}
-
-// errJavaBudget says that an archive takes more to read than it may.
-var errJavaBudget = errors.New("the archive is beyond the limit of what is read")
+// javaArchives reads archives of Java.
+type javaArchives struct{ *archives }
 
 // read reads the archive called name, which lies at within in the outermost.
-func (a *javaArchives) read(content io.ReaderAt, size int64, name, within string, depth int) {
-	label := within
-	if label == "" {
-		label = "the archive"
-	}
-	if err := a.bounded(content, size); err != nil {
-		a.warn(Limit, "%s: %s", clip(label), err)
-		return
-	}
-	archive, err := zip.NewReader(content, size)
+func (a javaArchives) read(content io.ReaderAt, size int64, name, within string, depth int64) {
+	archive, err := a.directory(content, size)
 	if err != nil {
-		a.warn(Malformed, "%s is no zip file: %s", clip(label), err)
-		return
-	}
-	if a.entries -= len(archive.File); a.entries < 0 {
-		a.warn(Limit, "%s: only %d entries are looked at", clip(label), javaEntries)
+		a.failed(cmp.Or(within, "the archive"), err)
 		return
 	}
 	var properties, poms []*zip.File
@@ -121,7 +91,7 @@ func (a *javaArchives) read(content io.ReaderAt, size int64, name, within string
 	for _, f := range properties {
 		values, err := a.properties(f)
 		if err != nil {
-			a.warn(Malformed, "%s%s: %s", clip(prefix), clip(f.Name), err)
+			a.failed(prefix+f.Name, err)
 			continue
 		}
 		told[path.Dir(f.Name)] = add(values["groupId"], values["artifactId"], values["version"], f.Name)
@@ -132,7 +102,7 @@ func (a *javaArchives) read(content io.ReaderAt, size int64, name, within string
 		}
 		group, artifact, version, err := a.pom(f)
 		if err != nil {
-			a.warn(Malformed, "%s%s: %s", clip(prefix), clip(f.Name), err)
+			a.failed(prefix+f.Name, err)
 			continue
 		}
 		told[path.Dir(f.Name)] = add(group, artifact, version, f.Name)
@@ -143,67 +113,29 @@ func (a *javaArchives) read(content io.ReaderAt, size int64, name, within string
 	a.unnamed(manifest, name, prefix, add)
 }
 
-// bounded checks the size that the end of the archive states of its directory
-// before it is read (APPNOTE.TXT, section 4.3.16).
-func (a *javaArchives) bounded(content io.ReaderAt, size int64) error {
-	const record = 22
-	tail := make([]byte, min(size, record+65535))
-	if _, err := content.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
-		return err
-	}
-	if at := bytes.LastIndex(tail, []byte("PK\x05\x06")); at >= 0 && at+record <= len(tail) {
-		directory := binary.LittleEndian.Uint32(tail[at+12:])
-		if directory != 0xffffffff && directory > javaDirectory {
-			return fmt.Errorf("its directory has %d bytes: %w", directory, errJavaBudget)
-		}
-	}
-	if size > 1<<32 {
-		return errJavaBudget
-	}
-	return nil
-}
-
-// open decompresses an entry of at most limit bytes.
-func (a *javaArchives) open(f *zip.File, limit int64) ([]byte, error) {
-	limit = min(limit, a.bytes)
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, limit+1))
-	a.bytes -= int64(len(text))
-	if int64(len(text)) > limit {
-		return nil, fmt.Errorf("more than %d bytes: %w", limit, errJavaBudget)
-	}
-	return text, err
-}
-
 // inner reads an archive in the archive.
-func (a *javaArchives) inner(f *zip.File, within string, depth int) {
+func (a javaArchives) inner(f *zip.File, within string, depth int64) {
 	at := strings.TrimPrefix(within+"!/"+f.Name, "!/")
 	if f.FileInfo().IsDir() {
 		return
 	}
-	if depth == javaDepth {
-		a.warn(Limit, "%s: archives are read %d deep", clip(at), javaDepth)
+	if depth == a.opts.ArchiveDepth {
+		a.failed(at, exceeded("archive depth", depth))
 		return
 	}
-	text, err := a.open(f, javaInner)
-	switch {
-	case errors.Is(err, errJavaBudget):
-		a.warn(Limit, "%s: %s", clip(at), err)
-		return
-	case err != nil:
-		a.warn(Malformed, "%s: %s", clip(at), err)
+	text, err := a.open(f, "archive inner", a.opts.ArchiveInner-a.held)
+	if err != nil {
+		a.failed(at, err)
 		return
 	}
+	a.held += int64(len(text))
 	a.read(bytes.NewReader(text), int64(len(text)), path.Base(f.Name), at, depth+1)
+	a.held -= int64(len(text))
 }
 
 // properties reads KEY=VALUE lines.
-func (a *javaArchives) properties(f *zip.File) (map[string]string, error) {
-	text, err := a.open(f, javaSmall)
+func (a javaArchives) properties(f *zip.File) (map[string]string, error) {
+	text, err := a.open(f, "archive description", archiveSmall)
 	if err != nil {
 		return nil, err
 	}
@@ -217,8 +149,8 @@ func (a *javaArchives) properties(f *zip.File) (map[string]string, error) {
 }
 
 // pom reads what a project file says without its parents.
-func (a *javaArchives) pom(f *zip.File) (group, artifact, version string, err error) {
-	text, err := a.open(f, javaSmall)
+func (a javaArchives) pom(f *zip.File) (group, artifact, version string, err error) {
+	text, err := a.open(f, "archive description", archiveSmall)
 	if err != nil {
 		return "", "", "", err
 	}
@@ -248,7 +180,7 @@ func (a *javaArchives) pom(f *zip.File) (group, artifact, version string, err er
 var javaName = regexp.MustCompile(`^([A-Za-z][\w.]*(?:-[A-Za-z_][\w.]*)*)-v?(\d[\w.]*(?:-(?:SNAPSHOT|RELEASE|Final|GA|M\d+|RC\d*|alpha[.\d]*|beta[.\d]*|jre|android))?)(?:-[A-Za-z][\w.-]*)?\.\w+$`)
 
 // unnamed says what an archive is that does not say so for Maven.
-func (a *javaArchives) unnamed(manifest *zip.File, name, prefix string, add func(group, artifact, version, evidence string) bool) {
+func (a javaArchives) unnamed(manifest *zip.File, name, prefix string, add func(group, artifact, version, evidence string) bool) {
 	m := javaName.FindStringSubmatch(name)
 	if m != nil && add("", m[1], m[2], "file name") {
 		return
@@ -256,9 +188,9 @@ func (a *javaArchives) unnamed(manifest *zip.File, name, prefix string, add func
 	if manifest == nil {
 		return
 	}
-	text, err := a.open(manifest, javaSmall)
+	text, err := a.open(manifest, "archive description", archiveSmall)
 	if err != nil {
-		a.warn(Malformed, "%sMETA-INF/MANIFEST.MF: %s", clip(prefix), err)
+		a.failed(prefix+"META-INF/MANIFEST.MF", err)
 		return
 	}
 	values := manifestValues(string(text))

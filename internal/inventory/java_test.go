@@ -38,7 +38,7 @@ func maven(group, artifact, version string) []string {
 
 func inJar(t testing.TB, name, content string) []string {
 	t.Helper()
-	f, warnings, err := NewJava().Detect(name, contentOf(strings.NewReader(content)))
+	f, warnings, err := NewJava(DetectorOptions{}).Detect(name, contentOf(strings.NewReader(content)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestJava(t *testing.T) {
 	const pom = "META-INF/maven/org.a/b/pom.xml"
 	log4j := jar(t, maven("org.apache.logging.log4j", "log4j-core", "2.14.1")...)
 	deep := log4j
-	for range javaDepth + 1 {
+	for range 6 {
 		deep = jar(t, "x.jar", deep)
 	}
 	tests := []struct {
@@ -80,13 +80,13 @@ func TestJava(t *testing.T) {
 			[]string{"maven org.objectweb.asm 9.4.0 by META-INF/MANIFEST.MF"}},
 		{"nothing that tells", "x.jar", jar(t, "a", "b"), nil},
 		{"nothing", "x.jar", "", nil},
-		{"no archive", "x.jar", "hello", []string{"malformed: the archive is no zip file: zip: not a valid zip file"}},
+		{"no archive", "x.jar", "hello", []string{"malformed: the archive: zip: not a valid zip file"}},
 		{"the other kind of rar", "x.rar", "Rar!", nil},
 		{"a damaged one inside", "x-1.jar", jar(t, "a.jar", "PK", "b.jar", log4j), []string{
 			"maven org.apache.logging.log4j:log4j-core 2.14.1 by b.jar!/META-INF/maven/org.apache.logging.log4j/log4j-core/pom.properties",
-			"maven x 1 by file name", "malformed: a.jar is no zip file: zip: not a valid zip file"}},
-		{"too deep", "x.jar", deep, []string{"limit: x.jar!/x.jar!/x.jar!/x.jar!/x.jar!/x.jar: archives are read 5 deep"}},
-		{"a bomb inside", "x.jar", jar(t, "bomb.jar", strings.Repeat("\x00", javaInner+1)), []string{"limit: bomb.jar: more than 67108864 bytes: the archive is beyond the limit of what is read"}},
+			"maven x 1 by file name", "malformed: a.jar: zip: not a valid zip file"}},
+		{"too deep", "x.jar", deep, []string{"limit: x.jar!/x.jar!/x.jar!/x.jar!/x.jar!/x.jar: limit exceeded: archive depth > 5"}},
+		{"a bomb inside", "x.jar", jar(t, "bomb.jar", strings.Repeat("\x00", 2<<20)), []string{"limit: bomb.jar: limit exceeded: archive ratio > 200"}},
 	}
 	for _, test := range tests {
 		if diff := cmp.Diff(test.want, inJar(t, test.file, test.content)); diff != "" {
@@ -123,7 +123,7 @@ func FuzzJava(f *testing.F) {
 	f.Add([]byte(jar(f, "x.war", inner, "META-INF/MANIFEST.MF", "Bundle-Version: 1\n")))
 	f.Add([]byte(inner[:len(inner)-10]))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		file, warnings, err := NewJava().Detect("a-1.jar", contentOf(bytes.NewReader(content)))
+		file, warnings, err := NewJava(DetectorOptions{}).Detect("a-1.jar", contentOf(bytes.NewReader(content)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,17 +11,17 @@ import (
 func claimable(p string) bool {
 	base := path.Base(p)
 	switch ext := path.Ext(base); ext {
-	case ".jar", ".war", ".ear", ".gemspec", ".deps.json":
+	case ".jar", ".war", ".ear", ".gemspec", ".egg", ".app":
 		return true
 	case "":
 		// Programs have no extension, nor has METADATA or PKG-INFO.
 		return !strings.HasPrefix(p, "etc/") && !strings.HasPrefix(p, "usr/share/doc/") && !strings.HasPrefix(p, "usr/share/man/")
 	}
 	switch base {
-	case "package.json", "installed.json":
+	case "package.json", "installed.json", "pubspec.lock":
 		return true
 	}
-	return strings.HasSuffix(p, ".egg-info") || strings.Contains(p, "bin/") || strings.Contains(p, "libexec/")
+	return classifiable(base) || strings.HasSuffix(p, ".egg-info") || strings.HasSuffix(p, ".deps.json") || strings.Contains(p, "bin/") || strings.Contains(p, "libexec/")
 }
 
 // merged is the path as it is where /usr is merged: databases and archives
@@ -35,13 +35,13 @@ func merged(p string) string {
 	return p
 }
 
-// ownersOf says which package of the operating system brought which file.
-func ownersOf(files map[string]*visible) map[string]string {
+// owners says which package of the operating system brought which file.
+func (o *overlay) owners() map[string]string {
 	owners := make(map[string]string)
-	for _, f := range files {
+	for _, f := range o.files {
 		for _, c := range f.Claims {
 			for _, p := range c.Paths {
-				owners[merged(p)] = claimTypes[f.Detector] + ":" + c.Package
+				owners[merged(o.links.resolve(p))] = claimTypes[f.Detector] + ":" + c.Package
 			}
 		}
 	}
@@ -49,4 +49,4 @@ func ownersOf(files map[string]*visible) map[string]string {
 }
 
 // claimTypes are the types of packages by the detector that reads their claims.
-var claimTypes = map[string]string{"dpkg": "deb", "apk": "apk", "rpm": "rpm"}
+var claimTypes = map[string]string{"dpkg": "deb", "apk": "apk", "rpm": "rpm", "conda": "conda"}

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-type php struct{}
+type php struct{ opts DetectorOptions }
 
 // NewPHP returns the detector of packages that Composer installed: its
 // vendor/composer/installed.json, a list in Composer 1, an object in Composer 2.
-func NewPHP() Detector { return php{} }
+func NewPHP(opts DetectorOptions) Detector { return php{opts.withDefaults()} }
 
 func (php) Name() string          { return "php" }
 func (php) Version() int          { return 1 }
@@ -19,7 +19,7 @@ func (php) Wants(p string) bool {
 	return p == "composer/installed.json" || strings.HasSuffix(p, "/composer/installed.json")
 }
 
-func (php) Detect(p string, c *Content) (File, []Warning, error) {
+func (d php) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "php")
 	type entry struct {
 		Name    string `json:"name"`
@@ -28,7 +28,7 @@ func (php) Detect(p string, c *Content) (File, []Warning, error) {
 	var list struct {
 		Packages []entry `json:"packages"`
 	}
-	text, ok, err := found.document(c)
+	text, ok, err := found.document(c, d.opts)
 	if !ok {
 		return found.result(err)
 	}

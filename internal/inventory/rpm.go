@@ -16,7 +16,7 @@ type rpm struct{}
 func NewRpm() Detector { return rpm{} }
 
 func (rpm) Name() string { return "rpm" }
-func (rpm) Version() int { return 1 }
+func (rpm) Version() int { return 3 }
 
 func (rpm) Directories() []string {
 	return []string{"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"}
@@ -84,6 +84,13 @@ func (f *findings) rpm(r *rpmdb.Package) bool {
 	if name, source, ok := sourceOfRPM(r.SourceRPM); ok {
 		p.SourceName, p.SourceVersion = name, epoch+source
 	}
+	if r.ModularityLabel != "" {
+		module, ok := streamOf(r.ModularityLabel)
+		if !ok {
+			f.warn(Malformed, "header %d: package %q: %q is no label of a module", r.Index, clip(r.Name), clip(r.ModularityLabel))
+		}
+		p.Module = module
+	}
 	if !isToken(p.Name) || !isToken(p.Version) || p.Architecture != "" && !isToken(p.Architecture) || !isToken(p.SourceName) || !isToken(p.SourceVersion) {
 		f.warn(Malformed, "header %d: package %q, version %q, architecture %q, source %q cannot be one",
 			r.Index, clip(r.Name), clip(version), clip(r.Arch), clip(r.SourceRPM))
@@ -110,4 +117,14 @@ func sourceOfRPM(file string) (name, version string, ok bool) {
 		return "", "", false
 	}
 	return base[:at], base[at+1:], true
+}
+
+// streamOf is the part of a modularity label (NAME:STREAM:VERSION:CONTEXT) that
+// stays the same from one build to the next.
+func streamOf(label string) (module string, ok bool) {
+	parts := strings.Split(label, ":")
+	if len(parts) < 2 || !isToken(parts[0]) || !isToken(parts[1]) {
+		return "", false
+	}
+	return parts[0] + ":" + parts[1], true
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/pratique/pratique/internal/inventory/sqlitefile"
 )
 
 // ErrFormat is returned for content that is no package database.
@@ -52,8 +54,8 @@ func Read(r io.ReaderAt, size int64, visit func(*Package) error) (Format, []Prob
 	head = head[:n]
 	var format Format
 	switch {
-	case bytes.HasPrefix(head, []byte("SQLite format 3\x00")):
-		format, err = SQLite, d.sqlite(head)
+	case sqlitefile.IsDatabase(head):
+		format, err = SQLite, d.sqlite()
 	case bytes.HasPrefix(head, []byte("RpmP")):
 		format, err = NDB, d.ndb(head)
 	case isBDB(head):
