@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/store"
@@ -66,12 +67,9 @@ func (a *API) explain(ctx context.Context, in *struct {
 		return nil, err
 	}
 	coverage := img.Coverage(data, a.now())
-	body := ImageExplanation{Vulnerability: in.Name, Aliases: []string{}, Packages: []ExplainedPackage{},
-		Coverage: Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)}}
 	v, err := a.Vulnerabilities.VulnerabilityByName(ctx, in.Name)
 	if errors.Is(err, store.ErrNotFound) {
-		body.Verdict, body.Reason = string(match.OutcomeUndetermined), "no feed speaks of "+in.Name
-		return &one[ImageExplanation]{body}, nil
+		return &one[ImageExplanation]{ShowUnknown(in.Name, coverage)}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -80,14 +78,7 @@ func (a *API) explain(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	explained := match.ExplainImage(packages, v.Statements)
-	body.Vulnerability, body.Aliases, body.Advisories = v.Name, orEmpty(v.Aliases), len(v.Statements)
-	body.Verdict, body.Reason = string(explained.Outcome), explained.Reason
-	if explained.Outcome == match.OutcomeNotAffected && coverage.Verdict == image.Unjudged {
-		body.Verdict = string(match.OutcomeUndetermined)
-		body.Reason += "; but the image cannot be judged: " + coverage.Reasons[0]
-	}
-	documents, err := a.documents(ctx)
+	feeds, err := a.Feeds.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -95,17 +86,44 @@ func (a *API) explain(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	body := ShowExplanation(v, match.ExplainImage(packages, v.Statements), img.Layers, coverage, feeds)
+	for i, p := range body.Packages {
+		if of := states[fmt.Sprint(p.Package, p.Path)]; of != nil {
+			body.Packages[i].States = of
+		}
+	}
+	return &one[ImageExplanation]{body}, nil
+}
+
+// ShowUnknown shows that nobody speaks of a vulnerability.
+func ShowUnknown(name string, coverage image.Coverage) ImageExplanation {
+	return ImageExplanation{
+		Vulnerability: name, Aliases: []string{}, Packages: []ExplainedPackage{}, Verdict: string(match.OutcomeUndetermined), Reason: "no feed speaks of " + name,
+		Coverage: Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)},
+	}
+}
+
+// ShowExplanation shows why an image of layers is, or is not, affected; nothing
+// is decided on it.
+func ShowExplanation(v match.Vulnerability, explained match.ImageExplanation, layers []image.Layer, coverage image.Coverage, feeds []feed.Status) ImageExplanation {
+	body := ImageExplanation{
+		Vulnerability: v.Name, Aliases: orEmpty(v.Aliases), Packages: []ExplainedPackage{}, Advisories: len(v.Statements),
+		Verdict: string(explained.Outcome), Reason: explained.Reason,
+		Coverage: Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)},
+	}
+	if explained.Outcome == match.OutcomeNotAffected && coverage.Verdict == image.Unjudged {
+		body.Verdict = string(match.OutcomeUndetermined)
+		body.Reason += "; but the image cannot be judged: " + coverage.Reasons[0]
+	}
+	documents := documentsOf(feeds)
 	for _, e := range explained.Packages {
 		shown := ExplainedPackage{
-			Package: showPackage(e.Package.Package), Outcome: string(e.Outcome), Reason: e.Reason,
+			Package: showPackage(e.Package.Package), Outcome: string(e.Outcome), Reason: e.Reason, States: []PlaceState{},
 			Path: e.Package.Path, Line: e.Package.Line, Record: e.Package.Evidence, Detector: e.Package.Detector, Owner: e.Package.Owner,
-			LayerIndex: e.Package.LayerIndex, States: states[fmt.Sprint(e.Package.Package, e.Package.Path)],
+			LayerIndex: e.Package.LayerIndex,
 		}
-		if shown.States == nil {
-			shown.States = []PlaceState{}
-		}
-		if i := e.Package.LayerIndex; i < len(img.Layers) {
-			shown.LayerDigest, shown.CreatedBy = img.Layers[i].Digest, img.Layers[i].CreatedBy
+		if i := e.Package.LayerIndex; i < len(layers) {
+			shown.LayerDigest, shown.CreatedBy = layers[i].Digest, layers[i].CreatedBy
 		}
 		for _, s := range e.Statements {
 			d := documents[document{s.Feed, s.Part}]
@@ -115,7 +133,7 @@ func (a *API) explain(ctx context.Context, in *struct {
 		}
 		body.Packages = append(body.Packages, shown)
 	}
-	return &one[ImageExplanation]{body}, nil
+	return body
 }
 
 // document is one of a feed's; reading is where and when it was read.
@@ -127,18 +145,14 @@ type (
 	}
 )
 
-func (a *API) documents(ctx context.Context) (map[document]reading, error) {
-	statuses, err := a.Feeds.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
+func documentsOf(feeds []feed.Status) map[document]reading {
 	documents := make(map[document]reading)
-	for _, s := range statuses {
+	for _, s := range feeds {
 		for _, p := range s.Parts {
 			documents[document{s.Name, p.Part}] = reading{p.URL, p.Checked}
 		}
 	}
-	return documents, nil
+	return documents
 }
 
 // statesOf returns what is decided on the findings of a vulnerability in an
@@ -155,7 +169,7 @@ func (a *API) statesOf(ctx context.Context, digest string, vulnerability int64) 
 	states := make(map[string][]PlaceState)
 	for i, f := range findings {
 		if f.VulnerabilityID == vulnerability {
-			states[fmt.Sprint(f.Package, f.Evidence.Path)] = showFinding(f, i, judgements).Places
+			states[fmt.Sprint(showPackage(f.Package), f.Evidence.Path)] = showFinding(f, i, judgements).Places
 		}
 	}
 	return states, nil

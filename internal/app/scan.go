@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/image"
@@ -104,6 +105,11 @@ func (s *Scanner) UpdateFeeds(ctx context.Context, progress func(string)) error 
 
 // Scan scans a target. With an error that wraps ErrUnread comes a report.
 func (s *Scanner) Scan(ctx context.Context, req ScanRequest) (report.Report, error) {
+	return s.scan(ctx, req, func(image.Image) {})
+}
+
+// scan tells of each image once its inventory is stored.
+func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Image)) (report.Report, error) {
 	feeds, err := s.feeds.Status(ctx)
 	if err != nil {
 		return report.Report{}, err
@@ -114,7 +120,7 @@ func (s *Scanner) Scan(ctx context.Context, req ScanRequest) (report.Report, err
 	}
 	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds)
 	if req.Target.Kind == target.SBOM {
-		return r, s.scanBill(ctx, &r, req, policy)
+		return r, s.scanBill(ctx, &r, req, policy, tell)
 	}
 	source, err := target.Open(ctx, req.Target, target.Options{Platform: req.Platform, Limits: s.limits, Wants: s.wants, Remote: req.Remote, Progress: req.Progress})
 	if err != nil {
@@ -122,7 +128,7 @@ func (s *Scanner) Scan(ctx context.Context, req ScanRequest) (report.Report, err
 	}
 	var unread []error
 	for _, img := range source.Images {
-		err := s.scanImage(ctx, &r, img, req, policy)
+		err := s.scanImage(ctx, &r, img, req, policy, tell)
 		if errors.Is(err, ErrUnread) {
 			unread = append(unread, err)
 			err = nil
@@ -134,6 +140,39 @@ func (s *Scanner) Scan(ctx context.Context, req ScanRequest) (report.Report, err
 	return r, errors.Join(errors.Join(unread...), source.Close())
 }
 
+// Explain says why the first image of a target is, or is not, affected by a
+// vulnerability, given by any of its names. With an error that wraps ErrUnread
+// comes what can be said of the rest.
+func (s *Scanner) Explain(ctx context.Context, vulnerability string, req ScanRequest) (e api.ImageExplanation, err error) {
+	var scanned image.Image
+	var unread error
+	r, err := s.scan(ctx, req, func(img image.Image) { scanned = img })
+	switch {
+	case errors.Is(err, ErrUnread):
+		unread = err
+	case err != nil:
+		return e, err
+	}
+	coverage := r.Images[0].Coverage
+	known := image.Coverage{Verdict: image.Verdict(coverage.Verdict), Reasons: coverage.Reasons}
+	v, err := s.store.VulnerabilityByName(ctx, vulnerability)
+	if errors.Is(err, store.ErrNotFound) {
+		return api.ShowUnknown(vulnerability, known), unread
+	}
+	if err != nil {
+		return e, err
+	}
+	packages, err := s.store.PackagesSpokenOf(ctx, scanned.InventoryID, v.ID)
+	if err != nil {
+		return e, err
+	}
+	feeds, err := s.feeds.Status(ctx)
+	if err != nil {
+		return e, err
+	}
+	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements), scanned.Layers, known, feeds), unread
+}
+
 // policy is that of a registry; without one, what types say themselves.
 func (s *Scanner) policy(ctx context.Context, registry string) (assess.Policy, error) {
 	if registry == "" {
@@ -143,7 +182,7 @@ func (s *Scanner) policy(ctx context.Context, registry string) (assess.Policy, e
 }
 
 // scanImage scans one image and adds it to the report.
-func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, policy assess.Policy) error {
+func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
 	unread, err := s.read(ctx, img, req)
 	if err != nil {
 		return err
@@ -166,7 +205,7 @@ func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.I
 		return fmt.Errorf("%s: %w", img.Name, err)
 	}
 	found.Warnings = append(found.Warnings, img.LeftOut()...)
-	if err := s.add(ctx, r, img.Name, scanned, id, found, req, policy); err != nil {
+	if err := s.add(ctx, r, img.Name, scanned, id, found, req, policy, tell); err != nil {
 		return fmt.Errorf("%s: %w", img.Name, err)
 	}
 	if len(problems) > 0 {
@@ -291,7 +330,7 @@ func (f *failing) Read(p []byte) (int, error) {
 }
 
 // add completes an image with what is known of its packages, and adds it.
-func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, policy assess.Policy) error {
+func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
 	img.InventoryID, img.Distribution, img.DistributionName = id, found.Distribution.String(), found.Distribution.PrettyName
 	img.Packages, img.Warnings, img.Types = len(found.Packages), found.Warnings, make(map[string]int)
 	for _, p := range found.Packages {
@@ -299,6 +338,7 @@ func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img im
 			img.Types[p.Type]++
 		}
 	}
+	tell(img)
 	installed, err := s.store.InventoryPackages(ctx, id)
 	if err != nil {
 		return err

@@ -181,7 +181,9 @@ type Installed struct {
 
 // Main reports the program itself among the Go modules that it was built of: one
 // that was built from a checkout has no version, and none is missed.
-func (p Installed) Main() bool { return p.Type == "golang" && strings.HasPrefix(p.Evidence, mainModule) }
+func (p Installed) Main() bool {
+	return p.Type == "golang" && strings.HasPrefix(p.Evidence, mainModule)
+}
 
 // Image is the coalesced inventory of a chain of layers, base first.
 type Image struct {
