@@ -174,8 +174,8 @@ type Installed struct {
 	Line        int    `json:"line,omitempty"`
 	Evidence    string `json:"evidence,omitempty"`
 	// Owner names the package of the operating system ("deb:python3-requests")
-	// that brought the file: its distribution, not the ecosystem, says what the
-	// package is affected by. "" where there is none.
+	// that brought the file, or that of conda: its distribution, not the
+	// ecosystem, says what the package is affected by. "" where there is none.
 	Owner string `json:"owner,omitempty"`
 }
 

@@ -250,6 +250,25 @@ func TestDebianRoot(t *testing.T) {
 			t.Errorf("%s %s %s, %s: nobody owns it, but all is Debian's", p.Type, p.Name, p.Version, p.Path)
 		}
 	}
+	versions, o, known := make(map[string]string), newOverlay(), make(map[string]int)
+	for _, p := range img.Packages {
+		versions[p.Type+":"+p.Name] = p.Version
+	}
+	o.add(l, 0)
+	owners := o.owners()
+	for _, f := range l.Files {
+		for _, r := range f.Packages {
+			owner := owners[merged(f.Path)]
+			sameVersion(t, known, f.Path, r, owner, versions[owner])
+		}
+	}
+	t.Logf("programs: %v", known)
+	for _, product := range []string{"bash", "busybox", "curl", "git", "memcached", "nginx", "node", "openjdk", "openssl", "perl", "php", "python", "redis", "ruby", "sqlite", "zlib"} {
+		if known[product] == 0 {
+			t.Errorf("%s is not known", product)
+		}
+	}
+
 	jars, unknown := 0, 0
 	for line := range strings.Lines(truth["jars"]) {
 		jars++
