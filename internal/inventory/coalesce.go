@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Coalesce says what a container of the layers, base first, would see: whiteouts,
@@ -73,10 +74,16 @@ func (v *visible) appendTo(list []Installed, layers []*Layer, owners map[string]
 		}
 		listed[r.Package] = true
 		i := v.introduced[r.Package]
-		list = append(list, Installed{
+		p := Installed{
 			Package: r.Package, LayerIndex: i, LayerDigest: layers[i].Digest,
 			Path: v.Path, Detector: v.Detector, Line: r.Line, Evidence: r.Evidence, Owner: owner,
-		})
+		}
+		if strings.HasPrefix(owner, "conda:") {
+			// Nobody publishes advisories on conda's packages: its own ecosystem
+			// says what such a package is affected by.
+			p.Owner, p.Evidence = "", strings.TrimPrefix(p.Evidence+", part of "+owner, ", ")
+		}
+		list = append(list, p)
 	}
 	return list
 }

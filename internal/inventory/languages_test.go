@@ -75,7 +75,7 @@ func TestLanguagesInLayers(t *testing.T) {
 			wheel("opt/conda/lib/python3.11/site-packages/flask-3.0.0.dist-info/METADATA", "flask", "3.0.0")}},
 			[]string{"conda python=3.11.5 opt/conda/conda-meta/python-3.11.5-0.json", "conda requests=2.31.0 opt/conda/conda-meta/requests-2.31.0-0.json",
 				"pypi flask=3.0.0 opt/conda/lib/python3.11/site-packages/flask-3.0.0.dist-info/METADATA",
-				"pypi requests=2.31.0 opt/conda/lib/python3.11/site-packages/requests-2.31.0.dist-info/METADATA of conda:requests"}},
+				"pypi requests=2.31.0 opt/conda/lib/python3.11/site-packages/requests-2.31.0.dist-info/METADATA"}},
 		{"a project that is installed as a link, in both ways", [][]lt.Entry{{
 			wheel("usr/lib/python3.11/site-packages/mine-1.0.dist-info/METADATA", "mine", "1.0"), lt.File("usr/lib/python3.11/site-packages/__editable__.mine-1.0.pth", "/src/mine\n"),
 			lt.File("usr/lib/python3.11/site-packages/old.egg-link", "/src/old\n."), wheel("src/old/old.egg-info/PKG-INFO", "old", "2.0")}},

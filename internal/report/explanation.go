@@ -74,8 +74,8 @@ func statement(out *bytes.Buffer, s api.ExplainedStatement) {
 	if len(about) > 0 {
 		says += ", " + strings.Join(about, ", ")
 	}
-	fmt.Fprintf(out, "  %-10s %s: %s: %s\n", plain(s.Feed)+":", subject, strings.TrimPrefix(plain(s.ID)+" ", " ")+says, strings.ReplaceAll(s.Outcome, "_", " "))
-	fmt.Fprintf(out, "             because %s\n", plain(s.Reason))
+	fmt.Fprintf(out, "  %-10s %s%s: %s\n", plain(s.Feed), strings.TrimPrefix(plain(s.ID)+" on ", " on "), subject, says)
+	fmt.Fprintf(out, "             so it is %s: %s\n", strings.ReplaceAll(s.Outcome, "_", " "), plain(s.Reason))
 	if s.Note != "" {
 		fmt.Fprintf(out, "             in its words: %s\n", plain(s.Note))
 	}

@@ -362,12 +362,20 @@ func (t *table) feeds() {
 		return
 	}
 	var parts []string
+	never := 0
 	for _, f := range t.report.Feeds {
+		if f.LastSuccess == nil && f.Error == "" {
+			never++
+			continue
+		}
 		text := plain(f.Name) + " " + t.ago(f.LastSuccess)
 		if f.Error != "" {
 			text += " (the last update failed)"
 		}
 		parts = append(parts, text)
+	}
+	if never > 0 {
+		parts = append(parts, fmt.Sprintf("%d others never", never))
 	}
 	t.line("Feeds: %s.", strings.Join(parts, ", "))
 }
