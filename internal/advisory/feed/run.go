@@ -133,6 +133,9 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 		state.URL, state.Validators = location, doc.Validators
 		return nil
 	}
+	if scores, ok := r.feed.(ScoreFeed); ok {
+		return r.score(ctx, scores, part, doc, location, state, p)
+	}
 	s, err := r.survey(ctx, part, doc, state)
 	if err != nil {
 		return err

@@ -20,7 +20,8 @@ type PartState struct {
 	Revision int
 	// Ecosystems are the distributions that it speaks of.
 	Ecosystems []string
-	// Packages and Advisories count what is stored of it.
+	// Packages and Advisories count what is stored of it. A document of scores
+	// has no packages; each score counts as an advisory.
 	Packages, Advisories int
 	// Skipped are records that were left out because they are malformed.
 	Skipped Skipped
@@ -83,4 +84,7 @@ type Store interface {
 	// away the groups of the removed packages, and brings the matches of all
 	// packages concerned up to date, in one transaction.
 	ReplaceAdvisories(ctx context.Context, feed, part string, changed []Entry, removed []string, decide match.Decide) error
+	// ReplaceScores makes the scores, no two of one CVE, all that is stored, and
+	// returns how many of them differed and how many were taken away.
+	ReplaceScores(ctx context.Context, scores []Score) (changed, removed int, err error)
 }
