@@ -5,43 +5,49 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pratique/pratique/internal/advisory/feed"
 )
 
-// ReplaceScores makes the scores, no two of one CVE, all that is stored, and
-// returns how many of them differed and how many were taken away. One read of
-// what is stored tells which these are; reading costs a quarter of what writing
-// does. It writes in many short transactions, so that others
-// can write, too; where one fails, the next call does the rest.
+// ReplaceScores makes the scores, sorted by CVE and no two of one, all that is
+// stored, and returns how many of them differed and how many were taken away.
+// One read of what is stored tells which these are; reading costs a quarter of
+// what writing does. It writes in many short transactions, so that others can
+// write, too; where one fails, the next call does the rest.
 func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed, removed int, err error) {
-	stored, err := s.scores(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read scores: %w", err)
-	}
-	var differ []feed.Score
-	for _, n := range scores {
-		if old, known := stored[n.CVE]; !known || old != n {
-			differ = append(differ, n)
+	same := make([]bool, len(scores))
+	var gone []any
+	if err := s.Scores(ctx, func(n feed.Score) error {
+		i, found := slices.BinarySearchFunc(scores, n.CVE, func(s feed.Score, name string) int { return strings.Compare(s.CVE, name) })
+		if found {
+			same[i] = scores[i] == n
+		} else {
+			gone = append(gone, n.CVE)
 		}
-		delete(stored, n.CVE)
+		return nil
+	}); err != nil {
+		return 0, 0, err
 	}
 	const batch = 5000
-	for some := range slices.Chunk(differ, batch) {
+	some := make([]feed.Score, 0, batch)
+	for i, n := range scores {
+		if !same[i] {
+			some = append(some, n)
+		}
+		if len(some) < batch && i < len(scores)-1 || len(some) == 0 {
+			continue
+		}
 		if err := s.tx(ctx, func(tx *sql.Tx) error { return s.upsertScores(ctx, tx, some) }); err != nil {
 			return changed, 0, fmt.Errorf("store scores: %w", err)
 		}
 		changed += len(some)
+		some = some[:0]
 	}
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(stored)), importBatch) {
-		args := make([]any, len(names))
-		for i, name := range names {
-			args[i] = name
-		}
+	for names := range slices.Chunk(gone, importBatch) {
 		if err := s.tx(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+parameters(1, len(args))+`)`, args...)
+			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+parameters(1, len(names))+`)`, names...)
 			return err
 		}); err != nil {
 			return changed, removed, fmt.Errorf("delete scores: %w", err)
@@ -51,22 +57,26 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 	return changed, removed, nil
 }
 
-// scores returns all that is stored by CVE.
-func (s *Store) scores(ctx context.Context) (map[string]feed.Score, error) {
+// Scores calls each with all that is stored, in no order.
+func (s *Store) Scores(ctx context.Context, each func(feed.Score) error) (err error) {
 	rows, err := s.read.QueryContext(ctx, `select name, score, percentile from epss`)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("read scores: %w", err)
 	}
-	defer rows.Close()
-	all := make(map[string]feed.Score)
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var n feed.Score
 		if err := rows.Scan(&n.CVE, &n.Probability, &n.Percentile); err != nil {
-			return nil, err
+			return fmt.Errorf("read scores: %w", err)
 		}
-		all[n.CVE] = n
+		if err := each(n); err != nil {
+			return err
+		}
 	}
-	return all, rows.Err()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read scores: %w", err)
+	}
+	return nil
 }
 
 // upsertScores writes scores. As insertRows tells, SQLite wants short statements

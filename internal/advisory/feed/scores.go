@@ -10,10 +10,11 @@ import (
 
 // Score says how probable it is that a vulnerability is exploited.
 type Score struct {
-	CVE string
+	CVE string `json:"cve"`
 	// Probability is that of the next thirty days, and Percentile the share of
 	// all scored vulnerabilities that have this probability or a lower one; 0 to 1.
-	Probability, Percentile float64
+	Probability float64 `json:"probability"`
+	Percentile  float64 `json:"percentile"`
 }
 
 // ScoreFeed is a feed of scores. Its documents change as a whole, day by day, so
@@ -24,17 +25,17 @@ type ScoreFeed interface {
 	Scores(ctx context.Context, part Part, r io.Reader, emit func(Score) error) (Parsed, error)
 }
 
-// maxScored bounds the scores of a document, which are in memory as a whole:
+// MaxScores bounds the scores of a document, which are in memory as a whole:
 // there are some 360,000 CVEs, and fewer than 60,000 more each year.
-const maxScored = 2_000_000
+const MaxScores = 2_000_000
 
 // score stores what a document of scores says that is not stored, and brings
 // state up to date.
 func (r *run) score(ctx context.Context, f ScoreFeed, part Part, doc *Document, location string, state *PartState, p *PartResult) error {
 	var scores []Score
 	parsed, err := f.Scores(ctx, part, doc.Reader(), func(s Score) error {
-		if len(scores) == maxScored {
-			return fmt.Errorf("%s %s: more than %d scores", f.Name(), part.Name, maxScored)
+		if len(scores) == MaxScores {
+			return fmt.Errorf("%s %s: more than %d scores", f.Name(), part.Name, MaxScores)
 		}
 		scores = append(scores, s)
 		return nil

@@ -32,6 +32,9 @@ type PartState struct {
 	Checked, Changed time.Time
 }
 
+// OfScores reports a document of scores, see ScoreFeed.
+func (p PartState) OfScores() bool { return p.Packages == 0 && p.Advisories > 0 }
+
 // Status is what is known of a feed.
 type Status struct {
 	Name string
@@ -84,7 +87,7 @@ type Store interface {
 	// away the groups of the removed packages, and brings the matches of all
 	// packages concerned up to date, in one transaction.
 	ReplaceAdvisories(ctx context.Context, feed, part string, changed []Entry, removed []string, decide match.Decide) error
-	// ReplaceScores makes the scores, no two of one CVE, all that is stored, and
-	// returns how many of them differed and how many were taken away.
+	// ReplaceScores makes the scores, sorted by CVE and no two of one, all that is
+	// stored, and returns how many of them differed and how many were taken away.
 	ReplaceScores(ctx context.Context, scores []Score) (changed, removed int, err error)
 }
