@@ -22,6 +22,8 @@ type Finding struct {
 	FixState      string       `json:"fix_state,omitempty" enum:"will_not_fix,deferred,end_of_life" doc:"What the publisher means to do where there is no fix."`
 	CVSS          float64      `json:"cvss,omitempty" doc:"Base score."`
 	CVSSVector    string       `json:"cvss_vector,omitempty"`
+	EPSS          float64      `json:"epss,omitempty" doc:"How probable it is, from 0 to 1, that it is exploited within thirty days; absent where that is not known."`
+	Percentile    float64      `json:"epss_percentile,omitempty" doc:"The share of all vulnerabilities for which that is no more probable."`
 	Exploited     *time.Time   `json:"exploited_since,omitempty" doc:"When it came on a list of exploited vulnerabilities."`
 	State         string       `json:"state" doc:"unassessed, or the name of an assessment type. Where places differ, what blocks comes before unassessed, and that before all else."`
 	AssessmentID  int64        `json:"assessment_id,omitempty" doc:"The assessment that gives the state."`
@@ -179,7 +181,7 @@ func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding 
 	shown := Finding{
 		Vulnerability: f.Vulnerability, Severity: f.Severity.String(), Description: f.Description,
 		Package: showPackage(f.Package), FixedVersion: f.Fixed, FixState: string(f.Fix), Places: []PlaceState{},
-		CVSS: f.CVSS, CVSSVector: f.Vector, Exploited: orNil(f.ExploitedSince),
+		CVSS: f.CVSS, CVSSVector: f.Vector, EPSS: f.EPSS, Percentile: f.Percentile, Exploited: orNil(f.ExploitedSince),
 		LayerIndex: f.LayerIndex, LayerDigest: f.LayerDigest, Sources: orEmpty(f.Sources), FirstSeen: f.FirstSeen.UTC(),
 		Evidence: Evidence{Path: e.Path, Line: e.Line, Detector: e.Detector, Record: e.Record, Feed: e.Feed, Part: e.Part, Advisory: e.Advisory,
 			Subject: e.Subject, Comparison: e.Comparison, Note: e.Note},

@@ -30,6 +30,8 @@ type Vulnerabilities interface {
 type VulnerabilitySummary struct {
 	Name         string   `json:"name" example:"CVE-2019-14697"`
 	Severity     string   `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	EPSS         float64  `json:"epss,omitempty" doc:"How probable it is, from 0 to 1, that it is exploited within thirty days; absent where that is not known."`
+	Percentile   float64  `json:"epss_percentile,omitempty" doc:"The share of all vulnerabilities for which that is no more probable."`
 	Description  string   `json:"description"`
 	ImageCount   int      `json:"image_count" doc:"The stored images that it affects."`
 	PackageCount int      `json:"package_count" doc:"The distinct packages that it affects."`
@@ -44,6 +46,8 @@ type Vulnerability struct {
 	Severity    string       `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
 	CVSS        float64      `json:"cvss,omitempty" doc:"Base score."`
 	CVSSVector  string       `json:"cvss_vector,omitempty"`
+	EPSS        float64      `json:"epss,omitempty" doc:"How probable it is, from 0 to 1, that it is exploited within thirty days; absent where that is not known."`
+	Percentile  float64      `json:"epss_percentile,omitempty" doc:"The share of all vulnerabilities for which that is no more probable."`
 	Description string       `json:"description"`
 	Published   *time.Time   `json:"published,omitempty"`
 	Modified    *time.Time   `json:"modified,omitempty"`
@@ -205,7 +209,7 @@ func (a *API) listVulnerabilities(ctx context.Context, in *struct {
 	}
 	return page(in.Paging, list, entries, func(e entry) match.Cursor { return match.Cursor{Severity: e.Severity, Name: e.Name} },
 		func(e entry) VulnerabilitySummary {
-			return VulnerabilitySummary{Name: e.Name, Severity: e.Severity.String(), Description: e.Description,
+			return VulnerabilitySummary{Name: e.Name, Severity: e.Severity.String(), EPSS: e.EPSS, Percentile: e.Percentile, Description: e.Description,
 				ImageCount: e.Images, PackageCount: e.Packages, Fixable: e.Fixable, States: orEmpty(e.states)}
 		}), nil
 }
@@ -216,7 +220,8 @@ func (a *API) vulnerability(ctx context.Context, in *VulnerabilityPath) (*one[Vu
 		return nil, err
 	}
 	body := Vulnerability{
-		Name: v.Name, Aliases: orEmpty(v.Aliases), Severity: v.Severity.String(), CVSS: v.CVSS, CVSSVector: v.Vector, Description: v.Description,
+		Name: v.Name, Aliases: orEmpty(v.Aliases), Severity: v.Severity.String(), CVSS: v.CVSS, CVSSVector: v.Vector,
+		EPSS: v.EPSS, Percentile: v.Percentile, Description: v.Description,
 		Published: orNil(v.Published), Modified: orNil(v.Modified), Withdrawn: orNil(v.Withdrawn), Exploited: orNil(v.Exploited), FirstSeen: v.FirstSeen.UTC(),
 		Details: make([]Detail, len(v.Details)), Advisories: make([]Advisory, len(v.Statements)), Assessments: []Assessment{},
 	}

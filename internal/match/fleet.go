@@ -14,6 +14,8 @@ type Summary struct {
 	Description string
 	// Severity is the highest that any live match states.
 	Severity advisory.Severity
+	// EPSS and Percentile are as in Finding.
+	EPSS, Percentile float64
 	// Images counts stored images, Packages distinct packages that it affects.
 	Images   int
 	Packages int
@@ -46,8 +48,10 @@ type Vulnerability struct {
 	Name    string
 	Aliases []string
 	advisory.Summary
-	FirstSeen  time.Time
-	Statements []Statement
+	// EPSS and Percentile are as in Finding.
+	EPSS, Percentile float64
+	FirstSeen        time.Time
+	Statements       []Statement
 	// Details are what each feed says of it, by feed.
 	Details []Stated
 }

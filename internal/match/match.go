@@ -62,6 +62,10 @@ type Finding struct {
 	// Vector what it is computed from.
 	CVSS   float64
 	Vector string
+	// EPSS is how probable it is, from 0 to 1, that the vulnerability is exploited
+	// within thirty days, and Percentile the share of all vulnerabilities for which
+	// it is no more probable; both 0 where it is not known.
+	EPSS, Percentile float64
 	// ExploitedSince is when it came on a list of exploited vulnerabilities; zero
 	// where it is on none.
 	ExploitedSince time.Time

@@ -23,7 +23,8 @@ const effective = `(case when m.severity > 0 then m.severity else v.severity end
 // findingColumns are those of a match m of a vulnerability v with a package p
 // that file f of an inventory proves, as ip states it, for scanFinding. What
 // follows them are the layer's digest and when the finding was first seen.
-const findingColumns = `v.id, v.name, v.description, ` + effective + `, v.cvss, v.cvss_vector, v.exploited_at, ` + packageColumns + `,
+const findingColumns = `v.id, v.name, v.description, ` + effective + `, v.cvss, v.cvss_vector, v.exploited_at,
+			coalesce(e.score, 0), coalesce(e.percentile, 0), ` + packageColumns + `,
 			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note,
 			ip.layer_position, ip.line, ip.evidence, f.path, f.detector`
 
@@ -34,7 +35,8 @@ const findingOrder = ` order by ` + effective + ` desc, v.name, p.name, p.versio
 const findingJoins = `
 		join packages p on p.id = ip.package_id
 		join vulnerabilities v on v.id = m.vulnerability_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position`
+		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		left join epss e on e.name = v.name`
 
 // ImageFindings returns the findings of an image, the most severe first, then
 // by vulnerability, package and path. An image that is unknown or not analysed
@@ -73,7 +75,8 @@ func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Ti
 func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
 	var a advisory.Advisory
 	var exploited, firstSeen sql.NullInt64
-	into := append([]any{&f.VulnerabilityID, &f.Vulnerability, &f.Description, &f.Severity, &f.CVSS, &f.Vector, &exploited}, packageFields(&f.Package)...)
+	into := append([]any{&f.VulnerabilityID, &f.Vulnerability, &f.Description, &f.Severity, &f.CVSS, &f.Vector, &exploited,
+		&f.EPSS, &f.Percentile}, packageFields(&f.Package)...)
 	err = rows.Scan(append(into, &a.Introduced, &a.Fixed, &a.LastAffected, &f.Fix, &a.Source, &f.Evidence.Feed, &f.Evidence.Part, &f.Evidence.Advisory, &f.Evidence.Note,
 		&f.LayerIndex, &f.Evidence.Line, &f.Evidence.Record, &f.Evidence.Path, &f.Evidence.Detector, &f.LayerDigest, &firstSeen)...)
 	f.Fixed, f.ExploitedSince, f.FirstSeen = a.Fixed, at(exploited), at(firstSeen)
@@ -118,7 +121,7 @@ func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Su
 	}
 	args = append(args, f.Limit)
 	list, err := queryAll(ctx, s.read, func(rows *sql.Rows) (v match.Summary, err error) {
-		err = rows.Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.Images, &v.Packages, &v.Fixable)
+		err = rows.Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.EPSS, &v.Percentile, &v.Images, &v.Packages, &v.Fixable)
 		return v, err
 	}, `with a as (
 			select v.id, v.name, max(`+effective+`) as severity, count(distinct i.id) as images, count(distinct m.package_id) as packages,
@@ -131,8 +134,8 @@ func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Su
 				and lower(v.name) like lower($2) escape '\'
 			group by v.id, v.name
 		)
-		select a.id, a.name, v.description, a.severity, a.images, a.packages, a.fixable
-		from a join vulnerabilities v on v.id = a.id
+		select a.id, a.name, v.description, a.severity, coalesce(e.score, 0), coalesce(e.percentile, 0), a.images, a.packages, a.fixable
+		from a join vulnerabilities v on v.id = a.id left join epss e on e.name = a.name
 		where a.severity >= $1`+after+`
 		order by a.severity desc, a.name limit $`+strconv.Itoa(len(args)), args...)
 	if err != nil {

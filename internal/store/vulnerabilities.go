@@ -344,9 +344,9 @@ func (s *Store) VulnerabilityByName(ctx context.Context, name string) (match.Vul
 func (s *Store) vulnerability(ctx context.Context, where string, args ...any) (v match.Vulnerability, err error) {
 	var seen, published, modified, withdrawn, exploited sql.NullInt64
 	err = s.read.QueryRowContext(ctx, `select v.id, v.name, v.description, v.severity, v.cvss, v.cvss_vector, v.first_seen,
-			v.published_at, v.modified_at, v.withdrawn_at, v.exploited_at
-		from vulnerabilities v where `+where, args...).Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.CVSS, &v.Vector, &seen,
-		&published, &modified, &withdrawn, &exploited)
+			v.published_at, v.modified_at, v.withdrawn_at, v.exploited_at, coalesce(e.score, 0), coalesce(e.percentile, 0)
+		from vulnerabilities v left join epss e on e.name = v.name where `+where, args...).Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.CVSS, &v.Vector, &seen,
+		&published, &modified, &withdrawn, &exploited, &v.EPSS, &v.Percentile)
 	v.FirstSeen, v.Published, v.Modified, v.Withdrawn, v.Exploited = at(seen), at(published), at(modified), at(withdrawn), at(exploited)
 	return v, err
 }

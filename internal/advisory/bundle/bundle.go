@@ -61,12 +61,13 @@ type Count struct {
 	LastSuccess time.Time `json:"last_success,omitzero"`
 }
 
-// line is one of advisories.zst: either starts a part of a feed, or holds a
-// group of that part.
+// line is one of advisories.zst: it starts a part of a feed, or holds a group or
+// some scores of that part.
 type line struct {
-	Feed  string          `json:"feed,omitempty"`
-	Part  *feed.PartState `json:"part,omitempty"`
-	Group *group          `json:"group,omitempty"`
+	Feed   string          `json:"feed,omitempty"`
+	Part   *feed.PartState `json:"part,omitempty"`
+	Group  *group          `json:"group,omitempty"`
+	Scores []feed.Score    `json:"scores,omitempty"`
 }
 
 // group is an advisory.Group as it is carried.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -44,7 +45,7 @@ type Options struct {
 // Result says what an import did.
 type Result struct {
 	Manifest
-	// Changed and Removed count groups.
+	// Changed and Removed count groups, and scores.
 	Changed, Removed int
 }
 
@@ -160,6 +161,7 @@ type importer struct {
 	stored  map[string]feed.Fingerprint
 	batch   []feed.Entry
 	weight  int
+	scores  []feed.Score
 	touched []string // feeds
 }
 
@@ -185,10 +187,14 @@ func (i *importer) run(ctx context.Context, r io.Reader) error {
 		switch {
 		case l.Part != nil && l.Feed != "":
 			err = i.begin(ctx, l.Feed, l.Part)
-		case l.Group != nil && i.part != nil:
+		case l.Group != nil && i.part != nil && !i.part.OfScores():
 			err = i.put(ctx, l.Group)
+		case len(l.Scores) > 0 && i.part != nil && i.part.OfScores():
+			if i.scores = append(i.scores, l.Scores...); len(i.scores) > feed.MaxScores {
+				err = fmt.Errorf("%w: there are more than %d scores", ErrDamaged, feed.MaxScores)
+			}
 		default:
-			err = fmt.Errorf("%w: a line is neither a document nor a group", ErrDamaged)
+			err = fmt.Errorf("%w: a line is neither a document nor a group of one", ErrDamaged)
 		}
 		if err != nil {
 			return err
@@ -221,6 +227,9 @@ func (i *importer) begin(ctx context.Context, name string, part *feed.PartState)
 	}
 	if !slices.Contains(i.touched, name) {
 		i.touched = append(i.touched, name)
+	}
+	if part.OfScores() {
+		return nil
 	}
 	i.stored, err = i.store.Fingerprints(ctx, name, part.Part)
 	return err
@@ -264,6 +273,9 @@ func (i *importer) end(ctx context.Context) error {
 	if i.part == nil {
 		return nil
 	}
+	if i.part.OfScores() {
+		return i.endScores(ctx)
+	}
 	if err := i.flush(ctx); err != nil {
 		return err
 	}
@@ -281,6 +293,21 @@ func (i *importer) end(ctx context.Context) error {
 	i.result.Removed += len(gone)
 	err := i.store.SaveFeedPart(ctx, i.feed, *i.part)
 	i.part = nil
+	return err
+}
+
+// endScores finishes a part of scores.
+func (i *importer) endScores(ctx context.Context) error {
+	slices.SortFunc(i.scores, func(a, b feed.Score) int { return strings.Compare(a.CVE, b.CVE) })
+	i.scores = slices.CompactFunc(i.scores, func(a, b feed.Score) bool { return a.CVE == b.CVE })
+	changed, removed, err := i.store.ReplaceScores(ctx, i.scores)
+	if err != nil {
+		return err
+	}
+	i.result.Changed += changed
+	i.result.Removed += removed
+	err = i.store.SaveFeedPart(ctx, i.feed, *i.part)
+	i.part, i.scores = nil, nil
 	return err
 }
 

@@ -24,6 +24,8 @@ type Source interface {
 	FeedStatus(ctx context.Context, feed string) (feed.Status, error)
 	// Groups calls each with every group of a document, in the order of names.
 	Groups(ctx context.Context, feed, part string, each func(feed.Entry) error) error
+	// Scores calls each with every score that is stored.
+	Scores(ctx context.Context, each func(feed.Score) error) error
 }
 
 // Export writes the feeds of a source as a bundle. The advisories are spooled in
@@ -103,6 +105,12 @@ func exportFeed(ctx context.Context, lines *json.Encoder, source Source, name st
 			return Count{}, err
 		}
 		count.Parts++
+		if part.OfScores() {
+			if err := exportScores(ctx, lines, source); err != nil {
+				return Count{}, err
+			}
+			continue
+		}
 		if err := source.Groups(ctx, name, part.Part, func(e feed.Entry) error {
 			count.Groups++
 			return lines.Encode(line{Group: &group{Name: e.Name, Fingerprint: e.Fingerprint[:], Advisories: e.Advisories, Details: e.Details}})
@@ -111,6 +119,23 @@ func exportFeed(ctx context.Context, lines *json.Encoder, source Source, name st
 		}
 	}
 	return count, nil
+}
+
+func exportScores(ctx context.Context, lines *json.Encoder, source Source) error {
+	const some = 1000
+	l := line{Scores: make([]feed.Score, 0, some)}
+	err := source.Scores(ctx, func(s feed.Score) error {
+		if l.Scores = append(l.Scores, s); len(l.Scores) < some {
+			return nil
+		}
+		err := lines.Encode(l)
+		l.Scores = l.Scores[:0]
+		return err
+	})
+	if err != nil || len(l.Scores) == 0 {
+		return err
+	}
+	return lines.Encode(l)
 }
 
 // counter counts what goes through it.

@@ -10,7 +10,11 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/amazon"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/epss"
+	"github.com/pratique/pratique/internal/advisory/feed/kev"
+	"github.com/pratique/pratique/internal/advisory/feed/wolfi"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
@@ -70,7 +74,7 @@ func TestRealImport(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer fetcher.Close()
-		u := feed.New(s, fetcher, []feed.Feed{debian.New(), alpine.New()}, match.Package, feed.Options{})
+		u := feed.New(s, fetcher, []feed.Feed{debian.New(), alpine.New(), wolfi.New(), amazon.New(), kev.New(), epss.New()}, match.Package, feed.Options{})
 		ctx := context.Background()
 		began := time.Now()
 		results, err := u.Update(ctx, feed.Request{})
@@ -84,7 +88,10 @@ func TestRealImport(t *testing.T) {
 		if got := (count{results[0].Parts[0].Packages, results[0].Parts[0].Advisories}); got != want {
 			t.Errorf("debian: got %+v, want %+v", got, want)
 		}
-		covered := []string{"debian:10", "debian:12", "debian:13", "debian:unstable", "alpine:v3.3", "alpine:v3.24", "alpine:edge"}
+		if v, err := s.VulnerabilityByName(ctx, "CVE-2021-44228"); err != nil || v.Exploited.IsZero() || v.EPSS < 0.9 {
+			t.Errorf("Log4Shell: exploited since %v, probability %v, %v", v.Exploited, v.EPSS, err)
+		}
+		covered := []string{"debian:10", "debian:12", "debian:13", "debian:unstable", "alpine:v3.3", "alpine:v3.24", "alpine:edge", "wolfi", "amzn:2018.03", "amzn:2", "amzn:2023"}
 		data, err := s.FeedData(ctx, append(covered, "ubuntu:24.04"))
 		if err != nil {
 			t.Fatal(err)

@@ -31,7 +31,11 @@ func (r *run) update(ctx context.Context) error {
 	published := make(map[string]bool)
 	var failures []error
 	any, unreachable := false, 0
-	for parts := r.feed.Parts(); len(parts) > 0; parts = r.feed.More(published) {
+	parts, err := r.parts(ctx)
+	if err != nil {
+		failures = append(failures, err)
+	}
+	for ; len(parts) > 0; parts = r.feed.More(published) {
 		for _, part := range parts {
 			if err := ctx.Err(); err != nil {
 				return errors.Join(append(failures, context.Cause(ctx))...)
@@ -131,6 +135,9 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 		p.Outcome, state.Checked = Unchanged, r.opts.Now()
 		state.URL, state.Validators = location, doc.Validators
 		return nil
+	}
+	if scores, ok := r.feed.(ScoreFeed); ok {
+		return r.score(ctx, scores, part, doc, location, state, p)
 	}
 	s, err := r.survey(ctx, part, doc, state)
 	if err != nil {

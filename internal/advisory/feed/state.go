@@ -22,7 +22,8 @@ type PartState struct {
 	Cursor string
 	// Ecosystems are the distributions that it speaks of.
 	Ecosystems []string
-	// Packages and Advisories count what is stored of it.
+	// Packages and Advisories count what is stored of it. A document of scores
+	// has no packages; each score counts as an advisory.
 	Packages, Advisories int
 	// Skipped are records that were left out because they are malformed.
 	Skipped Skipped
@@ -32,6 +33,9 @@ type PartState struct {
 	// last changed; both zero where the document was never read.
 	Checked, Changed time.Time
 }
+
+// OfScores reports a document of scores, see ScoreFeed.
+func (p PartState) OfScores() bool { return p.Packages == 0 && p.Advisories > 0 }
 
 // Status is what is known of a feed.
 type Status struct {
@@ -85,4 +89,7 @@ type Store interface {
 	// away the groups of the removed packages, and brings the matches of all
 	// packages concerned up to date, in one transaction.
 	ReplaceAdvisories(ctx context.Context, feed, part string, changed []Entry, removed []string, decide match.Decide) error
+	// ReplaceScores makes the scores, sorted by CVE and no two of one, all that is
+	// stored, and returns how many of them differed and how many were taken away.
+	ReplaceScores(ctx context.Context, scores []Score) (changed, removed int, err error)
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
-	"github.com/pratique/pratique/internal/version"
 )
 
 // Feed is the tracker.
@@ -30,7 +29,7 @@ func New() Feed { return Feed{} }
 func (Feed) Name() string { return "debian" }
 
 // Revision is that of this parser.
-func (Feed) Revision() int { return 2 }
+func (Feed) Revision() int { return 3 }
 
 // Parts is the one document.
 func (Feed) Parts() []feed.Part {
@@ -169,12 +168,9 @@ func (r release) advisory() (a advisory.Advisory, problem string) {
 			a.Status = advisory.NotAffected
 		default:
 			a.Status, a.Fixed = advisory.Affected, r.FixedVersion
-			if _, err := version.Compare(version.Deb, a.Fixed, a.Fixed); err != nil {
-				a.Status, a.Note = advisory.Undetermined, join(a.Note, err.Error())
-			}
 		}
 	case "open":
-		a.Status = advisory.Affected
+		a.Status, a.Fix = advisory.Affected, r.fix()
 	case "undetermined":
 		a.Status = advisory.Undetermined
 	default:
@@ -183,8 +179,27 @@ func (r release) advisory() (a advisory.Advisory, problem string) {
 	return a, ""
 }
 
-// unassigned is the urgency of what nobody has judged: no note, for most are.
-const unassigned = "not yet assigned"
+// The urgencies that are no grades. An unassigned one is no note either, for
+// most are.
+const (
+	unassigned = "not yet assigned"
+	endOfLife  = "end-of-life"
+)
+
+// fix is what Debian means to do about a vulnerability that is open. "no-dsa"
+// says that it is not worth an advisory of its own: a point release may fix it,
+// as it may one that is "postponed".
+func (r release) fix() advisory.FixState {
+	switch {
+	case strings.TrimRight(r.Urgency, "*") == endOfLife:
+		return advisory.EndOfLife
+	case r.NoDSAReason == "ignored":
+		return advisory.WillNotFix
+	case r.NoDSAReason == "postponed", r.NoDSAReason == "" && r.NoDSA != "":
+		return advisory.Deferred
+	}
+	return advisory.FixUnknown
+}
 
 // note is the tracker's own words: the urgency, and why no advisory comes.
 func (r release) note() string {
@@ -206,10 +221,10 @@ func (r release) note() string {
 }
 
 // severity reads an urgency; asterisks mark those that the tracker took over
-// from others.
+// from others. That a release is at its end says nothing of severity.
 func severity(urgency string) advisory.Severity {
 	switch strings.TrimRight(urgency, "*") {
-	case "unimportant", "end-of-life":
+	case "unimportant":
 		return advisory.Negligible
 	case "low":
 		return advisory.Low

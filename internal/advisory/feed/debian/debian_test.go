@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 	for _, g := range groups {
 		fmt.Fprintf(&b, "%s (%s)\n", g.Name, g.Part)
 		for _, a := range g.Advisories {
-			fmt.Fprintf(&b, "  %s %s %s fixed %q severity %s note %q\n", a.Vulnerability, a.Ecosystem, a.Status, a.Fixed, a.Severity, a.Note)
+			fmt.Fprintf(&b, "  %s %s %s fixed %q fix %q severity %s note %q\n", a.Vulnerability, a.Ecosystem, a.Status, a.Fixed, a.Fix, a.Severity, a.Note)
 		}
 		for _, v := range slices.Sorted(func(yield func(string) bool) {
 			for v := range g.Details {
@@ -131,12 +131,16 @@ func realDocument(t testing.TB) []byte {
 // TestRealDocument counts what plain unmarshalling finds.
 func TestRealDocument(t *testing.T) {
 	text := realDocument(t)
-	type key struct{ pkg, vulnerability, release, status, fixed string }
+	type key struct{ pkg, vulnerability, release, status, fixed, fix string }
 	want := make(map[key]int)
+	states := make(map[string]int)
 	var doc map[string]map[string]struct {
 		Releases map[string]struct {
-			Status string `json:"status"`
-			Fixed  string `json:"fixed_version"`
+			Status  string  `json:"status"`
+			Fixed   string  `json:"fixed_version"`
+			Urgency string  `json:"urgency"`
+			NoDSA   *string `json:"nodsa"`
+			Reason  *string `json:"nodsa_reason"`
 		} `json:"releases"`
 	}
 	if err := json.Unmarshal(text, &doc); err != nil {
@@ -146,11 +150,23 @@ func TestRealDocument(t *testing.T) {
 	for pkg, vulnerabilities := range doc {
 		for vulnerability, record := range vulnerabilities {
 			for release, r := range record.Releases {
-				k := key{pkg, vulnerability, numbers[release], "affected", r.Fixed}
+				k := key{pkg, vulnerability, numbers[release], "affected", r.Fixed, ""}
 				if r.Fixed == "0" {
 					k.status, k.fixed = "not_affected", ""
 				}
+				if r.Status == "open" {
+					if r.NoDSA != nil {
+						k.fix = "deferred"
+					}
+					if r.Reason != nil && *r.Reason == "ignored" {
+						k.fix = "will_not_fix"
+					}
+					if r.Urgency == "end-of-life" {
+						k.fix = "end_of_life"
+					}
+				}
 				want[k]++
+				states[k.fix]++
 			}
 		}
 	}
@@ -161,7 +177,7 @@ func TestRealDocument(t *testing.T) {
 	got := make(map[key]int)
 	for _, g := range groups {
 		for _, a := range g.Advisories {
-			got[key{a.Package, a.Vulnerability, a.Ecosystem, string(a.Status), a.Fixed}]++
+			got[key{a.Package, a.Vulnerability, a.Ecosystem, string(a.Status), a.Fixed, string(a.Fix)}]++
 		}
 	}
 	if len(groups) != len(doc) || parsed.Skipped.Count != 0 {
@@ -170,7 +186,7 @@ func TestRealDocument(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("statements (-want +got):\n%s", diff)
 	}
-	t.Logf("%d packages, %d statements", len(groups), len(got))
+	t.Logf("%d packages, %d statements, by what is to be done: %v", len(groups), len(got), states)
 }
 
 func FuzzParse(f *testing.F) {

@@ -1,4 +1,4 @@
-package alpine
+package secdb
 
 import (
 	"testing"
@@ -33,6 +33,9 @@ func TestIdentifiers(t *testing.T) {
 		{"GHSA-77vh-xpmg-72qh", []string{"GHSA-77vh-xpmg-72qh"}},
 		{"ghsa-77VH-xpmg-72qh", []string{"GHSA-77vh-xpmg-72qh"}},
 		{"ELEMENTSEC-2024-1520, GHSA-rgv2-84w7-5j9p", []string{"GHSA-rgv2-84w7-5j9p"}},
+		{"CGA-2222-3333-ghjm", []string{"CGA-2222-3333-ghjm"}},
+		{"cga-QWXR-ghjm-ppqr", []string{"CGA-qwxr-ghjm-ppqr"}},
+		{"CGA-2222-3333-ghjm GHSA-77vh-xpmg-72qh", []string{"GHSA-77vh-xpmg-72qh"}},
 		{"XSA-207", []string{"XSA-207"}},
 		{"DW202402-001", []string{"DW202402-001"}},
 		{"wnpa-sec-2017-18", []string{"wnpa-sec-2017-18"}},

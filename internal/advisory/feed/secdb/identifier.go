@@ -1,4 +1,4 @@
-package alpine
+package secdb
 
 import (
 	"regexp"
@@ -12,6 +12,8 @@ var (
 	// cve also takes "CVE_2019-2426", "CVE 2025-48379", "CVE-2017-17434-2" and "CVE-2017-8073.patch".
 	cve  = regexp.MustCompile(`(?i)\bCVE[-_ ]([0-9]{4})[-_]([0-9]{4,19})`)
 	ghsa = regexp.MustCompile(`(?i)\bGHSA((?:-[0-9a-z]{4}){3})\b`)
+	// cga is what Chainguard calls a vulnerability of one package.
+	cga = regexp.MustCompile(`(?i)\bCGA((?:-[0-9a-z]{4}){3})\b`)
 	// other is XSA-207, TS-2024-001, VSV00019, GNUTLS-SA-2020-03-31.
 	other = regexp.MustCompile(`^[A-Za-z]+(?:-[A-Za-z]+)*-?[0-9][A-Za-z0-9-]*$`)
 	// blank is a number that was not known when it was written down.
@@ -19,7 +21,7 @@ var (
 )
 
 // identifiers are the vulnerabilities that a text of the database names: every
-// CVE; where there is none, the GHSA; else whatever else identifies it.
+// CVE; where there is none, the GHSA, or the CGA; else whatever else identifies it.
 // "CVE-2017-17044 XSA-246" names one, "CVE-2017-5753 CVE-2017-5715" two.
 func identifiers(text string) []string {
 	text = comment.ReplaceAllString(text, " ")
@@ -32,6 +34,9 @@ func identifiers(text string) []string {
 	}
 	if m := ghsa.FindStringSubmatch(text); m != nil {
 		return []string{"GHSA" + strings.ToLower(m[1])}
+	}
+	if m := cga.FindStringSubmatch(text); m != nil {
+		return []string{"CGA" + strings.ToLower(m[1])}
 	}
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t,;/", r) }) {
 		if len(word) <= 64 && other.MatchString(word) && !blank.MatchString(word) {
