@@ -14,14 +14,18 @@ import (
 	"github.com/pratique/pratique/internal/advisory/bundle"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/amazon"
 	"github.com/pratique/pratique/internal/advisory/feed/azure"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/epss"
+	"github.com/pratique/pratique/internal/advisory/feed/kev"
 	"github.com/pratique/pratique/internal/advisory/feed/nvd"
 	"github.com/pratique/pratique/internal/advisory/feed/oracle"
 	"github.com/pratique/pratique/internal/advisory/feed/osv"
 	"github.com/pratique/pratique/internal/advisory/feed/photon"
 	"github.com/pratique/pratique/internal/advisory/feed/redhat"
 	"github.com/pratique/pratique/internal/advisory/feed/suse"
+	"github.com/pratique/pratique/internal/advisory/feed/wolfi"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/match"
@@ -87,7 +91,9 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 // publishers are all feeds that there are.
 func publishers(c config.Feeds) []feed.Feed {
 	return append([]feed.Feed{
-		debian.New(), alpine.New(), redhat.New(), oracle.New(), suse.New(), azure.New(), photon.New(), nvd.New(nvd.Options{Key: c.NVDAPIKey}),
+		debian.New(), alpine.New(), wolfi.New(), wolfi.NewChainguard(),
+		redhat.New(), oracle.New(), amazon.New(), suse.New(), azure.New(), photon.New(),
+		nvd.New(nvd.Options{Key: c.NVDAPIKey}), epss.New(), kev.New(),
 	}, osv.Feeds()...)
 }
 

@@ -44,7 +44,7 @@ type release struct{}
 func NewRelease() Detector { return release{} }
 
 func (release) Name() string { return "release" }
-func (release) Version() int { return 1 }
+func (release) Version() int { return 2 }
 
 func (release) Directories() []string {
 	var directories []string
@@ -99,7 +99,12 @@ func (f *findings) distribution(id, version, pretty string) *Distribution {
 		f.warn(Malformed, "%q is no distribution's version", clip(version))
 		version = ""
 	}
-	if version == "" && packageTypes[id] != "" {
+	switch {
+	case rolling[id]:
+		version = ""
+	case id == "amzn" && len(version) == len("2018.03") && version < "2018.03":
+		version = "2018.03" // Amazon Linux 1 was one rolling release, too
+	case version == "" && packageTypes[id] != "":
 		f.warn(Malformed, "the release of %s cannot be told", id)
 	}
 	return &Distribution{ID: id, Version: version, PrettyName: printable(pretty)}
@@ -146,9 +151,14 @@ func parseOSRelease(f *findings, lines []string) *Distribution {
 	case "rhel", "centos", "rocky", "almalinux", "ol":
 		// Advisories speak of the major release; the minor ones are its updates.
 		version, _, _ = strings.Cut(version, ".")
+	case "sled", "sles_sap", "sle_hpc":
+		id = "sles" // of the same packages
 	}
 	return f.distribution(id, version, values["PRETTY_NAME"])
 }
+
+// rolling are distributions of one release that goes on: their VERSION_ID is a date.
+var rolling = map[string]bool{"wolfi": true, "chainguard": true, "opensuse-tumbleweed": true}
 
 // assignments reads shell-like assignments: KEY=value, KEY="value", KEY='value'.
 func assignments(lines []string) map[string]string {

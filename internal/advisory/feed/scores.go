@@ -53,7 +53,7 @@ func (r *run) score(ctx context.Context, f ScoreFeed, part Part, doc *Document, 
 		last = s.CVE
 		return twice
 	})
-	if err := r.believe(&survey{advisories: len(scores)}, 0, state.Advisories); err != nil {
+	if err := r.believe(0, 0, 0, len(scores), state.Advisories); err != nil {
 		return fmt.Errorf("%s: %w", doc.Location, err)
 	}
 	r.tell("%s: %s: %d scores", r.feed.Name(), part.Name, len(scores))
