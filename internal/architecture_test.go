@@ -58,6 +58,7 @@ var tiers = map[string]tier{
 	"internal/oci/registry":    service,
 	"internal/sbom":            service,
 	"internal/source":          service,
+	"internal/vex":             service,
 
 	"internal/store": store,
 
