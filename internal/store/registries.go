@@ -23,11 +23,11 @@ func (e existing) Is(target error) bool { return target == ErrConflict }
 
 func (e existing) Unwrap() error { return e.error }
 
-const registryColumns = `id, name, description, anonymous_pull, policy, created_at`
+const registryColumns = `id, name, description, anonymous_pull, policy, created_at, honour_vex`
 
 func scanRegistry(row interface{ Scan(...any) error }) (r registry.Registry, err error) {
 	var created sql.NullInt64
-	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &created)
+	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &created, &r.HonourVEX)
 	r.CreatedAt = at(created)
 	return r, err
 }
@@ -94,8 +94,9 @@ func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Chan
 		r, err = scanRegistry(tx.QueryRowContext(ctx, `update registries set
 				description = coalesce($1, description),
 				anonymous_pull = coalesce($2, anonymous_pull),
-				policy = coalesce($3, policy)
-			where name = $4 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, name))
+				policy = coalesce($3, policy),
+				honour_vex = coalesce($4, honour_vex)
+			where name = $5 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, c.HonourVEX, name))
 		return noRows(err, missing{registry.ErrRegistryUnknown})
 	})
 	if err != nil {

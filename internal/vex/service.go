@@ -272,15 +272,22 @@ func (s *Service) ReadReferrer(ctx context.Context, manifestID int64) error {
 	if err := json.Unmarshal(r.Content, &manifest); err != nil {
 		return fmt.Errorf("manifest %s: %w", r.Digest, err)
 	}
-	const most = 64 // layers
-	for i, l := range manifest.Layers {
-		if i == most {
-			break
+	var digests, typed []string
+	for _, l := range manifest.Layers {
+		digests = append(digests, l.Digest)
+		if MayHold(l.MediaType) {
+			typed = append(typed, l.Digest)
 		}
-		if !MayHold(l.MediaType) && !MayHold(r.ArtifactType) {
-			continue
-		}
-		if err := s.readLayer(ctx, r, l.Digest); err != nil {
+	}
+	switch {
+	case len(typed) > 0:
+		digests = typed
+	case !MayHold(r.ArtifactType):
+		return nil
+	}
+	const most = 64
+	for _, digest := range digests[:min(len(digests), most)] {
+		if err := s.readLayer(ctx, r, digest); err != nil {
 			return fmt.Errorf("referrer %s: %w", r.Digest, err)
 		}
 	}

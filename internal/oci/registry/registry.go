@@ -22,6 +22,9 @@ type Registry struct {
 	// Policy is what the pull gate asks for, as JSON.
 	Policy    string
 	CreatedAt time.Time
+	// HonourVEX lets VEX documents that are attached to images assess them; a
+	// new registry does.
+	HonourVEX bool
 }
 
 // Change is what to change of a registry; nil leaves a field as it is.
@@ -29,6 +32,7 @@ type Change struct {
 	Description   *string
 	AnonymousPull *bool
 	Policy        *string
+	HonourVEX     *bool
 }
 
 // Repository is a scope for manifests, tags and blobs.
