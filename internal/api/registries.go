@@ -30,6 +30,7 @@ type Registry struct {
 	Description   string    `json:"description"`
 	AnonymousPull bool      `json:"anonymous_pull" doc:"Whether anyone may pull."`
 	Policy        Policy    `json:"policy"`
+	HonourVEX     bool      `json:"honour_vex" doc:"Whether VEX documents that are attached to images assess them."`
 	CreatedAt     time.Time `json:"created_at"`
 }
 
@@ -156,9 +157,10 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		Description   *string       `json:"description,omitempty" maxLength:"1000"`
 		AnonymousPull *bool         `json:"anonymous_pull,omitempty"`
 		Policy        *PolicyChange `json:"policy,omitempty"`
+		HonourVEX     *bool         `json:"honour_vex,omitempty"`
 	}
 }) (*one[Registry], error) {
-	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull}
+	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull, HonourVEX: in.Body.HonourVEX}
 	r, err := a.Registries.Registry(ctx, in.Registry)
 	if err != nil {
 		return nil, err
@@ -214,7 +216,7 @@ func showRegistry(r registry.Registry, types []assess.Type) (Registry, error) {
 		return Registry{}, err
 	}
 	shown := Registry{
-		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, CreatedAt: r.CreatedAt.UTC(),
+		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, HonourVEX: r.HonourVEX, CreatedAt: r.CreatedAt.UTC(),
 		Policy: Policy{Block: policy.Blocking(types), GraceHours: policy.GraceHours},
 	}
 	if policy.BlockUnassessedFrom != nil {
