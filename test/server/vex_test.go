@@ -246,6 +246,48 @@ func TestVEXBeforeAll(t *testing.T) {
 	})
 }
 
+// TestVEXBeforeItsImage attaches what is said of an image before that is there,
+// as an attestation: it is in a statement of in-toto in an envelope of DSSE.
+func TestVEXBeforeItsImage(t *testing.T) {
+	feeds := muslFeed(t)
+	elsewhere := start(t, t.TempDir(), "--feeds", "alpine")
+	image, err := elsewhere.registry().Push(t.Context(), "main/app", "1", muslImage(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere.stop()
+	statement := fmt.Sprintf(`{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://openvex.dev/ns/v0.2.0", "subject": [{"digest": {"sha256": %q}}],
+		"predicate": {"@context": "https://openvex.dev/ns/v0.2.0", "@id": "urn:7", "author": "Acme", "version": 1, "statements": [{"vulnerability": {"name": "CVE-2025-26519"}, "status": "fixed"}]}}`,
+		strings.TrimPrefix(image, "sha256:"))
+	envelope, err := json.Marshal(map[string]any{"payloadType": "application/vnd.in-toto+json", "payload": []byte(statement), "signatures": []any{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachDatabase(t, func(t *testing.T, database string) {
+		s := start(t, t.TempDir(), "--database", database, "--feeds-mirror", feeds, "--feeds", "alpine")
+		updateFeeds(t, s)
+		s.attach(t, "main/app", image, 1, "application/vnd.dsse.envelope.v1+json", string(envelope))
+		s.attach(t, "main/app", image, 1, "application/vnd.openvex+json", `{"@context": "https://openvex.dev/ns", "statements": 7}`)
+		s.attach(t, "main/app", image, 1, "application/vnd.cyclonedx+json", `{"bomFormat": "CycloneDX", "components": []}`)
+		s.settled(t)
+		want := [][]string{{"referrer of  by admin"}, {"referrer of Acme by admin", "CVE-2025-26519 waiting: the image " + image + " is not here"}}
+		if diff := cmp.Diff(want, s.vexDocuments(t)); diff != "" {
+			t.Errorf("before the image (-want +got):\n%s", diff)
+		}
+		if got, err := s.registry().Push(t.Context(), "main/app", "1", muslImage(t)); err != nil || got != image {
+			t.Fatalf("push: got %s, %v, want %s", got, err, image)
+		}
+		s.settled(t)
+		want[1][1] = "CVE-2025-26519 applied"
+		if diff := cmp.Diff(want, s.vexDocuments(t)); diff != "" {
+			t.Errorf("after the image (-want +got):\n%s", diff)
+		}
+		if got, want := findings(t, s, image)[0].State, "Ignore"; got != want {
+			t.Errorf("state: got %s, want %s", got, want)
+		}
+	})
+}
+
 func (s *server) export(t *testing.T, image, format string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1/images/"+image+"/vex?format="+format, nil)
