@@ -120,13 +120,17 @@ func (s *Store) vexClaims(ctx context.Context, names, images []string) ([]vex.Cl
 		document int64
 		position int
 	}
-	claims := make(map[key]vex.Claim)
+	const most = 64 << 20 // bytes: anyone who may push can attach documents
+	claims, size := make(map[key]vex.Claim), 0
 	about := anys(append([]string{""}, images...))
 	for chunk := range slices.Chunk(names, importBatch) {
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c vex.Claim, err error) {
 			var text string
 			if err := rows.Scan(&c.DocumentID, &c.Position, &c.Identifier, &c.Author, &c.Referrer, &c.Repository, &c.BroughtBy, &c.Refusing, &text); err != nil {
 				return c, err
+			}
+			if size += len(text); size > most {
+				return c, fmt.Errorf("%w: more than %d bytes", vex.ErrTooMuch, most)
 			}
 			return c, json.Unmarshal([]byte(text), &c.Statement)
 		}, `select d.id, s.position, d.identifier, d.author, d.manifest <> '', d.repository, d.brought_by,

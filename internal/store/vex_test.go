@@ -293,3 +293,75 @@ func TestVEXPlansAreChecked(t *testing.T) {
 		h.check("assessments", h.assessments(), []string{"CVE-2019-14697 Block bob"})
 	})
 }
+
+// TestVEXOfAnImageIsBounded: what one image is flooded with harms no other.
+func TestVEXOfAnImageIsBounded(t *testing.T) {
+	eachVEX(t, func(h *vexHarbour) {
+		saveImage(h.t, h.Store, imageB, alpine(musl("musl", "1.1.18-r3")))
+		h.put(&registry.Manifest{Digest: imageB, MediaType: registry.MediaTypeImage, Content: []byte("{}")})
+		products := make([]vex.Product, 9000)
+		for i := range products {
+			products[i].ID = strings.Repeat("p", 1000)
+		}
+		for i := range 8 { // 9 MB each
+			if _, _, err := h.AddVEXDocument(h.t.Context(), vex.Stored{Digest: fmt.Sprint(i), Image: imageA, BroughtBy: "ann", Document: vex.Document{
+				Statements: []vex.Statement{{Vulnerability: "CVE-2019-14697", Status: vex.Fixed, Products: products}}}}); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+		d, err := h.service.Upload(h.t.Context(), []byte(vexDocument("CVE-2019-14697", "pkg:oci/app")), "", "admin")
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if err := h.service.Do(h.t.Context(), vex.Work{Document: d.ID}); !errors.Is(err, vex.ErrTooMuch) {
+			h.t.Errorf("got %v", err)
+		}
+		h.check("outcome", h.came(d.ID), "known true, bb applied")
+	})
+}
+
+// TestVEXOfHundredThousand has as many documents on other images that name the
+// same vulnerability.
+func TestVEXOfHundredThousand(t *testing.T) {
+	eachVEX(t, func(h *vexHarbour) {
+		const rows, page = 100_000, 1000
+		const numbers = `with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) `
+		h.Exec(h.t,
+			numbers+`insert into vex_documents (digest, image, brought_by, statements, created_at) select 'd' || i, 'sha256:' || i, 'ann', 1, 0 from n`,
+			`insert into vex_statements (document_id, position, statement) select id, 0,
+				'{"vulnerability": "CVE-2019-14697", "status": "fixed", "products": [{"id": "pkg:oci/app"}], "timestamp": "2026-02-01T00:00:00Z"}' from vex_documents`,
+			`insert into vex_names (name, image, document_id, position) select 'CVE-2019-14697', image, id, 0 from vex_documents`,
+			`insert into vex_outcomes (document_id, position, image, state) select id, 0, image, 'idle' from vex_documents`,
+			`analyze`,
+		)
+		began := time.Now()
+		count := 0
+		for before := int64(0); ; {
+			list, err := h.service.Documents(h.t.Context(), before, page)
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			if count += len(list); len(list) < page {
+				break
+			}
+			before = list[len(list)-1].ID
+		}
+		h.check("documents", count, rows)
+		h.t.Logf("listed %d documents in %s", count, time.Since(began))
+		began = time.Now()
+		d := h.upload(vexDocument("CVE-2019-14697", ""), imageA)
+		h.check("outcome", h.came(d.ID), "known true, aa applied")
+		h.t.Logf("applied one of them in %s", time.Since(began))
+		began = time.Now()
+		if err := h.service.Delete(h.t.Context(), d.ID, "admin"); err != nil {
+			h.t.Fatal(err)
+		}
+		h.check("assessments", h.assessments(), []string{acme + ", withdrawn by admin"})
+		h.t.Logf("withdrew it in %s", time.Since(began))
+		began = time.Now()
+		if err := h.service.Sweep(h.t.Context()); err != nil {
+			h.t.Fatal(err)
+		}
+		h.t.Logf("looked for gone referrers in %s", time.Since(began))
+	})
+}

@@ -19,6 +19,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrRaced says that a plan does not hold any more.
 	ErrRaced = errors.New("assessments of the image changed meanwhile")
+	// ErrTooMuch says that more is stated of an image than is looked at; its
+	// assessments stay as they are.
+	ErrTooMuch = errors.New("too many statements")
 )
 
 // Stored is a document that is kept, with where it is from.
@@ -86,7 +89,7 @@ type Store interface {
 	// VEXImages lists the stored images to which a document may matter, or any
 	// document where id is 0, by digest.
 	VEXImages(ctx context.Context, id int64) ([]string, error)
-	// VEXSituation returns ErrNotFound where there is no such image.
+	// VEXSituation returns ErrNotFound where there is no such image, or ErrTooMuch.
 	VEXSituation(ctx context.Context, image string) (Situation, error)
 	// SettleVEX carries out a plan in one step, with entries in the audit log,
 	// or returns ErrRaced. It reports whether any assessment changed.
@@ -326,12 +329,16 @@ func (s *Service) apply(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
+	var left error
 	for _, image := range images {
-		if err := s.ApplyImage(ctx, image); err != nil {
+		err := s.ApplyImage(ctx, image)
+		if errors.Is(err, ErrTooMuch) {
+			left = err // the last of them is told; the other images have their turn
+		} else if err != nil {
 			return err
 		}
 	}
-	return nil
+	return left
 }
 
 // ApplyImage brings an image's assessments in line with the documents.
