@@ -59,6 +59,7 @@ var tiers = map[string]tier{
 	"internal/sbom":            service,
 	"internal/source":          service,
 	"internal/target":          service,
+	"internal/vex":             service,
 
 	"internal/store": store,
 

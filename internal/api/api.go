@@ -6,6 +6,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,7 @@ type Services struct {
 	Users           Users
 	Audit           Audit
 	Stats           Stats
+	VEX             VEX
 }
 
 // Options are the choices of an API.
@@ -105,6 +107,7 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.registries()
 	a.images()
+	a.vex()
 	a.vulnerabilities()
 	a.assessments()
 	a.assessmentTypes()
@@ -208,6 +211,9 @@ type operation struct {
 	status int
 	// administrators says that nobody else may call it.
 	administrators bool
+	// document is how many bytes the body may have where it is a document of
+	// another format, which the handler checks.
+	document int64
 }
 
 // maxBody bounds request bodies in bytes.
@@ -222,7 +228,7 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 	described := huma.Operation{
 		OperationID: op.id, Summary: op.summary, Description: op.doc,
 		Method: op.method, Path: op.path, Tags: []string{op.tag},
-		DefaultStatus: op.status, MaxBodyBytes: maxBody,
+		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, maxBody), SkipValidateBody: op.document > 0,
 		Middlewares: huma.Middlewares{a.authenticate},
 	}
 	if op.administrators {

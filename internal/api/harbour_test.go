@@ -19,6 +19,7 @@ import (
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
+	"github.com/pratique/pratique/internal/vex"
 )
 
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -80,6 +81,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	handler, err := api.New(api.Services{
 		Authenticator: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
+		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
 	}, api.Options{Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +89,18 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return &harbour{store: s, gate: gate, clock: c, server: server}
+}
+
+// vexQueue stores work that nobody does.
+type vexQueue struct{ *job.Queue }
+
+func (q vexQueue) Later(ctx context.Context, work ...vex.Work) error {
+	for _, w := range work {
+		if _, err := q.Enqueue(ctx, "apply-vex", "", w, job.EnqueueOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noFeeds is an installation whose feeds are all switched off.

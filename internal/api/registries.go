@@ -31,6 +31,7 @@ type Registry struct {
 	AnonymousPull bool      `json:"anonymous_pull" doc:"Whether anyone may pull."`
 	Policy        Policy    `json:"policy"`
 	AttachSBOM    string    `json:"attach_sbom" enum:"none,cyclonedx,spdx" doc:"The format of the software bills of materials that are made of images and stored beside them, as referrers."`
+	HonourVEX     bool      `json:"honour_vex" doc:"Whether VEX documents that are attached to images assess them."`
 	CreatedAt     time.Time `json:"created_at"`
 }
 
@@ -159,9 +160,11 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		AnonymousPull *bool         `json:"anonymous_pull,omitempty"`
 		Policy        *PolicyChange `json:"policy,omitempty"`
 		AttachSBOM    *string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" doc:"The bills of images that are stored already are made, or removed, in the background."`
+		HonourVEX     *bool         `json:"honour_vex,omitempty"`
 	}
 }) (*one[Registry], error) {
-	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull, AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM)}
+	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull,
+		AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM), HonourVEX: in.Body.HonourVEX}
 	r, err := a.Registries.Registry(ctx, in.Registry)
 	if err != nil {
 		return nil, err
@@ -217,7 +220,7 @@ func showRegistry(r registry.Registry, types []assess.Type) (Registry, error) {
 		return Registry{}, err
 	}
 	shown := Registry{
-		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, CreatedAt: r.CreatedAt.UTC(),
+		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, HonourVEX: r.HonourVEX, CreatedAt: r.CreatedAt.UTC(),
 		Policy: Policy{Block: policy.Blocking(types), GraceHours: policy.GraceHours}, AttachSBOM: string(r.AttachSBOM),
 	}
 	if policy.BlockUnassessedFrom != nil {

@@ -34,6 +34,7 @@ import (
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/vex"
 )
 
 // firstRegistry is made by the first start, so that a first push just works.
@@ -65,6 +66,7 @@ type App struct {
 	analyser    *builtin.Analyser
 	attacher    *attach.Attacher
 	assessments *assess.Service
+	vex         *vex.Service
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
@@ -121,7 +123,10 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err := a.assessments.Seed(ctx); err != nil {
 		return err
 	}
-	a.analyser = builtin.New(a.store, layerBlobs{a.blobs}, layerQueue{a.queue}, builtin.Options{
+	later := vexQueue{a.queue, opts.Now}
+	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
+	watched := watchedStore{a.store, a.vex, later, opts.Log}
+	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, builtin.Options{
 		Limits:   layer.Options{Bytes: int64(c.LayerMaxSize), Entries: int64(c.LayerMaxEntries)},
 		OnChange: changed, OnSettled: a.imageSettled, Logger: opts.Log,
 	})
@@ -130,13 +135,14 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	rest, err := api.New(api.Services{
-		Authenticator: users, Registries: registries{a.store, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
+		VEX: a.vex,
 	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(a.store, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
 	mux.Handle("/v2/_auth", gatekeeper)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci/registry"
-	"github.com/pratique/pratique/internal/store"
 )
 
 // imagePayload says which image a job is about.
@@ -24,14 +23,14 @@ type registryPayload struct {
 
 // registries is the store with what follows from changes of registries.
 type registries struct {
-	*store.Store
+	watchedStore
 	app *App
 }
 
 // UpdateRegistry also has the bills of the registry's images made or removed,
 // where it asks for others than before.
 func (r registries) UpdateRegistry(ctx context.Context, name string, c registry.Change) (registry.Registry, error) {
-	changed, err := r.Store.UpdateRegistry(ctx, name, c)
+	changed, err := r.watchedStore.UpdateRegistry(ctx, name, c)
 	if err != nil || c.AttachSBOM == nil {
 		return changed, err
 	}
@@ -46,7 +45,7 @@ func (r registries) DeleteRegistry(ctx context.Context, name string, force bool,
 	if err != nil {
 		return err
 	}
-	if err := r.Store.DeleteRegistry(ctx, name, force, by); err != nil {
+	if err := r.watchedStore.DeleteRegistry(ctx, name, force, by); err != nil {
 		return err
 	}
 	return r.app.analyser.Reconsider(ctx, images, "registry "+name)

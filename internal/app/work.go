@@ -13,6 +13,7 @@ import (
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/vex"
 )
 
 // The kinds of jobs; schedules have the names of their kinds.
@@ -24,6 +25,7 @@ const (
 	updateFeeds       = "update-feeds"
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
+	applyVEX          = "apply-vex"
 )
 
 // feedsPayload says which feeds to update; none is all.
@@ -94,6 +96,9 @@ func (a *App) handlers() map[string]job.Handler {
 					changed, removed = changed+r.Changed, removed+r.Removed
 				}
 				task.SetProgress(fmt.Sprintf("%d packages changed, %d removed", changed, removed))
+				if changed+removed > 0 {
+					err = errors.Join(err, vexQueue{a.queue, a.now}.Later(ctx, vex.Work{}))
+				}
 				return err
 			},
 		},
@@ -107,6 +112,7 @@ func (a *App) handlers() map[string]job.Handler {
 			},
 		},
 		cleanUploads: {Run: a.cleanUploads},
+		applyVEX:     {Timeout: time.Hour, Run: a.doVEX},
 	}
 }
 
@@ -133,6 +139,7 @@ func (a *App) plans() []job.Plan {
 	plans := []job.Plan{
 		{Name: expireAssessments, Cron: "* * * * *", Request: job.Request{Kind: expireAssessments}},
 		{Name: cleanUploads, Cron: "41 * * * *", Request: job.Request{Kind: cleanUploads}},
+		{Name: applyVEX, Cron: "23 * * * *", Request: job.Request{Kind: applyVEX}},
 	}
 	if a.config.FeedsSchedule != config.Off {
 		plans = append(plans, job.Plan{Name: updateFeeds, Cron: a.config.FeedsSchedule, Request: job.Request{Kind: updateFeeds, Payload: feedsPayload{Feeds: a.config.Feeds.Feeds}}})

@@ -23,11 +23,11 @@ func (e existing) Is(target error) bool { return target == ErrConflict }
 
 func (e existing) Unwrap() error { return e.error }
 
-const registryColumns = `id, name, description, anonymous_pull, policy, attach_sbom, created_at`
+const registryColumns = `id, name, description, anonymous_pull, policy, attach_sbom, created_at, honour_vex`
 
 func scanRegistry(row interface{ Scan(...any) error }) (r registry.Registry, err error) {
 	var created sql.NullInt64
-	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &r.AttachSBOM, &created)
+	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &r.AttachSBOM, &created, &r.HonourVEX)
 	r.CreatedAt = at(created)
 	return r, err
 }
@@ -98,8 +98,9 @@ func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Chan
 				description = coalesce($1, description),
 				anonymous_pull = coalesce($2, anonymous_pull),
 				policy = coalesce($3, policy),
-				attach_sbom = coalesce($4, attach_sbom)
-			where name = $5 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, c.AttachSBOM, name))
+				attach_sbom = coalesce($4, attach_sbom),
+				honour_vex = coalesce($5, honour_vex)
+			where name = $6 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, c.AttachSBOM, c.HonourVEX, name))
 		return noRows(err, missing{registry.ErrRegistryUnknown})
 	})
 	if err != nil {

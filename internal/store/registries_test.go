@@ -52,7 +52,7 @@ func TestRegistries(t *testing.T) {
 	storetest.Each(t, registryOptions(), func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		created, err := s.CreateRegistry(ctx, registry.Registry{Name: "main", Description: "first", AnonymousPull: true})
-		want := registry.Registry{ID: created.ID, Name: "main", Description: "first", AnonymousPull: true, Policy: "{}", AttachSBOM: registry.NoBill, CreatedAt: registryClock}
+		want := registry.Registry{ID: created.ID, Name: "main", Description: "first", AnonymousPull: true, Policy: "{}", AttachSBOM: registry.NoBill, CreatedAt: registryClock, HonourVEX: true}
 		if diff := cmp.Diff(want, created); err != nil || diff != "" {
 			t.Fatalf("%v (-want +got) %s", err, diff)
 		}
@@ -69,8 +69,8 @@ func TestRegistries(t *testing.T) {
 		wantErr(t, err, registry.ErrRegistryUnknown, store.ErrNotFound)
 
 		policy, closed := `{"block":["Block"]}`, false
-		changed, err := s.UpdateRegistry(ctx, "main", registry.Change{Policy: &policy, AnonymousPull: &closed})
-		want.Policy, want.AnonymousPull = policy, false
+		changed, err := s.UpdateRegistry(ctx, "main", registry.Change{Policy: &policy, AnonymousPull: &closed, HonourVEX: &closed})
+		want.Policy, want.AnonymousPull, want.HonourVEX = policy, false, false
 		if err != nil || changed != want {
 			t.Errorf("got %+v, %v, want %+v", changed, err, want)
 		}

@@ -23,7 +23,10 @@ type Registry struct {
 	Policy string
 	// AttachSBOM is the format of the bills that are kept beside the images.
 	AttachSBOM BillFormat
-	CreatedAt  time.Time
+	// HonourVEX lets VEX documents that are attached to images assess them; a
+	// new registry does.
+	HonourVEX bool
+	CreatedAt time.Time
 }
 
 // BillFormat is a format of software bills of materials.
@@ -42,6 +45,7 @@ type Change struct {
 	AnonymousPull *bool
 	Policy        *string
 	AttachSBOM    *BillFormat
+	HonourVEX     *bool
 }
 
 // Repository is a scope for manifests, tags and blobs.
