@@ -102,27 +102,19 @@ func (r *Reader) symbol() (ended bool, err error) {
 // to two and a match: 56 bits are enough for three codes of litBits, or for two,
 // a length (20 bits), and the first bits of a distance.
 //
-// What is written this way and that is what the compiler does best with: all that
-// changes is in local variables, and no index but those of second tables can be
-// beyond an array, which the conditions of the loop show.
+// It is written this way and that for the compiler: what changes is in local
+// variables, and the conditions prove most indexes to be within their arrays.
 func (r *Reader) fast() (ended bool, err error) {
 	in, out, lit, dist := &r.bytes, &r.data, &r.codes.lit, &r.codes.dist
 	next, last, bits, count := r.next, r.end-margin, r.bits, uint8(r.count)
 	wrote, begin := r.wrote, r.begin
 
+turns:
 	for uint(next) <= inputSize-margin && next <= last && uint(wrote) < full {
-		bits |= binary.LittleEndian.Uint64(in[next:next+8]) << (count & 63)
-		next += 7 - int(count>>3&7)
-		count |= 56
-
+		next, bits, count = refill(in, next, bits, count)
 		e := lit[bits&(1<<litBits-1)]
-		if int32(e) < 0 { // isLiteral
-			out[wrote] = byte(e >> baseShift)
-			wrote++
-			bits >>= e & 63
-			count -= uint8(e)
-			e = lit[bits&(1<<litBits-1)]
-			if int32(e) < 0 {
+		for again := true; again && uint(wrote) < full; {
+			if int32(e) < 0 { // isLiteral
 				out[wrote] = byte(e >> baseShift)
 				wrote++
 				bits >>= e & 63
@@ -133,91 +125,108 @@ func (r *Reader) fast() (ended bool, err error) {
 					wrote++
 					bits >>= e & 63
 					count -= uint8(e)
-					continue
+					e = lit[bits&(1<<litBits-1)]
+					if int32(e) < 0 {
+						out[wrote] = byte(e >> baseShift)
+						wrote++
+						bits >>= e & 63
+						count -= uint8(e)
+						continue turns
+					}
 				}
-			}
-		}
-		if e&oddLit != 0 {
-			if e&isSecond != 0 {
-				e = lit[secondIndex(e, bits>>litBits)&(litTable-1)]
-			}
-			if int32(e) < 0 {
-				out[wrote] = byte(e >> baseShift)
-				wrote++
-				bits >>= e & 63
-				count -= uint8(e)
-				continue
 			}
 			if e&oddLit != 0 {
-				if e&isInvalid != 0 {
-					err = ErrData
-					break
+				if e&isSecond != 0 {
+					e = lit[secondIndex(e, bits>>litBits)&(litTable-1)]
 				}
-				bits >>= e & 63
-				count -= uint8(e)
-				ended = true
-				break
+				switch {
+				case int32(e) < 0:
+					out[wrote] = byte(e >> baseShift)
+					wrote++
+					bits >>= e & 63
+					count -= uint8(e)
+					continue turns
+				case e&oddLit == 0: // a length
+				case e&isInvalid != 0:
+					err = ErrData
+					break turns
+				default:
+					bits >>= e & 63
+					count -= uint8(e)
+					ended = true
+					break turns
+				}
 			}
-		}
-		length := int(e>>lengthShift) + int(uint32(bits>>(e>>codeShift&maxBits))&(e>>maskShift&31))
-		bits >>= e & 63
-		count -= uint8(e)
+			length := int(e>>lengthShift) + int(uint32(bits>>(e>>codeShift&maxBits))&(e>>maskShift&31))
+			bits >>= e & 63
+			count -= uint8(e)
 
-		if count < maxBits+13 {
-			bits |= binary.LittleEndian.Uint64(in[next:next+8]) << (count & 63)
-			next += 7 - int(count>>3&7)
-			count |= 56
-		}
-		e = dist[bits&(1<<distBits-1)]
-		if int32(e) < 0 { // oddDist
-			if e&isSecond != 0 {
-				e = dist[secondIndex(e, bits>>distBits)&(distTable-1)]
+			if count < maxBits+13 {
+				next, bits, count = refill(in, next, bits, count)
 			}
-			if int32(e) < 0 {
+			e = dist[bits&(1<<distBits-1)]
+			if int32(e) < 0 { // oddDist
+				if e&isSecond != 0 {
+					e = dist[secondIndex(e, bits>>distBits)&(distTable-1)]
+				}
+				if int32(e) < 0 {
+					err = ErrData
+					break turns
+				}
+			}
+			distance := int(e>>baseShift) + int(bits&(1<<(e&63)-1)>>(e>>codeShift&maxBits))
+			bits >>= e & 63
+			count -= uint8(e)
+			from, end := wrote-distance, wrote+length
+			if from < begin || uint(from) >= full+2 {
 				err = ErrData
-				break
+				break turns
 			}
-		}
-		distance := int(e>>baseShift) + int(bits&(1<<(e&63)-1)>>(e>>codeShift&maxBits))
-		bits >>= e & 63
-		count -= uint8(e)
 
-		from, end := wrote-distance, wrote+length
-		if from < begin || uint(from) >= full+2 {
-			err = ErrData
-			break
-		}
-		// A copy writes whole steps, also where the last reaches beyond the end.
-		step := distance
-		switch {
-		case distance >= 16:
-			*(*[16]byte)(out[wrote : wrote+16]) = *(*[16]byte)(out[from : from+16])
-			for wrote += 16; wrote < end; wrote += 16 {
-				from += 16
+			// The next turn begins here, so that the processor need not wait for
+			// the copy.
+			if again = next <= last; again && uint(next) <= inputSize-margin {
+				next, bits, count = refill(in, next, bits, count)
+				e = lit[bits&(1<<litBits-1)]
+			}
+			// A copy writes whole steps, also where the last reaches beyond the end.
+			step := distance
+			switch {
+			case distance >= 16:
 				*(*[16]byte)(out[wrote : wrote+16]) = *(*[16]byte)(out[from : from+16])
+				for wrote += 16; wrote < end; wrote += 16 {
+					from += 16
+					*(*[16]byte)(out[wrote : wrote+16]) = *(*[16]byte)(out[from : from+16])
+				}
+			case distance == 1:
+				v := uint64(out[from]) * 0x0101010101010101
+				for ; wrote < end; wrote += 8 {
+					binary.LittleEndian.PutUint64(out[wrote:wrote+8], v)
+				}
+			case distance < 8:
+				for i := range 8 {
+					out[wrote+i] = out[from+i]
+				}
+				wrote += 8
+				// What repeats after distance bytes repeats after a multiple of them.
+				step = int(multiples[distance])
+				fallthrough
+			default:
+				for ; wrote < end; wrote += 8 {
+					binary.LittleEndian.PutUint64(out[wrote:wrote+8], binary.LittleEndian.Uint64(out[wrote-step:wrote-step+8]))
+				}
 			}
-		case distance == 1:
-			v := uint64(out[from]) * 0x0101010101010101
-			for ; wrote < end; wrote += 8 {
-				binary.LittleEndian.PutUint64(out[wrote:wrote+8], v)
-			}
-		case distance < 8:
-			for i := range 8 {
-				out[wrote+i] = out[from+i]
-			}
-			wrote += 8
-			// What repeats after distance bytes repeats after a multiple of them.
-			step = int(multiples[distance])
-			fallthrough
-		default:
-			for ; wrote < end; wrote += 8 {
-				binary.LittleEndian.PutUint64(out[wrote:wrote+8], binary.LittleEndian.Uint64(out[wrote-step:wrote-step+8]))
-			}
+			wrote = end
 		}
-		wrote = end
 	}
 	r.next, r.bits, r.count, r.wrote = next, bits, uint(count), wrote
 	return ended, err
+}
+
+// refill adds what follows to bits, so that there are 56 of them or more.
+func refill(in *[inputSize]byte, next int, bits uint64, count uint8) (int, uint64, uint8) {
+	bits |= binary.LittleEndian.Uint64(in[next:next+8]) << (count & 63)
+	return next + 7 - int(count>>3&7), bits, count | 56
 }
 
 // multiples has, for each distance below 8, its first multiple from 8 on.
