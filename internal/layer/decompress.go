@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/mikelolasagasti/xz"
+
+	"github.com/pratique/pratique/internal/layer/inflate"
 )
 
 // decompress is the middle stage: it fills to with what from holds compressed.
@@ -83,14 +84,12 @@ func (d *decompressor) decode(b []byte) (n int, err error) {
 }
 
 func (d *decompressor) open() error {
+	if d.compression == gzipped {
+		d.stream = inflate.NewReader(d.from) // has a buffer of its own
+		return nil
+	}
 	input := bufio.NewReaderSize(d.from, 64<<10)
 	switch d.compression {
-	case gzipped:
-		z, err := gzip.NewReader(input)
-		if err != nil {
-			return &CorruptError{Format: string(gzipped), Err: err}
-		}
-		d.stream = z
 	case zstandard:
 		z, err := zstd.NewReader(input,
 			// One goroutine is enough: the other stages run beside it.
@@ -127,7 +126,7 @@ func (d *decompressor) failure(err error) error {
 	if !errors.As(err, &corrupt) {
 		corrupt = &CorruptError{Format: string(d.compression), Err: err}
 		// What follows a member is another member, or something else.
-		corrupt.garbage = errors.Is(err, gzip.ErrHeader) || errors.Is(err, zstd.ErrMagicMismatch)
+		corrupt.garbage = errors.Is(err, inflate.ErrGarbage) || errors.Is(err, zstd.ErrMagicMismatch)
 	}
 	if corrupt.garbage || d.opts.Digest != "" {
 		if err := d.from.discard(); err != nil {

@@ -246,6 +246,8 @@ func TestWalkCorrupt(t *testing.T) {
 		{"gzip damaged", "gzip", damaged(lt.Gzip(t, bytes.Repeat(plain[:4096], 500)), 2000)},
 		{"gzip with a wrong checksum", "gzip", wrongSum},
 		{"gzip with a bad header", "gzip", []byte("\x1f\x8b\x07\x00aaaaaaaaaaaaaaa")},
+		{"gzip followed by what is too short to be garbage", "gzip", append(bytes.Clone(zipped), "abc"...)},
+		{"gzip cut in the header of a second member", "gzip", append(bytes.Clone(zipped), "\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\xffname"...)},
 		{"gzip garbage before the archive ends", "gzip", append(lt.Gzip(t, plain[:1_000_000]), noise(5000)...)},
 		{"zstd cut", "zstd", zst[:len(zst)/2]},
 		{"zstd damaged", "zstd", damaged(zst, len(zst)-20)},
