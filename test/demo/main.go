@@ -200,7 +200,7 @@ func start(ctx context.Context, program, dir, feeds, password string) (*server, 
 		return nil, err
 	}
 	s := &server{url: "http://localhost:" + ports[0], ended: make(chan error, 1), log: log}
-	s.cmd = exec.Command(program, "serve", "--data", filepath.Join(dir, "data"), "--feeds-mirror", feeds,
+	s.cmd = exec.Command(program, "serve", "--data", filepath.Join(dir, "data"), "--feeds-mirror", feeds, "--feeds", "debian,alpine",
 		"--listen", "127.0.0.1:"+ports[0], "--clair-listen", "127.0.0.1:"+ports[1], "--health-listen", "127.0.0.1:"+ports[2])
 	s.cmd.Env = append(os.Environ(), "PRATIQUE_ADMIN_PASSWORD="+password)
 	s.cmd.Stdout, s.cmd.Stderr = log, log

@@ -134,7 +134,7 @@ func TestUnreadableImageIsUnknown(t *testing.T) {
 // from the package database of real images and the real feed.
 func TestKnownAnswers(t *testing.T) {
 	root := realData(t)
-	s := start(t, t.TempDir(), "--feeds-mirror", filepath.Join(root, "feeds"))
+	s := start(t, t.TempDir(), "--feeds-mirror", filepath.Join(root, "feeds"), "--feeds", "debian,alpine,azurelinux")
 	updateFeeds(t, s)
 	push := func(t *testing.T, version string) (digest, layer string) {
 		t.Helper()
