@@ -14,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/app"
 	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/target"
 )
 
 // feeds is `pratique feeds`.
@@ -90,8 +91,18 @@ func (f *feedsList) Run(ctx context.Context) (err error) {
 
 type feedsExport struct {
 	feedsSettings
-	Key    string `name:"key" placeholder:"FILE" default:"pratique-feeds.pem" help:"Private key that signs it, Ed25519 in PEM. Made, with FILE.pub beside it, where there is none."`
-	Bundle string `arg:"" name:"file" help:"The file to write."`
+	Key string `name:"key" placeholder:"FILE" default:"pratique-feeds.pem" help:"Private key that signs it, Ed25519 in PEM. Made, with FILE.pub beside it, where there is none."`
+	bundlePlace
+}
+
+// bundlePlace says where a bundle is.
+type bundlePlace struct {
+	Insecure bool   `name:"insecure" help:"Allow registries over http, and with certificates that nobody vouches for."`
+	Bundle   string `arg:"" name:"file" help:"The file, or oci:HOST/REPOSITORY:TAG for a registry, to which docker's or podman's configuration has the password."`
+}
+
+func (p bundlePlace) remote() target.Remote {
+	return target.Remote{Insecure: p.Insecure, UserAgent: "pratique/" + version}
 }
 
 // Run writes a bundle and prints what it holds.
@@ -101,7 +112,7 @@ func (f *feedsExport) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	m, made, err := opened.Export(ctx, f.Bundle, f.Key)
+	m, made, err := opened.Export(ctx, f.Bundle, f.Key, f.remote())
 	if made {
 		fmt.Fprintf(os.Stderr, "made the key %s; importers need %s.pub\n", f.Key, f.Key)
 	}
@@ -121,7 +132,7 @@ type feedsImport struct {
 	feedsSettings
 	PublicKey  string `name:"public-key" placeholder:"FILE" required:"" help:"Public key of the exporter, in PEM."`
 	AllowOlder bool   `name:"allow-older" help:"Also where a newer file was imported before."`
-	Bundle     string `arg:"" name:"file" help:"The file to read."`
+	bundlePlace
 }
 
 // Run imports a bundle and prints what changed.
@@ -131,7 +142,7 @@ func (f *feedsImport) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	r, err := opened.Import(ctx, f.Bundle, f.PublicKey, bundle.Options{AllowOlder: f.AllowOlder})
+	r, err := opened.Import(ctx, f.Bundle, f.PublicKey, f.remote(), bundle.Options{AllowOlder: f.AllowOlder})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/target"
 )
 
 // Feeds are the feeds that this installation keeps up to date.
@@ -124,14 +126,26 @@ func (f *Feeds) Update(ctx context.Context, request feed.Request) ([]feed.Result
 	return f.updater.Update(ctx, request)
 }
 
-// Export writes what is stored of the feeds to a file, as a bundle that the key
-// in a file signs. The key is made where there is none.
-func (f *Feeds) Export(ctx context.Context, file, keyFile string) (m bundle.Manifest, madeKey bool, err error) {
+// BundleIn is the prefix of a place for bundles that is in a registry.
+const BundleIn = "oci:"
+
+// maxBundle bounds a bundle that is pulled from a registry, in bytes.
+const maxBundle = 16 << 30
+
+// Export writes what is stored of the feeds to a file, or to a registry where
+// the place is "oci:HOST/REPOSITORY:TAG", as a bundle that the key in a file
+// signs. The key is made where there is none.
+func (f *Feeds) Export(ctx context.Context, place, keyFile string, remote target.Remote) (m bundle.Manifest, madeKey bool, err error) {
 	key, madeKey, err := bundle.SigningKey(keyFile)
 	if err != nil {
 		return m, false, err
 	}
-	out, err := os.CreateTemp(filepath.Dir(file), ".pratique-bundle-")
+	folder := filepath.Dir(place)
+	ref, inRegistry := strings.CutPrefix(place, BundleIn)
+	if inRegistry {
+		folder = f.spool
+	}
+	out, err := os.CreateTemp(folder, ".pratique-bundle-")
 	if err != nil {
 		return m, madeKey, fmt.Errorf("export: %w", err)
 	}
@@ -142,10 +156,21 @@ func (f *Feeds) Export(ctx context.Context, file, keyFile string) (m bundle.Mani
 	if m, err = bundle.Export(ctx, out, f.store, f.updater.Names(), key, f.program, f.spool, f.now()); err != nil {
 		return m, madeKey, err
 	}
+	if inRegistry {
+		size, err := out.Seek(0, io.SeekEnd)
+		if err == nil {
+			_, err = out.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			return m, madeKey, fmt.Errorf("export: %w", err)
+		}
+		_, err = target.PushArtifact(ctx, ref, bundle.MediaType, out, size, remote)
+		return m, madeKey, err
+	}
 	if err := errors.Join(out.Chmod(0o644), out.Sync(), out.Close()); err != nil {
 		return m, madeKey, fmt.Errorf("export: %w", err)
 	}
-	if err := os.Rename(out.Name(), file); err != nil {
+	if err := os.Rename(out.Name(), place); err != nil {
 		return m, madeKey, fmt.Errorf("export: %w", err)
 	}
 	return m, madeKey, nil
@@ -158,25 +183,35 @@ func ignore(err, kind error) error {
 	return err
 }
 
-// Import stores the bundle in a file, once its signature by the public key in
-// a file was verified.
-func (f *Feeds) Import(ctx context.Context, file, publicKey string, opts bundle.Options) (bundle.Result, error) {
+// Import stores the bundle in a file, or in a registry as for Export, once its
+// signature by the public key in a file was verified.
+func (f *Feeds) Import(ctx context.Context, place, publicKey string, remote target.Remote, opts bundle.Options) (_ bundle.Result, err error) {
 	key, err := bundle.PublicKey(publicKey)
 	if err != nil {
 		return bundle.Result{}, err
 	}
-	content, err := os.Open(file)
-	if err != nil {
-		return bundle.Result{}, fmt.Errorf("import: %w", err)
+	var content *os.File
+	if ref, inRegistry := strings.CutPrefix(place, BundleIn); inRegistry {
+		if content, err = os.CreateTemp(f.spool, "pratique-bundle-"); err != nil {
+			return bundle.Result{}, fmt.Errorf("import: %w", err)
+		}
+		defer func() { err = errors.Join(err, content.Close(), os.Remove(content.Name())) }()
+		if err := target.PullArtifact(ctx, ref, bundle.MediaType, content, maxBundle, remote); err != nil {
+			return bundle.Result{}, fmt.Errorf("import: %w", err)
+		}
+	} else {
+		if content, err = os.Open(place); err != nil {
+			return bundle.Result{}, fmt.Errorf("import: %w", err)
+		}
+		defer func() { err = errors.Join(err, content.Close()) }()
 	}
-	defer content.Close()
 	info, err := content.Stat()
 	if err != nil {
 		return bundle.Result{}, fmt.Errorf("import: %w", err)
 	}
 	b, err := bundle.Open(content, info.Size(), key)
 	if err != nil {
-		return bundle.Result{}, fmt.Errorf("import %s: %w", file, err)
+		return bundle.Result{}, fmt.Errorf("import %s: %w", place, err)
 	}
 	defer f.changed()
 	return b.Import(ctx, f.store, match.Package, opts)
