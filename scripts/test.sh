@@ -33,4 +33,7 @@ for package in modernc.org/sqlite/lib modernc.org/libc/... github.com/klauspost/
   unwatched+=("-gcflags=$package=-race=false")
 done
 step "go test" go test -race "${unwatched[@]}" -timeout 20m ./...
+# What parses the content of layers is fuzzed for a moment at each run; make fuzz
+# takes its time for everything.
+step "fuzz" ./scripts/fuzz.sh 2s ./internal/layer/... ./internal/inventory/...
 finish "make test"

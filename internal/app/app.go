@@ -28,7 +28,6 @@ import (
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/job"
-	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/sbom/attach"
@@ -126,10 +125,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
 	watched := watchedStore{a.store, a.vex, later, opts.Log}
-	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, builtin.Options{
-		Limits:   layer.Options{Bytes: int64(c.LayerMaxSize), Entries: int64(c.LayerMaxEntries)},
-		OnChange: changed, OnSettled: a.imageSettled, Logger: opts.Log,
-	})
+	options := analyserOptions(c.Layers)
+	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
+	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
 	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: host(c.BaseURL), Version: opts.Version})
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err

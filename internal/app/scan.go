@@ -81,16 +81,17 @@ func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Sca
 	if err != nil {
 		return nil, err
 	}
-	s := &Scanner{store: db, opts: opts, limits: layer.Options{Bytes: int64(settings.Layers.LayerMaxSize), Entries: int64(settings.Layers.LayerMaxEntries)}}
+	options := analyserOptions(settings.Layers)
+	options.Logger = opts.Log
+	s := &Scanner{store: db, opts: opts, limits: options.Limits}
 	if s.feeds, err = newFeeds(db, settings.Feeds, filepath.Join(settings.Storage.Data, "tmp"), opts); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	detectors := inventory.Detectors()
 	s.wants = func(path string) bool {
-		return slices.ContainsFunc(detectors, func(d inventory.Detector) bool { return d.Wants(path) })
+		return slices.ContainsFunc(options.Detectors, func(d inventory.Detector) bool { return d.Wants(path) })
 	}
 	// Nothing is stored and nothing is queued: layers are read here and now.
-	s.analyser = builtin.New(db, nil, nil, builtin.Options{Detectors: detectors, Limits: s.limits, Logger: opts.Log})
+	s.analyser = builtin.New(db, nil, nil, options)
 	return s, nil
 }
 

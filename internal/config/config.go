@@ -131,6 +131,11 @@ type Registry struct {
 type Layers struct {
 	LayerMaxSize    Bytes `name:"layer-max-size" env:"PRATIQUE_LAYER_MAX_SIZE" default:"32GiB" placeholder:"SIZE" check:"positive" help:"How large a layer may be, as it is and uncompressed."`
 	LayerMaxEntries int   `name:"layer-max-entries" env:"PRATIQUE_LAYER_MAX_ENTRIES" default:"5000000" placeholder:"N" check:"positive" help:"How many files and folders a layer may have."`
+	LayerMaxRatio   int   `name:"layer-max-ratio" env:"PRATIQUE_LAYER_MAX_RATIO" default:"200" placeholder:"N" check:"positive" help:"How many times its size a layer may have uncompressed, once that is more than 512 MiB."`
+	LayerMaxPath    int   `name:"layer-max-path" env:"PRATIQUE_LAYER_MAX_PATH" default:"4096" placeholder:"BYTES" check:"positive" help:"How long the name of a file or the target of a link may be."`
+	LayerMaxFile    Bytes `name:"layer-max-file" env:"PRATIQUE_LAYER_MAX_FILE" default:"200MB" placeholder:"SIZE" check:"positive" help:"How large a file may be that is looked into; sparse files count in full."`
+	ArchiveMaxDepth int   `name:"archive-max-depth" env:"PRATIQUE_ARCHIVE_MAX_DEPTH" default:"5" placeholder:"N" check:"positive" help:"How deep archives in archives are looked into."`
+	ArchiveMaxSize  Bytes `name:"archive-max-size" env:"PRATIQUE_ARCHIVE_MAX_SIZE" default:"512MiB" placeholder:"SIZE" check:"positive" help:"How much of one archive is decompressed."`
 }
 
 // Clair says where the Clair API may fetch layers that its clients name. The

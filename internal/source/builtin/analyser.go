@@ -73,6 +73,9 @@ type Options struct {
 	Detectors []inventory.Detector
 	// Limits of the layer pass.
 	Limits layer.Options
+	// Variant tells detectors apart that have other limits; layers are analysed
+	// once for each. It is a word, or "".
+	Variant string
 	// Settle is how long the push of a manifest waits for its analysis, so that
 	// the findings are there when it returns; 10 s where zero.
 	Settle time.Duration
@@ -82,6 +85,14 @@ type Options struct {
 	// in one more place.
 	OnSettled func(ctx context.Context, digest string) error
 	Logger    *slog.Logger
+}
+
+func (o Options) set() inventory.DetectorSet {
+	set := inventory.SetOf(o.Detectors)
+	if o.Variant != "" {
+		set += inventory.DetectorSet(" limits/" + o.Variant)
+	}
+	return set
 }
 
 // Analyser is the built-in vulnerability source.
@@ -117,7 +128,7 @@ func New(store Store, blobs Blobs, queue Queue, opts Options) *Analyser {
 	}
 	return &Analyser{
 		store: store, blobs: blobs, queue: queue, opts: opts,
-		set: inventory.SetOf(opts.Detectors), change: make(chan struct{}), reading: make(chan struct{}, 1),
+		set: opts.set(), change: make(chan struct{}), reading: make(chan struct{}, 1),
 	}
 }
 
