@@ -25,6 +25,8 @@ command -v git >/dev/null || packages+=(git)
 # The ecosystems' own programs judge the orders of versions.
 perl -MDpkg::Version -e 1 2>/dev/null || packages+=(libdpkg-perl)
 command -v rpm >/dev/null || packages+=(rpm)
+# Makes the Debian whose packages are compared with what is found in it.
+command -v debootstrap >/dev/null || packages+=(debootstrap)
 command -v ruby >/dev/null || packages+=(ruby)
 python3 -c 'import packaging.version' 2>/dev/null || /usr/bin/python3 -c 'import packaging.version' 2>/dev/null ||
   packages+=(python3-packaging)

@@ -32,8 +32,10 @@ func Parse(vector, source string) (advisory.Score, error) {
 	switch head, _, _ := strings.Cut(vector, "/"); head {
 	case "CVSS:4.0":
 		var v *cvss40.CVSS40
-		if v, err = cvss40.ParseVector(vector); err == nil {
-			score.Version, score.Base = "4.0", v.Score()
+		if _, err = cvss40.ParseVector(vector); err == nil {
+			if v, err = cvss40.ParseVector(base40(vector)); err == nil {
+				score.Version, score.Base = "4.0", v.Score()
+			}
 		}
 	case "CVSS:3.1":
 		var v *cvss31.CVSS31
@@ -57,4 +59,12 @@ func Parse(vector, source string) (advisory.Score, error) {
 		return advisory.Score{}, fmt.Errorf("CVSS vector %q: %w", vector, err)
 	}
 	return score, nil
+}
+
+// base40 is a vector of version 4 with its base metrics alone: its score takes
+// all metrics into account that are there (CVSS v4.0, section 1.3).
+func base40(vector string) string {
+	metrics := strings.Split(vector, "/")
+	const base = 1 + 11 // they come first, in a fixed order
+	return strings.Join(metrics[:min(base, len(metrics))], "/")
 }

@@ -4,12 +4,8 @@ import (
 	"strings"
 	"time"
 
-	cvss20 "github.com/pandatix/go-cvss/20"
-	cvss30 "github.com/pandatix/go-cvss/30"
-	cvss31 "github.com/pandatix/go-cvss/31"
-	cvss40 "github.com/pandatix/go-cvss/40"
-
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/advisory/cvss"
 )
 
 // Severity reads the word of a publisher: those of Red Hat, Oracle and SUSE, and
@@ -46,25 +42,6 @@ func Score(text string) (score advisory.Score, ok bool) {
 	if !found || strings.HasPrefix(text, "CVSS:") || strings.HasPrefix(text, "AV:") {
 		vector = text
 	}
-	score.Vector = vector
-	head, _, _ := strings.Cut(vector, "/")
-	switch head {
-	case "CVSS:4.0":
-		if v, err := cvss40.ParseVector(vector); err == nil {
-			score.Version, score.Base = "4.0", v.Score()
-		}
-	case "CVSS:3.1":
-		if v, err := cvss31.ParseVector(vector); err == nil {
-			score.Version, score.Base = "3.1", v.BaseScore()
-		}
-	case "CVSS:3.0":
-		if v, err := cvss30.ParseVector(vector); err == nil {
-			score.Version, score.Base = "3.0", v.BaseScore()
-		}
-	default:
-		if v, err := cvss20.ParseVector(vector); err == nil {
-			score.Version, score.Base = "2.0", v.BaseScore()
-		}
-	}
-	return score, score.Version != ""
+	score, err := cvss.Parse(vector, "")
+	return score, err == nil
 }

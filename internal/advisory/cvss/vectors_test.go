@@ -1,11 +1,13 @@
-package osv
+package cvss_test
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/pratique/pratique/internal/advisory/cvss"
 )
 
-func TestScore(t *testing.T) {
+func TestVectors(t *testing.T) {
 	tests := []struct {
 		vector, version string
 		base            float64
@@ -25,7 +27,8 @@ func TestScore(t *testing.T) {
 		{"CVSS:3.1/" + strings.Repeat("AV:N/", 10_000), "", 0},
 	}
 	for _, test := range tests {
-		s, ok := score(test.vector)
+		s, err := cvss.Parse(test.vector, "")
+		ok := err == nil
 		if ok != (test.version != "") || ok && (s.Version != test.version || s.Base != test.base || s.Vector != strings.Trim(test.vector, " ()")) {
 			t.Errorf("%.60q: %+v, %t", test.vector, s, ok)
 		}
