@@ -32,7 +32,11 @@ unwatched=()
 for package in modernc.org/sqlite/lib modernc.org/libc/... github.com/klauspost/compress/flate; do
   unwatched+=("-gcflags=$package=-race=false")
 done
-step "go test" go test -race "${unwatched[@]}" -timeout 20m ./...
+# What takes minutes under the race detector, and is about the results of one
+# goroutine, runs without it.
+heavy='^TestReal(Import|Archives|Documents?|Crawl|Page|Mirror)$|^TestReferences$|^TestDebianRoot$|^TestGoPrograms$|^TestNpmTree$|AtScale$'
+step "go test" go test -race "${unwatched[@]}" -timeout 30m -skip "$heavy" ./...
+step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version
 # What parses the content of layers is fuzzed for a moment at each run; make fuzz
 # takes its time for everything.
 step "fuzz" ./scripts/fuzz.sh 2s ./internal/layer/... ./internal/inventory/...
