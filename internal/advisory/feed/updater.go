@@ -167,7 +167,8 @@ func (u *Updater) choose(names []string) ([]Feed, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("feed %q: %w; there are %s", name, ErrUnknown, strings.Join(u.Names(), ", "))
 		}
-		if !slices.Contains(chosen, u.feeds[i]) {
+		// Feeds need not be comparable; their names are.
+		if !slices.ContainsFunc(chosen, func(f Feed) bool { return f.Name() == name }) {
 			chosen = append(chosen, u.feeds[i])
 		}
 	}
