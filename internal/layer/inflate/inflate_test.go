@@ -1,22 +1,18 @@
 package inflate_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/flate"
 	stdgzip "compress/gzip"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
-	"testing/iotest"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -200,6 +196,31 @@ func TestReadsEveryMatch(t *testing.T) {
 	agree(t, member(t, s.end()))
 }
 
+// TestReadsLongestSymbols has literals, lengths and distances that take as many
+// bits as there can be, one after the other.
+func TestReadsLongestSymbols(t *testing.T) {
+	chance := rand.New(rand.NewPCG(11, 12))
+	var lit, dist [286]int
+	for i := range 14 {
+		lit[i], dist[i] = i+1, i+1 // a literal has as many bits as it says
+	}
+	lit[256], lit[284] = 15, 15
+	dist[28], dist[29] = 15, 15
+	l, d := codeOf(lit[:]...), codeOf(dist[:30]...)
+	var s stream
+	s.stored(false, samples()["noise"][:40_000])
+	s.begin(true, 2)
+	s.codes(l, d, true)
+	for range 30_000 {
+		for range chance.IntN(4) {
+			s.symbol(l, chance.IntN(14))
+		}
+		s.match(l, d, 227+chance.IntN(31), 16385+chance.IntN(16384))
+	}
+	s.symbol(l, 256)
+	agree(t, member(t, s.end()))
+}
+
 // TestReadsMatchesAtTheEndOfTheWindow begins a block at each of the last places
 // of a window, with literals and a match that reaches beyond.
 func TestReadsMatchesAtTheEndOfTheWindow(t *testing.T) {
@@ -342,190 +363,6 @@ func TestCutOffAnywhere(t *testing.T) {
 	file := append(member(t, randomStream(chance, 3)), compressed(t, []byte("hello, hello, hello"), 9)...)
 	for n := range file {
 		agree(t, file[:n])
-	}
-}
-
-func TestHeaders(t *testing.T) {
-	body := member(t, func() []byte { var s stream; s.stored(true, []byte("abc")); return s.end() }())[10:]
-	make := func(flags byte, fields string) []byte {
-		return append(append([]byte{0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 5, 6}, fields...), body...)
-	}
-	long := string(bytes.Repeat([]byte("x"), 511))
-	tests := []struct {
-		name string
-		file []byte
-		want string
-	}{
-		{"plain", make(0, ""), "good"},
-		{"text", make(1, ""), "good"},
-		{"extra", make(4, "\x03\x00abc"), "good"},
-		{"extra, empty", make(4, "\x00\x00"), "good"},
-		{"extra, large", make(4, "\xff\xff"+string(bytes.Repeat([]byte("x"), 65535))), "good"},
-		{"extra, cut off", make(4, "\xff\xffabc"), "cut off"},
-		{"name and comment", make(8|16, "name\x00comment\x00"), "good"},
-		{"names in Latin-1", make(8, "\xe4\xff\x00"), "good"},
-		{"longest name", make(8, long+"\x00"), "good"},
-		{"longer name", make(8, long+"x\x00"), "header"},
-		{"longer comment", make(16, long+"x\x00"), "header"},
-		{"checksum", make(2, "\x3d\x76"), "header"},
-		{"no method 8", append([]byte{0x1f, 0x8b, 7}, make(0, "")[3:]...), "header"},
-		{"no magic", []byte("PK\x03\x04............"), "header"},
-		{"reserved flags", make(1<<6, ""), "header"},
-		{"a member and nothing", append(make(0, ""), make(0, "")...), "good"},
-		{"a member and its beginning", append(make(0, ""), make(0, "")[:5]...), "cut off"},
-		{"a member and less than a name", append(make(0, ""), make(8, "abc")[:13]...), "cut off"},
-		{"a member and zeros", append(make(0, ""), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), "header"},
-		{"a member and few zeros", append(make(0, ""), 0, 0, 0), "cut off"},
-		{"no file", nil, "good"},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if test.name != "reserved flags" {
-				agree(t, test.file)
-			}
-			_, err := io.ReadAll(inflate.NewReader(bytes.NewReader(test.file)))
-			if verdict(err) != test.want {
-				t.Errorf("got %v, want %s", err, test.want)
-			}
-			if first := bytes.HasPrefix(test.file, make(0, "")); first && errors.Is(err, inflate.ErrHeader) || !first && errors.Is(err, inflate.ErrGarbage) {
-				t.Errorf("got %v: a first member is the file's, all others are garbage", err)
-			}
-		})
-	}
-	sum := crc32.ChecksumIEEE([]byte{0x1f, 0x8b, 8, 2, 1, 2, 3, 4, 5, 6})
-	for _, wrong := range []uint16{0, 1, 0x8000} {
-		file := make(2, string(binary.LittleEndian.AppendUint16(nil, uint16(sum)^wrong)))
-		agree(t, file)
-		if _, err := io.ReadAll(inflate.NewReader(bytes.NewReader(file))); (err == nil) != (wrong == 0) {
-			t.Errorf("header with a checksum that is off by %#x: got %v", wrong, err)
-		}
-	}
-}
-
-func TestMembers(t *testing.T) {
-	plain := samples()["words"]
-	var file, want []byte
-	for i := range 300 {
-		part := plain[i*1000 : i*1000+i*3] // the first is empty
-		want = append(want, part...)
-		file = append(file, compressed(t, part, i%10)...)
-	}
-	got, err := io.ReadAll(inflate.NewReader(bytes.NewReader(file)))
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("got %d bytes of %d, %v", len(got), len(want), err)
-	}
-	agree(t, append(file, "garbage after all members"...))
-
-	// A member does not reach into the one before it, although that is in the window.
-	var s stream
-	s.begin(true, 1)
-	s.symbol(fixedLit, 'a')
-	s.match(fixedLit, fixedDist, 3, 2)
-	s.symbol(fixedLit, 256)
-	into := append(compressed(t, plain[:5000], 6), append(bytes.Clone(header), s.end()...)...)
-	for _, more := range []int{0, 100} {
-		file := append(bytes.Clone(into), bytes.Repeat([]byte{0}, more)...)
-		agree(t, file)
-		if got, err := io.ReadAll(inflate.NewReader(bytes.NewReader(file))); !errors.Is(err, inflate.ErrData) || len(got) != 5001 {
-			t.Errorf("got %d bytes, %v", len(got), err)
-		}
-	}
-	// Nor when the window has moved on meanwhile.
-	big := append(compressed(t, samples()["noise"], 0), into[len(into)-len(s.end())-10:]...)
-	agree(t, big)
-}
-
-func TestChecksums(t *testing.T) {
-	file := compressed(t, []byte("hello"), 6)
-	for i := range 8 {
-		broken := bytes.Clone(file)
-		broken[len(file)-1-i] ^= 0x10
-		agree(t, broken)
-		got, err := io.ReadAll(inflate.NewReader(bytes.NewReader(broken)))
-		if !errors.Is(err, inflate.ErrChecksum) || string(got) != "hello" {
-			t.Errorf("byte %d from the end: got %q, %v", i, got, err)
-		}
-	}
-}
-
-func TestReadsFromAllKindsOfReaders(t *testing.T) {
-	chance := rand.New(rand.NewPCG(7, 8))
-	file := append(member(t, randomStream(chance, 6)), compressed(t, samples()["words"], 6)...)
-	want, err := standard(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, wrap := range map[string]func(io.Reader) io.Reader{
-		"all":                 func(r io.Reader) io.Reader { return r },
-		"one byte":            iotest.OneByteReader,
-		"half":                iotest.HalfReader,
-		"data with the error": iotest.DataErrReader,
-		"both":                func(r io.Reader) io.Reader { return iotest.DataErrReader(iotest.OneByteReader(r)) },
-		"sometimes nothing":   func(r io.Reader) io.Reader { return &lazy{r: r} },
-		"buffered":            func(r io.Reader) io.Reader { return bufio.NewReaderSize(r, 17) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			for _, size := range []int{1, 2, 7, 500, 1 << 20} {
-				r := inflate.NewReader(wrap(bytes.NewReader(file)))
-				var got []byte
-				for b := make([]byte, size); err == nil; {
-					var n int
-					n, err = r.Read(b)
-					got = append(got, b[:n]...)
-				}
-				if err != io.EOF || !bytes.Equal(got, want) {
-					t.Errorf("reads of %d: got %d bytes of %d, %v", size, len(got), len(want), err)
-				}
-				if n, again := r.Read(make([]byte, 1)); n != 0 || again != io.EOF {
-					t.Errorf("after the end: %d, %v", n, again)
-				}
-				err = nil
-			}
-			if err := iotest.TestReader(inflate.NewReader(wrap(bytes.NewReader(file))), want); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// pieces gives few bytes or many.
-type pieces struct {
-	r      io.Reader
-	chance *rand.Rand
-}
-
-func (p *pieces) Read(b []byte) (int, error) {
-	return p.r.Read(b[:min(len(b), 1+p.chance.IntN(1<<p.chance.IntN(14)))])
-}
-
-// lazy gives nothing at every second call.
-type lazy struct {
-	r    io.Reader
-	turn bool
-}
-
-func (l *lazy) Read(p []byte) (int, error) {
-	if l.turn = !l.turn; l.turn {
-		return 0, nil
-	}
-	return l.r.Read(p[:min(len(p), 100)])
-}
-
-func TestPassesReadErrorsOn(t *testing.T) {
-	broken := errors.New("connection reset")
-	file := compressed(t, samples()["words"], 6)
-	for _, n := range []int{0, 5, 10, 11, 1000, len(file) - 4, len(file)} {
-		for name, source := range map[string]io.Reader{
-			"after data": io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(broken)),
-			"with data":  iotest.DataErrReader(io.MultiReader(bytes.NewReader(file[:n]), iotest.ErrReader(broken))),
-		} {
-			if _, err := io.Copy(io.Discard, inflate.NewReader(source)); !errors.Is(err, broken) {
-				t.Errorf("%d bytes, %s: got %v", n, name, err)
-			}
-		}
-	}
-	if _, err := inflate.NewReader(&lazy{r: iotest.ErrReader(nil)}).Read(make([]byte, 1)); !errors.Is(err, io.ErrNoProgress) {
-		t.Errorf("a reader without progress: got %v", err)
 	}
 }
 

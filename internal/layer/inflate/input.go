@@ -5,12 +5,7 @@ import (
 	"io"
 )
 
-const (
-	inputSize = 16 << 10
-	// reserve is how many bytes before the next one are kept: as many as the bits
-	// that were read ahead can fill.
-	reserve = 8
-)
+const inputSize = 16 << 10
 
 // input is the compressed data, as bytes or as bits.
 type input struct {
@@ -29,14 +24,13 @@ type input struct {
 
 // fill reads some bytes once there are none left.
 func (in *input) fill() error {
-	copy(in.bytes[:reserve], in.bytes[in.end-reserve:in.end])
-	in.next, in.end = reserve, reserve
+	in.next, in.end = 0, 0
 	for range 100 {
 		if in.later != nil {
 			return in.later
 		}
 		var n int
-		n, in.later = in.source.Read(in.bytes[reserve:])
+		n, in.later = in.source.Read(in.bytes[:])
 		in.end += n
 		if n > 0 {
 			return nil
@@ -125,7 +119,8 @@ func (in *input) code(table []entry, tableBits uint, odd entry) (entry, error) {
 	}
 }
 
-// align drops the bits that are left of a byte.
+// align drops the bits that are left of a byte. What was read beyond it is in
+// bytes still: of what fill brings, more takes a bit only where it needs one.
 func (in *input) align() {
 	in.next -= int(in.count / 8)
 	in.bits, in.count = 0, 0

@@ -55,7 +55,7 @@ type Reader struct {
 
 // NewReader returns a Reader of the file that source holds.
 func NewReader(source io.Reader) *Reader {
-	return &Reader{input: input{source: source, next: reserve, end: reserve}, step: (*Reader).header}
+	return &Reader{input: input{source: source}, step: (*Reader).header}
 }
 
 // Read gives the data before an error as well as it was, so that a member's data

@@ -178,7 +178,7 @@ turns:
 			bits >>= e & 63
 			count -= uint8(e)
 			from, end := wrote-distance, wrote+length
-			if from < begin || uint(from) >= full+2 {
+			if from < begin || uint(from) > full {
 				err = ErrData
 				break turns
 			}
