@@ -245,8 +245,9 @@ func (f feedJobs) Enqueue(ctx context.Context, names []string, acceptLoss bool) 
 	return f.queue.Enqueue(ctx, updateFeeds, key, feedsPayload{Feeds: names, AcceptLoss: acceptLoss}, job.EnqueueOptions{})
 }
 
-// enqueueFirst has those feeds updated that never were, so that a new
-// installation need not wait for the schedule.
+// enqueueFirst has those feeds updated of which nothing is stored, so that a new
+// installation, or one whose advisories a migration made anew, need not wait for
+// the schedule.
 func (f feedJobs) enqueueFirst(ctx context.Context) error {
 	statuses, err := f.Status(ctx)
 	if err != nil {
@@ -254,7 +255,7 @@ func (f feedJobs) enqueueFirst(ctx context.Context) error {
 	}
 	var names []string
 	for _, s := range statuses {
-		if s.LastAttempt.IsZero() {
+		if len(s.Parts) == 0 {
 			names = append(names, s.Name)
 		}
 	}
