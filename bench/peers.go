@@ -151,7 +151,8 @@ func (p *process) peak(ended <-chan struct{}) (most int64) {
 }
 
 // writeArchive makes an image of one layer, which is the file as it stands: a
-// layout (image-spec, image-layout.md) in a tar archive.
+// layout (image-spec, image-layout.md) in a tar archive, with the list that
+// `docker save` adds, which is the one that Trivy reads.
 func writeArchive(archive, name string) (err error) {
 	content, err := os.ReadFile(name)
 	if err != nil {
@@ -199,5 +200,6 @@ func writeArchive(archive, name string) (err error) {
 	}))
 	add(v1.ImageIndexFile, text(v1.Index{Versioned: version, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{manifest}}))
 	add(v1.ImageLayoutFile, text(v1.ImageLayout{Version: v1.ImageLayoutVersion}))
+	add("manifest.json", text([]map[string]any{{"Config": "blobs/sha256/" + config.Digest.Encoded(), "Layers": []string{"blobs/sha256/" + layer.Digest.Encoded()}}}))
 	return errors.Join(err, w.Close())
 }
