@@ -31,6 +31,7 @@ type lister struct {
 	wall, cpu best
 	memory    int64 // the most of all turns, in bytes
 	packages  int
+	failed    error
 }
 
 // listers are Pratique and its peers, as far as they are installed.
@@ -76,8 +77,8 @@ func scans(ctx context.Context, o options) error {
 		list := listers(o)
 		for range o.turns {
 			for _, l := range list {
-				if err := l.run(ctx, archive); err != nil {
-					return fmt.Errorf("%s: %s: %w", name, l.name, err)
+				if l.failed == nil {
+					l.failed = l.run(ctx, archive)
 				}
 			}
 		}
@@ -86,6 +87,11 @@ func scans(ctx context.Context, o options) error {
 			return err
 		}
 		for _, l := range list {
+			if l.failed != nil {
+				fmt.Fprintf(os.Stderr, "bench: %s: %s: %v\n", name, l.name, l.failed)
+				t.row(layerName(name), megabytes(info.Size()), l.name, "failed", "", "", "")
+				continue
+			}
 			t.row(layerName(name), megabytes(info.Size()), l.name, fmt.Sprint(l.packages), l.wall.seconds(), l.cpu.seconds(), megabytes(l.memory))
 		}
 	}
