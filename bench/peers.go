@@ -31,6 +31,7 @@ type lister struct {
 	wall, cpu best
 	memory    int64 // the most of all turns, in bytes
 	packages  int
+	failed    error
 }
 
 // listers are Pratique and its peers, as far as they are installed.
@@ -76,8 +77,8 @@ func scans(ctx context.Context, o options) error {
 		list := listers(o)
 		for range o.turns {
 			for _, l := range list {
-				if err := l.run(ctx, archive); err != nil {
-					return fmt.Errorf("%s: %s: %w", name, l.name, err)
+				if l.failed == nil {
+					l.failed = l.run(ctx, archive)
 				}
 			}
 		}
@@ -86,6 +87,11 @@ func scans(ctx context.Context, o options) error {
 			return err
 		}
 		for _, l := range list {
+			if l.failed != nil {
+				fmt.Fprintf(os.Stderr, "bench: %s: %s: %v\n", name, l.name, l.failed)
+				t.row(layerName(name), megabytes(info.Size()), l.name, "failed", "", "", "")
+				continue
+			}
 			t.row(layerName(name), megabytes(info.Size()), l.name, fmt.Sprint(l.packages), l.wall.seconds(), l.cpu.seconds(), megabytes(l.memory))
 		}
 	}
@@ -151,7 +157,8 @@ func (p *process) peak(ended <-chan struct{}) (most int64) {
 }
 
 // writeArchive makes an image of one layer, which is the file as it stands: a
-// layout (image-spec, image-layout.md) in a tar archive.
+// layout (image-spec, image-layout.md) in a tar archive, with the list that
+// `docker save` adds, which is the one that Trivy reads.
 func writeArchive(archive, name string) (err error) {
 	content, err := os.ReadFile(name)
 	if err != nil {
@@ -199,5 +206,6 @@ func writeArchive(archive, name string) (err error) {
 	}))
 	add(v1.ImageIndexFile, text(v1.Index{Versioned: version, MediaType: v1.MediaTypeImageIndex, Manifests: []v1.Descriptor{manifest}}))
 	add(v1.ImageLayoutFile, text(v1.ImageLayout{Version: v1.ImageLayoutVersion}))
+	add("manifest.json", text([]map[string]any{{"Config": "blobs/sha256/" + config.Digest.Encoded(), "Layers": []string{"blobs/sha256/" + layer.Digest.Encoded()}}}))
 	return errors.Join(err, w.Close())
 }
