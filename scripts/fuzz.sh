@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzz test of the project, or of the packages named, for the time
-# given, one after the other.
+# given, or for a number of runs (1000x), one after the other.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/steps.sh
