@@ -10,6 +10,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/pratique/pratique/internal/version"
 )
 
 type java struct{ opts DetectorOptions }
@@ -20,7 +22,7 @@ type java struct{ opts DetectorOptions }
 func NewJava(opts DetectorOptions) Detector { return java{opts.withDefaults()} }
 
 func (java) Name() string          { return "java" }
-func (java) Version() int          { return 2 }
+func (java) Version() int          { return 3 }
 func (java) Directories() []string { return nil }
 func (java) Wants(p string) bool   { return isJavaArchive(p) }
 
@@ -75,7 +77,7 @@ func (a javaArchives) read(content io.ReaderAt, size int64, name, within string,
 		}
 	}
 	told := make(map[string]bool) // folders of META-INF/maven
-	own, named := false, 0
+	own, named, last := false, 0, ""
 	prefix := strings.TrimPrefix(within+"!/", "!/")
 	add := func(group, artifact, version, evidence string) bool {
 		if !isToken(artifact) || !isToken(version) || group != "" && !isToken(group) || strings.ContainsAny(group+artifact+version, "${}") {
@@ -84,7 +86,7 @@ func (a javaArchives) read(content io.ReaderAt, size int64, name, within string,
 		if group != "" {
 			group += ":"
 		}
-		own, named = own || strings.HasPrefix(name, artifact), named+1
+		own, named, last = own || strings.HasPrefix(name, artifact), named+1, version
 		a.addProved(Package{Type: "maven", Name: group + artifact, Version: version}, prefix+evidence)
 		return true
 	}
@@ -107,10 +109,28 @@ func (a javaArchives) read(content io.ReaderAt, size int64, name, within string,
 		}
 		told[path.Dir(f.Name)] = add(group, artifact, version, f.Name)
 	}
-	if own || named == 1 { // of one that is called otherwise, too
+	if own {
+		return
+	}
+	if named == 1 {
+		// Of two things one: what is named is the archive, which is called
+		// otherwise, or it is all that the archive has of others.
+		described := last
+		a.unnamed(manifest, name, prefix, func(group, artifact, version, evidence string) bool {
+			return !sameJava(version, described) && add(group, artifact, version, evidence)
+		})
 		return
 	}
 	a.unnamed(manifest, name, prefix, add)
+}
+
+// sameJava reports versions that name one release: OSGi writes 1.2 as 1.2.0, and
+// adds qualifiers.
+func sameJava(a, b string) bool {
+	if c, err := version.Compare(version.Maven, a, b); err == nil && c == 0 {
+		return true
+	}
+	return strings.HasPrefix(a+".", b+".") || strings.HasPrefix(b+".", a+".")
 }
 
 // inner reads an archive in the archive.
