@@ -43,6 +43,7 @@ var tiers = map[string]tier{
 	"internal/inventory": domain,
 	"internal/layer":     domain,
 	"internal/match":     domain,
+	"internal/realdata":  domain,
 	"internal/version":   domain,
 
 	"internal/advisory/bundle": service,
