@@ -58,6 +58,7 @@ var tiers = map[string]tier{
 	"internal/notify":          service,
 	"internal/oci/registry":    service,
 	"internal/sbom":            service,
+	"internal/setting":         service,
 	"internal/source":          service,
 	"internal/target":          service,
 	"internal/vex":             service,

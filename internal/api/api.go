@@ -36,6 +36,7 @@ type Services struct {
 	Users           Users
 	Audit           Audit
 	Stats           Stats
+	Settings        Settings
 	VEX             VEX
 }
 
@@ -47,6 +48,8 @@ type Options struct {
 	Now func() time.Time
 	// Version is the program's, for the description.
 	Version string
+	// StartSettings are those of the program's start.
+	StartSettings []StartSetting
 	// Changed is called after a change that can change a verdict of the pull
 	// gate. Nil where nobody needs to know.
 	Changed func()
@@ -62,7 +65,9 @@ type API struct {
 	mux         *http.ServeMux
 	foreign     *http.CrossOriginProtection
 	description []byte
-	version     string
+	// startSettings are for people to look at.
+	startSettings []StartSetting
+	version       string
 }
 
 // New returns the interface over the services.
@@ -82,6 +87,7 @@ func New(services Services, opts Options) (*API, error) {
 	a := &API{
 		Services: services, log: opts.Log, now: opts.Now, changed: opts.Changed,
 		mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(), version: opts.Version,
+		startSettings: opts.StartSettings,
 	}
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -117,6 +123,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.keys()
 	a.auditLog()
 	a.stats()
+	a.settings()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	nullInEnums(schemas)
 	// huma's own problem details leave the list out where it is empty.
