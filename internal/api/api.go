@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ const Prefix = "/api/v1"
 // Services are what the resources are served from. All are needed.
 type Services struct {
 	Authenticator   Authenticator
+	Sessions        Sessions
 	Registries      Registries
 	Images          Images
 	Vulnerabilities Vulnerabilities
@@ -47,6 +49,8 @@ type Options struct {
 	Now func() time.Time
 	// Version is the program's, for the description.
 	Version string
+	// BaseURL is where clients find the server, as set; "" where it is not.
+	BaseURL string
 	// Changed is called after a change that can change a verdict of the pull
 	// gate. Nil where nobody needs to know.
 	Changed func()
@@ -63,6 +67,7 @@ type API struct {
 	foreign     *http.CrossOriginProtection
 	description []byte
 	version     string
+	baseURL     string
 }
 
 // New returns the interface over the services.
@@ -81,7 +86,13 @@ func New(services Services, opts Options) (*API, error) {
 	}
 	a := &API{
 		Services: services, log: opts.Log, now: opts.Now, changed: opts.Changed,
-		mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(), version: opts.Version,
+		mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(), version: opts.Version, baseURL: opts.BaseURL,
+	}
+	if base, err := url.Parse(opts.BaseURL); err == nil && base.Host != "" {
+		// A proxy may have changed the Host that the browser named.
+		if err := a.foreign.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
+			return nil, fmt.Errorf("base URL: %w", err)
+		}
 	}
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -95,16 +106,18 @@ func New(services Services, opts Options) (*API, error) {
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"key":      {Type: "http", Scheme: "bearer", Description: "An API key."},
+					"session":  {Type: "apiKey", In: "cookie", Name: "pratique_session", Description: "A browser's session, over TLS as __Host-pratique_session."},
 					"password": {Type: "http", Scheme: "basic", Description: "A user's name and password, or the name api and an API key."},
 				},
 			},
-			Security: []map[string][]string{{"key": {}}, {"password": {}}},
+			Security: []map[string][]string{{"key": {}}, {"password": {}}, {"session": {}}},
 		},
 		Formats:                      map[string]huma.Format{"application/json": format(), "json": format()},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{withoutValues},
 	})
+	a.session()
 	a.registries()
 	a.images()
 	a.vex()
@@ -209,6 +222,8 @@ type operation struct {
 	tag              string
 	// status is that of success; 200 where zero.
 	status int
+	// public says that anybody may call it.
+	public bool
 	// administrators says that nobody else may call it.
 	administrators bool
 	// document is how many bytes the body may have where it is a document of
@@ -230,6 +245,9 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 		Method: op.method, Path: op.path, Tags: []string{op.tag},
 		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, maxBody), SkipValidateBody: op.document > 0,
 		Middlewares: huma.Middlewares{a.authenticate},
+	}
+	if op.public {
+		described.Middlewares, described.Security = nil, []map[string][]string{{}}
 	}
 	if op.administrators {
 		described.Middlewares = append(described.Middlewares, a.administrator)
