@@ -70,6 +70,7 @@ var tiers = map[string]tier{
 	"internal/clairapi/clairv1": edge,
 	"internal/clairapi/clairv4": edge,
 	"internal/oci":              edge,
+	"internal/webui":            edge,
 
 	"internal/app":    app,
 	"internal/report": app, // what the REST interface shows, on a terminal

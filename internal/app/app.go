@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -35,13 +34,11 @@ import (
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
+	"github.com/pratique/pratique/internal/webui"
 )
 
 // firstRegistry is made by the first start, so that a first push just works.
 const firstRegistry = "main"
-
-//go:embed index.html
-var index []byte
 
 // Options are what the command line does not say.
 type Options struct {
@@ -136,10 +133,10 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	rest, err := api.New(api.Services{
-		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
 		VEX: a.vex, Settings: settings,
-	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
+	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
@@ -149,17 +146,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
-	mux.HandleFunc("GET /{$}", serveIndex)
+	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
 	return a.listen(ctx, mux)
-}
-
-// serveIndex shows the page that greets people.
-func serveIndex(w http.ResponseWriter, _ *http.Request) {
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	header.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(index)
 }
 
 // firstStart makes what a new installation needs.
