@@ -39,6 +39,7 @@ type Services struct {
 	Audit           Audit
 	Stats           Stats
 	Settings        Settings
+	Notify          Notify
 	VEX             VEX
 }
 
@@ -134,6 +135,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.auditLog()
 	a.stats()
 	a.settings()
+	a.webhooks()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	nullInEnums(schemas)
 	// huma's own problem details leave the list out where it is empty.

@@ -14,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -25,6 +26,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var field *assess.FieldError
 	var credential *auth.FieldError
 	var value *setting.InvalidError
+	var receiver *notify.FieldError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -34,7 +36,13 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body."+field.Field, field.Reason)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
-	case errors.Is(err, auth.ErrNotFound):
+	case errors.As(err, &receiver):
+		return invalid("body."+receiver.Field, receiver.Reason)
+	case errors.Is(err, notify.ErrChanged):
+		return huma.Error412PreconditionFailed("someone else has changed it meanwhile; read it again")
+	case errors.Is(err, notify.ErrExists):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, auth.ErrNotFound), errors.Is(err, notify.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):
 		return huma.Error409Conflict(err.Error())
