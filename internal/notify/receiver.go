@@ -159,11 +159,7 @@ func (s *Service) save(ctx context.Context, r Receiver, store func(context.Conte
 		if _, err := signingKey(r.Secret); err != nil {
 			return Receiver{}, &FieldError{"secret", err.Error()}
 		}
-		sealed, err := s.opts.Sealer.Seal(r.Secret)
-		if err != nil {
-			return Receiver{}, fmt.Errorf("seal the secret of receiver %s: %w", r.Name, err)
-		}
-		r.Secret = sealed
+		r.Secret = s.opts.Sealer.Seal(r.purpose(), r.Secret)
 	}
 	saved, err := store(ctx, r)
 	if err != nil {

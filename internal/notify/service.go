@@ -78,9 +78,12 @@ type Mailer interface {
 
 // Sealer keeps secrets from who reads the database.
 type Sealer interface {
-	Seal(plain []byte) ([]byte, error)
-	Open(sealed []byte) ([]byte, error)
+	Seal(purpose string, secret []byte) []byte
+	Open(purpose string, sealed []byte) ([]byte, error)
 }
+
+// purpose is what the secret of a receiver is sealed for.
+func (r Receiver) purpose() string { return "webhook " + r.Name }
 
 // Queue has Deliver called for deliveries, again where it fails.
 type Queue interface {
@@ -258,7 +261,7 @@ func (s *Service) send(ctx context.Context, r Receiver, d Delivery) (status int,
 	if r.Kind == Webhook {
 		var secret []byte
 		if len(r.Secret) > 0 {
-			if secret, err = s.opts.Sealer.Open(r.Secret); err != nil {
+			if secret, err = s.opts.Sealer.Open(r.purpose(), r.Secret); err != nil {
 				return 0, "", fmt.Errorf("secret of receiver %s: %w", r.Name, err)
 			}
 		}

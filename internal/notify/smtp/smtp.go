@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +27,7 @@ type Options struct {
 type Mailer struct {
 	host    string
 	from    string
+	tls     bool // from the start
 	options []mail.Option
 	timeout time.Duration
 }
@@ -53,7 +56,7 @@ func New(server, from string, opts Options) (*Mailer, error) {
 		}
 		m.options = append(m.options, mail.WithTLSPolicy(policy))
 	case "smtps":
-		port = 465
+		port, m.tls = 465, true
 		m.options = append(m.options, mail.WithSSL())
 	default:
 		return nil, fmt.Errorf("the mail server must start with smtp:// or smtps://, not %s://", u.Scheme)
@@ -91,7 +94,21 @@ func (m *Mailer) Send(ctx context.Context, to []string, subject, text string) er
 		message.SetBodyString(mail.TypeTextPlain, text)
 		messages[i] = message
 	}
-	client, err := mail.NewClient(m.host, m.options...)
+	// The library leaves a connection open on which something went wrong.
+	var conn net.Conn
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	options := m.options
+	if !m.tls {
+		options = append(slices.Clone(options), mail.WithDialContextFunc(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+			conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+			return conn, err
+		}))
+	}
+	client, err := mail.NewClient(m.host, options...)
 	if err != nil {
 		return err
 	}
