@@ -3,6 +3,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -204,11 +205,17 @@ func keyOf(scheme version.Scheme, v string) []byte {
 	return key
 }
 
-// Comparable returns why a package's version cannot be judged, nil where it can.
+// errNoGroup is of a jar that says its artifact only: no advisory speaks of that.
+var errNoGroup = errors.New("its group is not known, and advisories are on GROUP:ARTIFACT")
+
+// Comparable returns why a package cannot be judged, nil where it can.
 func Comparable(p inventory.Package) error {
 	scheme, ok := Scheme(p.Type)
 	if !ok {
 		return fmt.Errorf("packages of type %q are not judged", p.Type)
+	}
+	if group, artifact, found := strings.Cut(p.Name, ":"); p.Type == "maven" && (!found || group == "" || artifact == "") {
+		return errNoGroup
 	}
 	for _, v := range []string{Subject(p, false), Subject(p, true)} {
 		if _, err := version.Key(scheme, v); err != nil {
