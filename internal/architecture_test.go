@@ -57,6 +57,7 @@ var tiers = map[string]tier{
 	"internal/notify":          service,
 	"internal/oci/registry":    service,
 	"internal/sbom":            service,
+	"internal/secret":          service,
 	"internal/source":          service,
 	"internal/target":          service,
 	"internal/vex":             service,
