@@ -59,6 +59,7 @@ var tiers = map[string]tier{
 	"internal/oci/registry":    service,
 	"internal/sbom":            service,
 	"internal/setting":         service,
+	"internal/secret":          service,
 	"internal/source":          service,
 	"internal/target":          service,
 	"internal/vex":             service,

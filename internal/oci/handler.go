@@ -198,7 +198,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead || t.kind == "uploads":
 		actions = []string{"pull", "push"}
 	}
-	p, err := h.auth.Authorize(r, repositoryAccess(t.name, actions...))
+	want := repositoryAccess(t.name, actions...)
+	if t.kind == "blobs" || t.kind == "manifests" && strings.Contains(t.reference, ":") {
+		want.Digest = t.reference
+	}
+	p, err := h.auth.Authorize(r, want)
 	if err != nil {
 		return err
 	}
