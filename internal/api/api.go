@@ -38,6 +38,8 @@ type Services struct {
 	Users           Users
 	Audit           Audit
 	Stats           Stats
+	Summaries       Summaries
+	Trends          Trends
 	Settings        Settings
 	VEX             VEX
 }
@@ -123,6 +125,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.session()
 	a.registries()
 	a.images()
+	a.moreOfImages()
 	a.vex()
 	a.vulnerabilities()
 	a.assessments()
@@ -133,6 +136,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.keys()
 	a.auditLog()
 	a.stats()
+	a.trend()
 	a.settings()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	nullInEnums(schemas)
