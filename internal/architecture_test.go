@@ -56,6 +56,7 @@ var tiers = map[string]tier{
 	"internal/job":             service,
 	"internal/notify":          service,
 	"internal/oci/registry":    service,
+	"internal/policy":          service,
 	"internal/sbom":            service,
 	"internal/source":          service,
 	"internal/target":          service,

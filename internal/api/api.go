@@ -37,6 +37,9 @@ type Services struct {
 	Audit           Audit
 	Stats           Stats
 	VEX             VEX
+	Policies        PolicyService
+	Clusters        Clusters
+	Finder          Finder
 }
 
 // Options are the choices of an API.
@@ -106,6 +109,9 @@ func New(services Services, opts Options) (*API, error) {
 		Transformers:                 []huma.Transformer{withoutValues},
 	})
 	a.registries()
+	a.policies()
+	a.exceptions()
+	a.admission()
 	a.images()
 	a.vex()
 	a.vulnerabilities()

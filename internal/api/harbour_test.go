@@ -17,6 +17,7 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/vex"
@@ -45,7 +46,7 @@ func (c *clock) Advance(d time.Duration) {
 // harbour is a served interface over a real store.
 type harbour struct {
 	store  *store.Store
-	gate   *assess.Gate
+	gate   *policy.Gate
 	clock  *clock
 	server *httptest.Server
 }
@@ -58,7 +59,7 @@ func newHarbour(t *testing.T) *harbour {
 
 func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	t.Helper()
-	gate := assess.NewGate(s, assess.GateOptions{Now: c.Now})
+	gate := policy.NewGate(s, policy.GateOptions{Now: c.Now})
 	assessments := assess.New(s, assess.Options{Now: c.Now, Changed: gate.Invalidate})
 	if err := assessments.Seed(t.Context()); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,9 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	handler, err := api.New(api.Services{
 		Authenticator: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
-		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
+		VEX:      vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
+		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
+		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, "https://registry.example.com"),
 	}, api.Options{Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)

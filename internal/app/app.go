@@ -30,6 +30,7 @@ import (
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
@@ -66,6 +67,7 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	refusals    *policy.Journal
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
@@ -112,7 +114,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	gate := assess.NewGate(a.store, assess.GateOptions{Now: opts.Now})
+	a.refusals = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log})
+	gate := policy.NewGate(a.store, policy.GateOptions{Now: opts.Now, Witness: a.refusals})
 	changed := func() {
 		gate.Invalidate()
 		gatekeeper.Invalidate()
@@ -132,10 +135,12 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, c.BaseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
-		VEX: a.vex,
+		VEX: a.vex, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Changed: changed}),
+		Clusters: clusters, Finder: finder,
 	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
 	if err != nil {
 		return err
@@ -234,6 +239,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.refusals.Run(work) })
 	if a.config.FeedsSchedule != config.Off {
 		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
