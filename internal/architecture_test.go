@@ -65,12 +65,14 @@ var tiers = map[string]tier{
 	"internal/store": store,
 
 	"internal/adapterapi":       edge,
+	"internal/admission":        edge,
 	"internal/api":              edge,
 	"internal/clairapi/clairv1": edge,
 	"internal/clairapi/clairv4": edge,
 	"internal/oci":              edge,
 
 	"internal/app":    app,
+	"internal/client": app, // the REST interface from outside
 	"internal/report": app, // what the REST interface shows, on a terminal
 
 	"bench":    command,

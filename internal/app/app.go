@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
@@ -68,6 +69,7 @@ type App struct {
 	assessments *assess.Service
 	vex         *vex.Service
 	refusals    *policy.Journal
+	unadmitted  *policy.Journal
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
@@ -115,6 +117,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	a.refusals = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log})
+	a.unadmitted = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log, Action: "admission.refuse"})
 	gate := policy.NewGate(a.store, policy.GateOptions{Now: opts.Now, Witness: a.refusals})
 	changed := func() {
 		gate.Invalidate()
@@ -146,8 +149,11 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: c.BaseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
+	mux.Handle(admission.Path, reviews)
+	mux.Handle(admission.Path+"/{token}", reviews)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
@@ -240,6 +246,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
 	group.Go(func() error { return a.refusals.Run(work) })
+	group.Go(func() error { return a.unadmitted.Run(work) })
 	if a.config.FeedsSchedule != config.Off {
 		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)

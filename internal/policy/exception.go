@@ -37,9 +37,10 @@ type Exception struct {
 // Live reports whether it holds at t.
 func (e Exception) Live(t time.Time) bool { return e.EndedAt.IsZero() && e.ExpiresAt.After(t) }
 
-// String is what people read in a warning.
+// String is what people read in a warning. Who pulls need not know why, nor who
+// granted it.
 func (e Exception) String() string {
-	return fmt.Sprintf("exception %d by %s until %s: %s", e.ID, e.Author, e.ExpiresAt.UTC().Format(time.RFC3339), e.Comment)
+	return fmt.Sprintf("exception %d until %s", e.ID, e.ExpiresAt.UTC().Format(time.RFC3339))
 }
 
 // Names are the names by which an image can be pulled from a repository: its

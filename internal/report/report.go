@@ -122,7 +122,7 @@ func (r *Report) Add(s Scan) {
 	img := s.Image
 	out := Image{
 		Name: s.Name, Digest: img.Digest, ConfigDigest: img.ConfigDigest, MediaType: img.MediaType,
-		Platform: platform(img), OS: img.OS, Architecture: img.Architecture, Variant: img.Variant, Size: img.Size(),
+		Platform: Platform(img.OS, img.Architecture, img.Variant), OS: img.OS, Architecture: img.Architecture, Variant: img.Variant, Size: img.Size(),
 		Analysis: string(img.State), Error: img.Error, Distribution: img.Distribution, DistributionName: img.DistributionName,
 		DataUpdatedAt: orNil(s.DataUpdated),
 		Coverage:      api.Coverage{Verdict: string(s.Coverage.Verdict), Reasons: append([]string{}, s.Coverage.Reasons...)},
@@ -156,9 +156,10 @@ func (r *Report) Add(s Scan) {
 	r.Images = append(r.Images, out)
 }
 
-func platform(img image.Image) string {
-	text := img.OS
-	for _, part := range []string{img.Architecture, img.Variant} {
+// Platform joins the parts of a platform that are known.
+func Platform(os, architecture, variant string) string {
+	text := os
+	for _, part := range []string{architecture, variant} {
 		if part != "" {
 			text += "/" + part
 		}
