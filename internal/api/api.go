@@ -42,6 +42,9 @@ type Services struct {
 	Trends          Trends
 	Settings        Settings
 	VEX             VEX
+	Policies        PolicyService
+	Clusters        Clusters
+	Finder          Finder
 }
 
 // Options are the choices of an API.
@@ -124,6 +127,9 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.policies()
+	a.exceptions()
+	a.admission()
 	a.images()
 	a.moreOfImages()
 	a.vex()

@@ -18,6 +18,7 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
@@ -47,7 +48,7 @@ func (c *clock) Advance(d time.Duration) {
 // harbour is a served interface over a real store.
 type harbour struct {
 	store  *store.Store
-	gate   *assess.Gate
+	gate   *policy.Gate
 	clock  *clock
 	server *httptest.Server
 }
@@ -60,7 +61,7 @@ func newHarbour(t *testing.T) *harbour {
 
 func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	t.Helper()
-	gate := assess.NewGate(s, assess.GateOptions{Now: c.Now})
+	gate := policy.NewGate(s, policy.GateOptions{Now: c.Now})
 	assessments := assess.New(s, assess.Options{Now: c.Now, Changed: gate.Invalidate})
 	if err := assessments.Seed(t.Context()); err != nil {
 		t.Fatal(err)
@@ -88,6 +89,8 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
 			{Name: "given", Title: "Given", Given: "at start"},
 		}, setting.Options{Now: c.Now}),
+		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
+		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
