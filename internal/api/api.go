@@ -17,6 +17,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pratique/pratique/internal/job"
 )
 
 // Prefix is where the interface is mounted.
@@ -32,11 +34,14 @@ type Services struct {
 	Judge           Judge
 	Jobs            Jobs
 	Schedules       Schedules
-	Feeds           Feeds
-	Users           Users
-	Audit           Audit
-	Stats           Stats
-	VEX             VEX
+	// Kinds are those of the jobs, by name.
+	Kinds  []job.Kind
+	Events Events
+	Feeds  Feeds
+	Users  Users
+	Audit  Audit
+	Stats  Stats
+	VEX    VEX
 }
 
 // Options are the choices of an API.
@@ -112,6 +117,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.assessments()
 	a.assessmentTypes()
 	a.jobs()
+	a.events()
 	a.feeds()
 	a.users()
 	a.keys()

@@ -27,6 +27,7 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -66,7 +67,9 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	replica     replica
 	queue       *job.Queue
+	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
 	health      *health
@@ -100,7 +103,11 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
 		return err
 	}
-	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace})
+	if a.replica, err = openReplica(c.Data); err != nil {
+		return err
+	}
+	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace, Replica: a.replica.name})
+	a.events = event.New(a.store, event.Options{Now: opts.Now, Log: opts.Log})
 	if a.feeds, err = newFeeds(a.store, c.Feeds, filepath.Join(c.Data, "tmp"), opts); err != nil {
 		return err
 	}
@@ -134,7 +141,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	rest, err := api.New(api.Services{
 		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
+		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
 		VEX: a.vex,
 	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
 	if err != nil {
@@ -234,6 +241,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {
 		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
@@ -287,5 +295,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
+	errs = append(errs, a.replica.close())
 	return errors.Join(errs...)
 }
