@@ -55,6 +55,7 @@ var tiers = map[string]tier{
 	"internal/config":          service,
 	"internal/egress":          service,
 	"internal/event":           service,
+	"internal/garbage":         service,
 	"internal/job":             service,
 	"internal/notify":          service,
 	"internal/oci/registry":    service,

@@ -147,7 +147,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
 	mux.Handle("/v2/_auth", gatekeeper)

@@ -14,7 +14,6 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
-	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/vex"
 )
 
@@ -28,6 +27,8 @@ const (
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
 	applyVEX          = "apply-vex"
+	cleanBlobs        = "clean-blobs"
+	cleanAnalyses     = "clean-analyses"
 	pruneHistory      = "prune-history"
 )
 
@@ -104,6 +105,12 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: cleanUploads, Description: "Gives up uploads that rest for too long."}, Handler: job.Handler{
 			Run: a.cleanUploads,
 		}, cron: "41 * * * *"},
+		{Kind: job.Kind{Name: cleanBlobs, Description: "Deletes blobs that no manifest refers to. Pushes go on meanwhile."}, Handler: job.Handler{
+			Timeout: 12 * time.Hour, Run: a.cleanBlobs,
+		}, cron: "11 3 * * *"},
+		{Kind: job.Kind{Name: cleanAnalyses, Description: "Deletes what is known of images, layers and packages that are no longer stored anywhere."}, Handler: job.Handler{
+			Timeout: 4 * time.Hour, Run: a.cleanAnalyses,
+		}, cron: "31 3 * * *"},
 		{Kind: job.Kind{Name: pruneHistory, Description: "Forgets jobs that finished long ago, with their logs."}, Handler: job.Handler{
 			Run: a.pruneHistory,
 		}, cron: "53 * * * *"},
@@ -142,7 +149,17 @@ func (a *App) described() []job.Kind {
 }
 
 func (a *App) analyseLayer(ctx context.Context, task *job.Task) error {
-	return a.analyser.AnalyseLayer(ctx, task.Key)
+	err := a.analyser.AnalyseLayer(ctx, task.Key)
+	if !errors.Is(err, blob.ErrUnknown) {
+		return err
+	}
+	// A layer that no repository has any more needs no analysis.
+	linked, failed := a.store.LinkedBlobs(ctx, []string{task.Key})
+	if failed != nil || linked[task.Key] {
+		return errors.Join(err, failed)
+	}
+	task.SetProgress("the layer is no longer stored")
+	return nil
 }
 
 func (a *App) settleImage(ctx context.Context, task *job.Task) error {
@@ -185,22 +202,4 @@ func (a *App) pruneHistory(ctx context.Context, task *job.Task) error {
 	pruned, err := a.queue.Prune(ctx, a.now().Add(-a.config.JobHistory))
 	task.SetProgress(fmt.Sprintf("%d jobs forgotten", pruned))
 	return err
-}
-
-// cleanUploads gives up uploads that rest for too long.
-func (a *App) cleanUploads(ctx context.Context, task *job.Task) error {
-	stale, err := a.blobs.Stale(ctx, a.now().Add(-a.config.UploadExpiry))
-	if err != nil {
-		return err
-	}
-	for _, id := range stale {
-		if err := a.blobs.Abort(ctx, id); err != nil && !errors.Is(err, blob.ErrUploadUnknown) {
-			return err
-		}
-		if err := a.store.DeleteUpload(ctx, id); err != nil && !errors.Is(err, registry.ErrUploadUnknown) {
-			return err
-		}
-	}
-	task.SetProgress(fmt.Sprintf("%d uploads given up", len(stale)))
-	return nil
 }

@@ -24,7 +24,8 @@ func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10) on conflict (digest) do nothing returning id`,
 			img.Digest, img.MediaType, img.ConfigDigest, img.OS, img.Architecture, img.Variant, image.Pending, micros(s.now()), chain, img.BaseLayers).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil
+			_, err := tx.ExecContext(ctx, `update images set unused_since = null where digest = $1 and unused_since is not null`, img.Digest)
+			return err
 		}
 		if err != nil {
 			return err
