@@ -54,6 +54,8 @@ var tiers = map[string]tier{
 	"internal/clairapi":        service,
 	"internal/config":          service,
 	"internal/egress":          service,
+	"internal/event":           service,
+	"internal/garbage":         service,
 	"internal/job":             service,
 	"internal/notify":          service,
 	"internal/oci/registry":    service,

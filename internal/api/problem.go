@@ -26,6 +26,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var field *assess.FieldError
 	var credential *auth.FieldError
 	var value *setting.InvalidError
+	var asked *job.FieldError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -35,6 +36,12 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body."+field.Field, field.Reason)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
+	case errors.As(err, &asked):
+		return invalid("body."+asked.Field, asked.Reason)
+	case errors.Is(err, job.ErrStale):
+		return huma.Error412PreconditionFailed(err.Error() + ": read it again, and change what you then see")
+	case errors.Is(err, job.ErrFinished):
+		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, auth.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):

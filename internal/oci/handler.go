@@ -35,8 +35,10 @@ type Store interface {
 	Referrers(ctx context.Context, repositoryID int64, subject, artifactType, after string, limit, limitBytes int) (found []registry.Referrer, more bool, err error)
 
 	RepositoryBlob(ctx context.Context, repositoryID int64, digest string) (size int64, err error)
+	// PromiseBlob is RepositoryBlob for a client that may rely on the answer for
+	// as long as given, which is half of what garbage is kept for.
+	PromiseBlob(ctx context.Context, repositoryID int64, digest string, keep time.Duration) (size int64, err error)
 	BlobRepositories(ctx context.Context, digest string, limit int) ([]registry.Repository, error)
-	LinkBlob(ctx context.Context, repositoryID int64, digest string, size int64) error
 	MountBlob(ctx context.Context, from, to int64, digest string) (size int64, err error)
 	UnlinkBlob(ctx context.Context, repositoryID int64, digest string) error
 	CreateUpload(ctx context.Context, id string, repositoryID int64) error
@@ -77,6 +79,9 @@ type Options struct {
 	Logger  *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// GarbageGrace is for how long blobs are kept that nothing refers to; 24 h
+	// where zero.
+	GarbageGrace time.Duration
 }
 
 // Handler serves /v2/.
@@ -106,6 +111,9 @@ func New(store Store, blobs blob.Store, authorizer Authorizer, gate Gate, observ
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.GarbageGrace == 0 {
+		opts.GarbageGrace = 24 * time.Hour
 	}
 	return &Handler{store: store, blobs: blobs, auth: authorizer, gate: gate, observer: observer, opts: opts}
 }
