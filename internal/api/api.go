@@ -37,6 +37,7 @@ type Services struct {
 	Audit           Audit
 	Stats           Stats
 	VEX             VEX
+	Sources         Sources
 }
 
 // Options are the choices of an API.
@@ -109,6 +110,9 @@ func New(services Services, opts Options) (*API, error) {
 	a.images()
 	a.vex()
 	a.vulnerabilities()
+	a.sources()
+	a.registrySources()
+	a.imageSources()
 	a.assessments()
 	a.assessmentTypes()
 	a.jobs()

@@ -26,6 +26,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	switch {
 	case errors.As(err, &status):
 		return err
+	case sourceProblem(err) != nil:
+		return sourceProblem(err)
 	case errors.As(err, &field):
 		return invalid("body."+field.Field, field.Reason)
 	case errors.As(err, &credential):

@@ -31,6 +31,7 @@ import (
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/sbom/attach"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
@@ -49,6 +50,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// Pause waits between questions to vulnerability sources; a timer where nil.
+	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // App is a whole server.
@@ -66,6 +69,8 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	sources     *source.Service
+	asker       *source.Worker
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
@@ -129,18 +134,21 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
 	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: host(c.BaseURL), Version: opts.Version})
+	if err := a.buildSources(gatekeeper, changed, opts); err != nil {
+		return err
+	}
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
 	rest, err := api.New(api.Services{
 		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
-		VEX: a.vex,
+		VEX: a.vex, Sources: a.sources,
 	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
 	mux.Handle("/v2/_auth", gatekeeper)
@@ -246,6 +254,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// What an earlier run left of the bills that registries ask for.
 		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
 			return fmt.Errorf("resume bills: %w", err)
+		}
+		if _, err := a.store.AskNew(running, ""); err != nil && running.Err() == nil {
+			return fmt.Errorf("resume questions to sources: %w", err)
 		}
 		return nil
 	})

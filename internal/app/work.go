@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
 	applyVEX          = "apply-vex"
+	askSource         = "ask-source"
+	askSources        = "ask-sources"
+	scanImages        = "scan"
 )
 
 // feedsPayload says which feeds to update; none is all.
@@ -65,7 +69,7 @@ func (b layerBlobs) Exists(ctx context.Context, digest string) (bool, error) {
 
 // handlers are what the jobs do.
 func (a *App) handlers() map[string]job.Handler {
-	return map[string]job.Handler{
+	handlers := map[string]job.Handler{
 		analyseLayer: {
 			Concurrency: runtime.GOMAXPROCS(0),
 			Run: func(ctx context.Context, task *job.Task) error {
@@ -114,6 +118,8 @@ func (a *App) handlers() map[string]job.Handler {
 		cleanUploads: {Run: a.cleanUploads},
 		applyVEX:     {Timeout: time.Hour, Run: a.doVEX},
 	}
+	maps.Copy(handlers, a.sourceHandlers())
+	return handlers
 }
 
 // cleanUploads gives up uploads that rest for too long.
@@ -141,6 +147,7 @@ func (a *App) plans() []job.Plan {
 		{Name: cleanUploads, Cron: "41 * * * *", Request: job.Request{Kind: cleanUploads}},
 		{Name: applyVEX, Cron: "23 * * * *", Request: job.Request{Kind: applyVEX}},
 	}
+	plans = append(plans, sourcePlans()...)
 	if a.config.FeedsSchedule != config.Off {
 		plans = append(plans, job.Plan{Name: updateFeeds, Cron: a.config.FeedsSchedule, Request: job.Request{Kind: updateFeeds, Payload: feedsPayload{Feeds: a.config.Feeds.Feeds}}})
 	}
