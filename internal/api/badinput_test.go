@@ -110,6 +110,8 @@ func newCaller(t *testing.T) caller {
 		}
 	}
 	c.server.Client().Timeout = 10 * time.Second
+	// A path with dots leads to another resource, which is none of the test's business.
+	c.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c
 }
 
@@ -171,6 +173,9 @@ func TestEveryOperationAsksWhoCalls(t *testing.T) {
 	c := newCaller(t)
 	c.keys["stranger"] = "pq_0000000000000000000000000000000000000000"
 	for _, op := range operations(t) {
+		if op.path == "/session" { // by which one signs in
+			continue
+		}
 		for _, who := range []string{nobody, "stranger"} {
 			c.clock.Advance(time.Minute) // strangers are throttled
 			r := c.ask(t, op.method, op.fill(nothing), "application/json", []byte("{}"), who)

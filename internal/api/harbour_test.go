@@ -16,7 +16,14 @@ import (
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/secret"
+	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
+	"github.com/pratique/pratique/internal/source/adapter"
+	"github.com/pratique/pratique/internal/source/clairv1"
+	"github.com/pratique/pratique/internal/source/clairv4"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/vex"
@@ -44,6 +51,7 @@ func (c *clock) Advance(d time.Duration) {
 
 // harbour is a served interface over a real store.
 type harbour struct {
+	base   *address
 	store  *store.Store
 	gate   *assess.Gate
 	clock  *clock
@@ -78,18 +86,32 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Fatal(err)
 		}
 	}
+	box, err := secret.New(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := &address{}
+	sources := source.New(s, []source.Extension{clairv1.Extension(), clairv4.Extension(), adapter.Extension()}, box,
+		source.Options{BaseURL: func(context.Context) string { return base.url }, Changed: gate.Invalidate})
 	handler, err := api.New(api.Services{
-		Authenticator: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
-		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
-		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
-	}, api.Options{Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
+		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
+		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
+		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
+		Settings: setting.New(s, []setting.Known{
+			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
+			{Name: "given", Title: "Given", Given: "at start"},
+		}, setting.Options{Now: c.Now}),
+	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &harbour{store: s, gate: gate, clock: c, server: server}
+	return &harbour{base: base, store: s, gate: gate, clock: c, server: server}
 }
+
+// address is the base URL, which tests set before they ask.
+type address struct{ url string }
 
 // vexQueue stores work that nobody does.
 type vexQueue struct{ *job.Queue }
@@ -161,4 +183,9 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string) 
 		t.Fatal(err)
 	}
 	return response{answer.StatusCode, answer.Header, text}
+}
+
+// startSettings are those of a server with a secret.
+func startSettings() []api.StartSetting {
+	return []api.StartSetting{{Name: "feeds", Section: "Feeds", Value: "alpine,nvd"}, {Name: "nvd-api-key", Section: "Feeds", Secret: true}}
 }

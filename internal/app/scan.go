@@ -167,11 +167,15 @@ func (s *Scanner) Explain(ctx context.Context, vulnerability string, req ScanReq
 	if err != nil {
 		return e, err
 	}
+	products, err := s.store.Products(ctx, match.PackagesOf(packages))
+	if err != nil {
+		return e, err
+	}
 	feeds, err := s.feeds.Status(ctx)
 	if err != nil {
 		return e, err
 	}
-	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements), scanned.Layers, known, feeds), unread
+	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements, products), scanned.Layers, known, feeds), unread
 }
 
 // policy is that of a registry; without one, what types say themselves.

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pratique/pratique/internal/auth"
@@ -22,14 +21,13 @@ type sourcePayload struct {
 }
 
 // buildSources makes what asks vulnerability sources.
-func (a *App) buildSources(gatekeeper *auth.Gatekeeper, changed func(), opts Options) error {
+func (a *App) buildSources(gatekeeper *auth.Gatekeeper, baseURL func(context.Context) string, changed func(), opts Options) error {
 	box, err := secret.Load(a.config.SecretKeyPath())
 	if err != nil {
 		return err
 	}
-	base := strings.TrimRight(a.config.BaseURL, "/")
 	a.sources = source.New(a.store, []source.Extension{clairv1.Extension(), clairv4.Extension(), adapter.Extension()}, box, source.Options{
-		BaseURL: func() string { return base }, Later: a.askLater, Changed: changed, Pause: opts.Pause,
+		BaseURL: baseURL, Later: a.askLater, Changed: changed, Pause: opts.Pause,
 	})
 	a.asker = source.NewWorker(a.store, a.sources, source.WorkerOptions{
 		Now: opts.Now, Log: opts.Log, Wake: a.askAt,

@@ -41,7 +41,7 @@ type Store interface {
 // Options are the choices of a Service.
 type Options struct {
 	// BaseURL is where sources reach this server; "" where that was not said.
-	BaseURL func() string
+	BaseURL func(ctx context.Context) string
 	// Later has the scans of a source that are due done soon.
 	Later func(ctx context.Context, name string) error
 	// Changed is called after a change that can change a verdict on a pull.
@@ -61,7 +61,7 @@ type Service struct {
 // New returns a service for external sources of these kinds.
 func New(store Store, extensions []Extension, box *secret.Box, opts Options) *Service {
 	if opts.BaseURL == nil {
-		opts.BaseURL = func() string { return "" }
+		opts.BaseURL = func(context.Context) string { return "" }
 	}
 	if opts.Later == nil {
 		opts.Later = func(context.Context, string) error { return nil }
@@ -72,8 +72,13 @@ func New(store Store, extensions []Extension, box *secret.Box, opts Options) *Se
 	return &Service{store: store, extensions: extensions, box: box, opts: opts}
 }
 
+// base is where sources reach this server, without a slash at its end.
+func (s *Service) base(ctx context.Context) string {
+	return strings.TrimRight(s.opts.BaseURL(ctx), "/")
+}
+
 // NoBase is the warning that no external source can fetch anything from here.
-const NoBase = "the base URL of this server is not set, so that sources cannot fetch layers from it: set --base-url (PRATIQUE_BASE_URL)"
+const NoBase = "the base URL of this server is not set, so that sources cannot fetch layers from it: change the setting base_url, or start with --base-url"
 
 // KnownExtension is a kind of source with whether it is enabled.
 type KnownExtension struct {
@@ -412,7 +417,7 @@ func (s *Service) Attach(ctx context.Context, registry, name string) (warnings [
 	if name == BuiltIn {
 		return nil, nil
 	}
-	if s.opts.BaseURL() == "" {
+	if s.base(ctx) == "" {
 		warnings = append(warnings, NoBase)
 	}
 	if fresh {

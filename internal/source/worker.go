@@ -108,7 +108,7 @@ func (w *Worker) Work(ctx context.Context, name string) (done int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if w.service.opts.BaseURL() == "" {
+	if w.service.base(ctx) == "" {
 		now := w.opts.Now()
 		return 0, w.store.PostponeScans(ctx, o.ID, NoBase, now, now.Add(postponed))
 	}
@@ -241,7 +241,7 @@ func (w *Worker) request(ctx context.Context, o Source, c Scan) (Report, error) 
 	defer scanner.Close()
 	job := Job{
 		Digest: img.Digest, MediaType: img.MediaType, Config: img.ConfigDigest, Repository: repository, Handle: c.Handle,
-		BaseURL: w.service.opts.BaseURL(),
+		BaseURL: w.service.base(ctx),
 		Token: func(digests ...string) (string, error) {
 			return w.opts.Token(o.Name, repository, digests, o.Timeout+time.Minute)
 		},
