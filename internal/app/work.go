@@ -30,6 +30,9 @@ const (
 	cleanBlobs        = "clean-blobs"
 	cleanAnalyses     = "clean-analyses"
 	pruneHistory      = "prune-history"
+	askSource         = "ask-source"
+	askSources        = "ask-sources"
+	scanImages        = "scan"
 )
 
 // feedsPayload says which feeds to update; none is all.
@@ -115,6 +118,7 @@ func (a *App) kinds() []work {
 			Run: a.pruneHistory,
 		}, cron: "53 * * * *"},
 	}
+	kinds = append(kinds, a.sourceKinds()...)
 	slices.SortFunc(kinds, func(a, b work) int { return strings.Compare(a.Name, b.Name) })
 	return kinds
 }
