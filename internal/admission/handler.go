@@ -53,8 +53,9 @@ type Authenticator interface {
 type Options struct {
 	// Witness is told of what was refused, where not nil.
 	Witness policy.Witness
-	// BaseURL is where people look at images, for the text of a refusal.
-	BaseURL string
+	// BaseURL is where people look at images, for the text of a refusal; nil or
+	// "" where that is not known.
+	BaseURL func(context.Context) string
 	Logger  *slog.Logger
 }
 
@@ -258,8 +259,8 @@ func (h *Handler) judge(ctx context.Context, image wanted, settings policy.Admis
 		if text := blocked.Error(); image.Running {
 			j.warnings = append([]string{text}, j.warnings...)
 		} else {
-			if h.opts.BaseURL != "" {
-				text += "; see " + h.opts.BaseURL + "/api/v1/images/" + j.pull.Digest
+			if base := strings.TrimSuffix(h.opts.BaseURL(ctx), "/"); base != "" {
+				text += "; see " + base + "/api/v1/images/" + j.pull.Digest
 			}
 			j.refused = []string{text}
 		}

@@ -190,7 +190,10 @@ func showFinding(f match.Finding, i int, judgements []policy.Judgement) Finding 
 	var worst assess.State
 	for n, j := range judgements {
 		s := j.States[i]
-		if n == 0 || gravity(s) > gravity(worst) {
+		if s.Name == "" { // it is not found there
+			continue
+		}
+		if n == 0 || worst.Name == "" || gravity(s) > gravity(worst) {
 			worst = s
 		}
 		if j.Registry != "" {
@@ -198,7 +201,7 @@ func showFinding(f match.Finding, i int, judgements []policy.Judgement) Finding 
 				State: s.Name, AssessmentID: s.AssessmentID, Blocks: s.Blocks})
 		}
 	}
-	shown.State, shown.AssessmentID, shown.Blocks = worst.Name, worst.AssessmentID, worst.Blocks
+	shown.State, shown.AssessmentID, shown.Blocks = cmp.Or(worst.Name, assess.Unassessed), worst.AssessmentID, worst.Blocks
 	return shown
 }
 

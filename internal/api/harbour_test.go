@@ -16,8 +16,11 @@ import (
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/vex"
@@ -79,13 +82,28 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Fatal(err)
 		}
 	}
+	events := event.New(s, event.Options{Now: c.Now, Poll: 5 * time.Millisecond})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- events.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	handler, err := api.New(api.Services{
-		Authenticator: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
-		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
-		VEX:      vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
+		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
+		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
+		Feeds: noFeeds{}, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
+		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
+		Settings: setting.New(s, []setting.Known{
+			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
+			{Name: "given", Title: "Given", Given: "at start"},
+		}, setting.Options{Now: c.Now}),
 		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
-		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, "https://registry.example.com"),
-	}, api.Options{Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
+		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
+	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,4 +185,9 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string, 
 		t.Fatal(err)
 	}
 	return response{answer.StatusCode, answer.Header, text}
+}
+
+// startSettings are those of a server with a secret.
+func startSettings() []api.StartSetting {
+	return []api.StartSetting{{Name: "feeds", Section: "Feeds", Value: "alpine,nvd"}, {Name: "nvd-api-key", Section: "Feeds", Secret: true}}
 }

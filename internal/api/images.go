@@ -36,6 +36,8 @@ type Images interface {
 	Siblings(ctx context.Context, registry, repository, os, architecture, variant string, limit int) ([]image.Tagged, error)
 	ImageFindings(ctx context.Context, digest string) ([]match.Finding, error)
 	StatementsOn(ctx context.Context, keys []advisory.Key) (map[advisory.Key][]match.Statement, error)
+	// Products returns what is known of the repositories that the packages are from.
+	Products(ctx context.Context, packages []inventory.Package) (match.Products, error)
 	ImageLocations(ctx context.Context, digest string) ([]assess.Location, error)
 	// FeedData says what the feeds have on ecosystems ("debian:12", "npm").
 	FeedData(ctx context.Context, ecosystems []string) (map[string]image.Data, error)

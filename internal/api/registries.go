@@ -233,6 +233,8 @@ type Tag struct {
 	Name      string    `json:"name"`
 	Digest    string    `json:"digest" doc:"Of an image or an index: see images/{digest}."`
 	UpdatedAt time.Time `json:"updated_at"`
+	// Image is nil for another kind of manifest.
+	Image *ImageSummary `json:"image" doc:"Null where it stands for neither."`
 }
 
 func (a *API) listTags(ctx context.Context, in *struct {
@@ -253,7 +255,20 @@ func (a *API) listTags(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	digests := make([]string, len(found))
+	for i, t := range found {
+		digests[i] = t.Digest
+	}
+	images, err := a.Summaries.ImageSummaries(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
 	return page(in.Paging, list, found, func(t registry.Tag) string { return t.Name }, func(t registry.Tag) Tag {
-		return Tag{Name: t.Name, Digest: t.Digest, UpdatedAt: t.UpdatedAt.UTC()}
+		shown := Tag{Name: t.Name, Digest: t.Digest, UpdatedAt: t.UpdatedAt.UTC()}
+		if of, ok := images[t.Digest]; ok {
+			summary := showSummary(of)
+			shown.Image = &summary
+		}
+		return shown
 	}), nil
 }

@@ -168,11 +168,15 @@ func (s *Scanner) Explain(ctx context.Context, vulnerability string, req ScanReq
 	if err != nil {
 		return e, err
 	}
+	products, err := s.store.Products(ctx, match.PackagesOf(packages))
+	if err != nil {
+		return e, err
+	}
 	feeds, err := s.feeds.Status(ctx)
 	if err != nil {
 		return e, err
 	}
-	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements), scanned.Layers, known, feeds), unread
+	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements, products), scanned.Layers, known, feeds), unread
 }
 
 // policy is that of a registry; without one, what types say themselves.
@@ -184,7 +188,9 @@ func (s *Scanner) policy(ctx context.Context, registry string) (policy.Policy, e
 	if err != nil {
 		return policy.Policy{}, err
 	}
-	return policy.Resolve(global, own).Policy, nil
+	p := policy.Resolve(global, own).Policy
+	p.Sources, err = s.store.RegistrySources(ctx, registry)
+	return p, err
 }
 
 // scanImage scans one image and adds it to the report.

@@ -13,6 +13,7 @@ import (
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 	"github.com/pratique/pratique/internal/sbom"
+	"github.com/pratique/pratique/internal/source/builtin"
 )
 
 // maxBill bounds a bill of materials, in bytes.
@@ -39,7 +40,8 @@ func (s *Scanner) scanBill(ctx context.Context, r *report.Report, req ScanReques
 	if _, err := io.Copy(hash, bounded); err != nil {
 		return fmt.Errorf("%s: %w", req.Target, err)
 	}
-	id, err := s.store.SaveInventory(ctx, "bill/1:"+hex.EncodeToString(hash.Sum(nil)), document.Image, match.Package)
+	document.Image.Warnings = append(document.Image.Warnings, builtin.Undetermined(document.Image.Packages)...)
+	id, err := s.store.SaveInventory(ctx, "bill/2:"+hex.EncodeToString(hash.Sum(nil)), document.Image, match.Package)
 	if err != nil {
 		return fmt.Errorf("%s: %w", req.Target, err)
 	}

@@ -418,6 +418,17 @@ func TestScanBill(t *testing.T) {
 	if img := r.Images[0]; len(img.Findings) != 1 || img.Coverage.Verdict != "known" || img.Name != bill || len(img.Layers) != 0 {
 		t.Errorf("got %+v", img)
 	}
+	unsure := tt.Write(t, "unsure.json", []byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+		{"type":"library","name":"musl","version":"1.2.5-r0","purl":"pkg:apk/alpine/musl@1.2.5-r0?distro=alpine-3.20"},
+		{"type":"library","name":"core","version":"1.0","purl":"pkg:maven/core@1.0"}]}`))
+	if r, _, err = run(t, s, "sbom:"+unsure, nil); err != nil {
+		t.Fatal(err)
+	}
+	if img := r.Images[0]; img.Coverage.Verdict != "partial" || !slices.ContainsFunc(img.Coverage.Reasons, func(reason string) bool {
+		return strings.Contains(reason, "core 1.0 cannot be judged: its group is not known")
+	}) {
+		t.Errorf("coverage %+v", img.Coverage)
+	}
 	if _, _, err := run(t, s, "sbom:"+bill+"x", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}

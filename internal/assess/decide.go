@@ -25,7 +25,8 @@ type Decision struct {
 
 // State is what has been decided on a finding.
 type State struct {
-	// Name is Unassessed or the name of an assessment type.
+	// Name is Unassessed or the name of an assessment type; "" where no source
+	// that is attached at the place reports the finding.
 	Name string
 	// AssessmentID is 0 where the finding is unassessed.
 	AssessmentID int64
@@ -84,6 +85,9 @@ func Decide(findings []match.Finding, at Place, decisions []Decision, policy Pol
 	states := make([]State, len(findings))
 	var verdict Verdict
 	for i, f := range findings {
+		if !policy.counts(f.Sources) {
+			continue
+		}
 		state := State{Name: Unassessed}
 		reason := Reason{Vulnerability: f.Vulnerability, Severity: f.Severity, Package: f.Package.Name, Version: f.Package.Version, Since: f.FirstSeen}
 		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package.Name); ok {

@@ -75,6 +75,7 @@ func TestVerdict(t *testing.T) {
 	warning := caution
 	warning.Warns = true
 	later := func(d assess.Decision) assess.Decision { d.ExpiresAt = noon.Add(time.Minute); return d }
+	by := func(f match.Finding, sources ...string) match.Finding { f.Sources = sources; return f }
 	reason := func(state string, id int64) []assess.Reason {
 		return []assess.Reason{{Vulnerability: "CVE-1", Severity: critical, Package: "musl", Version: "1.0", State: state, AssessmentID: id}}
 	}
@@ -108,6 +109,11 @@ func TestVerdict(t *testing.T) {
 			want: assess.Verdict{Warnings: inGrace, ValidUntil: noon.Add(time.Hour)}},
 		{name: "at the end of its grace", findings: []match.Finding{grave}, policy: assess.Policy{BlockUnassessedFrom: &critical, GraceHours: 1},
 			want: assess.Verdict{Blocked: true, Reasons: reason(assess.Unassessed, 0)}},
+		{name: "of an attached source", findings: []match.Finding{by(grave, "clair", "scanner")}, policy: assess.Policy{BlockUnassessedFrom: &high, Sources: []string{"scanner"}},
+			want: assess.Verdict{Blocked: true, Reasons: reason(assess.Unassessed, 0)}},
+		{name: "of a source attached elsewhere", findings: []match.Finding{by(grave, "clair")}, decisions: []assess.Decision{block}, policy: assess.Policy{BlockUnassessedFrom: &high}},
+		{name: "of no attached source", findings: []match.Finding{by(grave, "built-in")}, decisions: []assess.Decision{block},
+			policy: assess.Policy{BlockUnassessedFrom: &high, Sources: []string{}}},
 		{name: "a policy can name what warns", findings: []match.Finding{minor, grave}, decisions: []assess.Decision{caution},
 			policy: assess.Policy{Warn: []string{"Caution", "Block"}}, want: assess.Verdict{Warnings: reason("Caution", 8)}},
 		{name: "a type that says so warns", findings: []match.Finding{grave}, decisions: []assess.Decision{warning},

@@ -23,6 +23,10 @@ type Policy struct {
 	// GraceHours is how long after it was first seen an unassessed finding
 	// does not block yet; what will block warns meanwhile.
 	GraceHours int
+	// Sources names the vulnerability sources attached to the registry: what none
+	// of them reports is not found there. Nil is the built-in analyser alone. It
+	// is no part of the stored policy.
+	Sources []string
 }
 
 // Blocking names the types that block under the policy, in the order of types.
@@ -52,6 +56,21 @@ func (p Policy) blocks(name string, byDefault bool) bool {
 		return byDefault
 	}
 	return slices.Contains(p.Block, name)
+}
+
+// builtIn is the name of the built-in analyser among the sources.
+const builtIn = "built-in"
+
+// counts reports whether a finding of these sources is one in the registry. A
+// finding of nobody in particular is.
+func (p Policy) counts(sources []string) bool {
+	if len(sources) == 0 {
+		return true
+	}
+	if p.Sources == nil {
+		return slices.Contains(sources, builtIn)
+	}
+	return slices.ContainsFunc(sources, func(name string) bool { return slices.Contains(p.Sources, name) })
 }
 
 func (p Policy) warns(name string, byDefault bool) bool {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,10 +12,10 @@ import (
 
 // blocked words a refused pull, so that the person at the other end knows what
 // blocks and where to decide about it. A HEAD has no body: its header says so.
-func (h *Handler) blocked(w http.ResponseWriter, b *policy.BlockedError) *failure {
+func (h *Handler) blocked(ctx context.Context, w http.ResponseWriter, b *policy.BlockedError) *failure {
 	message := b.Error()
-	if h.opts.BaseURL != "" {
-		message += "; see " + h.opts.BaseURL + "/api/v1/images/" + b.Digest
+	if base := strings.TrimSuffix(h.opts.BaseURL(ctx), "/"); base != "" {
+		message += "; see " + base + "/api/v1/images/" + b.Digest
 	}
 	f := fault(http.StatusForbidden, codeDenied, message)
 	if b.Refusal == policy.Unknown {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -65,7 +66,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	// A client that seems to have gone is answered, too: it may have closed
 	// only its sending side, and no answer would be taken for a success.
-	f := h.failure(w, err)
+	f := h.failure(r.Context(), w, err)
 	if r.Context().Err() != nil {
 		h.opts.Logger.DebugContext(r.Context(), "request was given up", "path", r.URL.Path, "error", err)
 	} else if f.status >= 500 {
@@ -89,7 +90,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // failure is the one mapping of errors to answers.
-func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
+func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error) *failure {
 	var (
 		f         *failure
 		denied    *auth.Denied
@@ -115,7 +116,7 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 		}
 		return fault(denied.Status, code, denied.Reason)
 	case errors.As(err, &blocked):
-		return h.blocked(w, blocked)
+		return h.blocked(ctx, w, blocked)
 	case errors.As(err, &digest), malformed:
 		return fault(http.StatusBadRequest, codeDigestInvalid, err.Error())
 	case errors.As(err, &offset):

@@ -32,18 +32,23 @@ type FinderStore interface {
 
 // Finder finds the images that references name.
 type Finder struct {
-	store FinderStore
-	host  string
+	store   FinderStore
+	baseURL func(context.Context) string
 }
 
 // NewFinder returns a finder for a server that is reached at baseURL, which may
-// be empty.
-func NewFinder(store FinderStore, baseURL string) *Finder {
-	f := &Finder{store: store}
-	if u, err := url.Parse(baseURL); err == nil {
-		f.host = canonical(u.Host)
+// be "".
+func NewFinder(store FinderStore, baseURL func(context.Context) string) *Finder {
+	return &Finder{store: store, baseURL: baseURL}
+}
+
+// host is the server's own, "" where it is not known.
+func (f *Finder) host(ctx context.Context) string {
+	u, err := url.Parse(f.baseURL(ctx))
+	if err != nil {
+		return ""
 	}
-	return f
+	return canonical(u.Host)
 }
 
 // Find returns what a reference such as registry.example.com/main/app:1 asks
@@ -63,7 +68,8 @@ func (f *Finder) Find(ctx context.Context, text string, hosts []string, bare boo
 		return Pull{}, fmt.Errorf("%w: %q: %w", ErrReference, strings.TrimPrefix(text, here+"/"), err)
 	}
 	host, path := canonical(reference.Domain(named)), reference.Path(named)
-	if !(bare && host == here) && (f.host == "" || host != f.host) && !slices.ContainsFunc(hosts, func(h string) bool { return canonical(h) == host }) {
+	own := f.host(ctx)
+	if !(bare && host == here) && (own == "" || host != own) && !slices.ContainsFunc(hosts, func(h string) bool { return canonical(h) == host }) {
 		return Pull{}, fmt.Errorf("%s: %w", text, ErrElsewhere)
 	}
 	registry, repository, _ := strings.Cut(path, "/")

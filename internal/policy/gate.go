@@ -25,6 +25,9 @@ type GateStore interface {
 	ImagesToPull(ctx context.Context, registry, repository, digest string) ([]string, error)
 	// PolicySettings returns those of the global policy and of a registry.
 	PolicySettings(ctx context.Context, registry string) (global, own Settings, err error)
+	// RegistrySources names the vulnerability sources whose findings count in a
+	// registry; nil where it is the built-in analyser's alone.
+	RegistrySources(ctx context.Context, registry string) ([]string, error)
 	// ImageFindings returns the findings of an image, none where it has not
 	// been analysed.
 	ImageFindings(ctx context.Context, digest string) ([]match.Finding, error)
@@ -222,13 +225,25 @@ func (g *Gate) answer(ctx context.Context, at assess.Place, epoch uint64) (*answ
 	return a, nil
 }
 
+// policy is what counts in a registry.
+func (g *Gate) policy(ctx context.Context, registry string) (Policy, error) {
+	global, own, err := g.store.PolicySettings(ctx, registry)
+	if err != nil {
+		return Policy{}, err
+	}
+	p := Resolve(global, own).Policy
+	if p.Sources, err = g.store.RegistrySources(ctx, registry); err != nil {
+		return Policy{}, fmt.Errorf("sources of registry %q: %w", registry, err)
+	}
+	return p, nil
+}
+
 // fill judges the images that a manifest stands for.
 func (g *Gate) fill(ctx context.Context, a *answer, at assess.Place, t time.Time) error {
-	global, own, err := g.store.PolicySettings(ctx, at.Registry)
-	if err != nil {
+	var err error
+	if a.policy, err = g.policy(ctx, at.Registry); err != nil {
 		return err
 	}
-	a.policy = Resolve(global, own).Policy
 	if a.policy.idle() {
 		return nil
 	}

@@ -53,6 +53,8 @@ func (m *memory) PolicySettings(_ context.Context, registry string) (global, own
 	return m.global, m.own[registry], nil
 }
 
+func (m *memory) RegistrySources(context.Context, string) ([]string, error) { return nil, nil }
+
 func (m *memory) KnownImage(_ context.Context, digest string) (image.Image, bool, error) {
 	img, ok := m.known[digest]
 	return img, ok, nil

@@ -33,11 +33,10 @@ func (g *Gate) Judge(ctx context.Context, digest string, places []assess.Place) 
 			policies[""] = Policy{Policy: assess.Policy{Block: []string{}, Warn: []string{}}}
 			continue
 		}
-		global, own, err := g.store.PolicySettings(ctx, place.Registry)
+		p, err := g.policy(ctx, place.Registry)
 		if err != nil {
 			return nil, nil, fmt.Errorf("judge image %s: %w", digest, err)
 		}
-		p := Resolve(global, own).Policy
 		policies[place.Registry] = p
 		if p.RequireCoverage.asks() || p.MaxFeedAgeHours > 0 {
 			widest.RequireCoverage = KnownCoverage

@@ -12,6 +12,8 @@ import (
 
 // PreviewStore tells of all images at once, as far as policies look at them.
 type PreviewStore interface {
+	// RegistrySources is as in GateStore.
+	RegistrySources(ctx context.Context, registry string) ([]string, error)
 	// RegistryNames lists the registries by name.
 	RegistryNames(ctx context.Context) ([]string, error)
 	// PlacesIn lists at most limit images of a registry by repository and
@@ -93,6 +95,11 @@ func (s *Service) Preview(ctx context.Context, registry string, edit func(Settin
 			}
 			before, after = Resolve(global, of.Settings), Resolve(next, of.Settings)
 		}
+		attached, err := s.store.RegistrySources(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("sources of registry %q: %w", name, err)
+		}
+		before.Policy.Sources, after.Policy.Sources = attached, attached
 		p := previewer{store: s.store, sources: s.opts.Sources, registry: name, policies: [2]Policy{before.Policy, after.Policy}, now: now, end: end}
 		if err := p.run(ctx); err != nil {
 			return nil, fmt.Errorf("preview of registry %q: %w", name, err)
