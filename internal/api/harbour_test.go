@@ -161,8 +161,8 @@ type response struct {
 }
 
 // send makes a request with a body that is sent as it is where it is a string
-// or bytes, as JSON else.
-func (h *harbour) send(t *testing.T, method, path string, body any, who string) response {
+// or bytes, as JSON else; header holds names and values in turn.
+func (h *harbour) send(t *testing.T, method, path string, body any, who string, header ...string) response {
 	t.Helper()
 	var reader io.Reader
 	switch b := body.(type) {
@@ -187,6 +187,9 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string) 
 	}
 	if who != nobody {
 		request.SetBasicAuth(who, who+" password")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
 	}
 	answer, err := h.server.Client().Do(request)
 	if err != nil {
