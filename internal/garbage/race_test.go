@@ -26,6 +26,7 @@ import (
 	"github.com/pratique/pratique/internal/garbage"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
@@ -42,10 +43,12 @@ func (all) Authorize(*http.Request, ...auth.Access) (auth.Principal, error) {
 	return auth.Principal{UserID: 1, Name: "admin"}, nil
 }
 func (all) May(context.Context, auth.Principal, auth.Access) (bool, error) { return true, nil }
-func (all) Check(context.Context, string, string, string) error            { return nil }
-func (all) BlobCommitted(context.Context, string) error                    { return nil }
-func (all) ManifestStored(context.Context, string, string, []byte) error   { return nil }
-func (all) ManifestDeleted(context.Context, string, string, []byte) error  { return nil }
+func (all) Check(context.Context, policy.Pull) (policy.Verdict, error) {
+	return policy.Verdict{}, nil
+}
+func (all) BlobCommitted(context.Context, string) error                   { return nil }
+func (all) ManifestStored(context.Context, string, string, []byte) error  { return nil }
+func (all) ManifestDeleted(context.Context, string, string, []byte) error { return nil }
 
 // clock is ahead of the disk's, so that no blob is too young to be deleted.
 type clock struct{ ahead atomic.Int64 }

@@ -129,14 +129,8 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		}
 		added = append(added, fresh...)
 	}
-	var subjects []any
-	for _, p := range added {
-		for _, key := range match.Keys(p.Package) {
-			subjects = append(subjects, key.Ecosystem, key.Package, key.Source, p.id)
-		}
-	}
-	if err := s.insertRows(ctx, tx, `insert into package_subjects (ecosystem, package, source, package_id) values `, 4, subjects); err != nil {
-		return nil, fmt.Errorf("insert names of packages: %w", err)
+	if err := s.joinPackages(ctx, tx, added); err != nil {
+		return nil, err
 	}
 	return ids, s.matchPackages(ctx, tx, added, decide)
 }
