@@ -34,6 +34,63 @@ func (s *Store) Fingerprints(ctx context.Context, feedName, part string) (map[st
 	return prints, nil
 }
 
+// Origins returns the names of a document's groups by what they were read from.
+func (s *Store) Origins(ctx context.Context, feedName, part string) (map[feed.Origin]string, error) {
+	origins := make(map[feed.Origin]string)
+	if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
+		var name string
+		var stored []byte
+		var origin feed.Origin
+		if err = rows.Scan(&name, &stored); err == nil && copy(origin[:], stored) == len(origin) {
+			origins[origin] = name
+		}
+		return none, err
+	}, `select name, origin from advisory_groups where feed = $1 and part = $2 and origin is not null`, feedName, part); err != nil {
+		return nil, fmt.Errorf("origins of %s %s: %w", feedName, part, err)
+	}
+	return origins, nil
+}
+
+// SaveOrigins stores from what groups were read.
+func (s *Store) SaveOrigins(ctx context.Context, feedName, part string, origins map[string]feed.Origin) error {
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(origins)), relationRows) {
+		var values []any
+		for _, name := range names {
+			values = append(values, name, bytesOf(origins[name]))
+		}
+		err := s.tx(ctx, func(tx *sql.Tx) error {
+			given := s.relation("name text, origin bytes", values)
+			_, err := tx.ExecContext(ctx, `with n (name, origin) as (`+given.query+`)
+				update advisory_groups set origin = n.origin from n
+				where advisory_groups.feed = `+given.after(1)+` and advisory_groups.part = `+given.after(2)+` and advisory_groups.name = n.name`,
+				given.with(feedName, part)...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("store origins of %s %s: %w", feedName, part, err)
+		}
+	}
+	return nil
+}
+
+// bytesOf is an origin as it is stored; nil is none.
+func bytesOf(o feed.Origin) []byte {
+	if o == (feed.Origin{}) {
+		return nil
+	}
+	return o[:]
+}
+
+// SpeaksOf reports whether any advisory of a document is on an ecosystem.
+func (s *Store) SpeaksOf(ctx context.Context, feedName, part, ecosystem string) (spoken bool, err error) {
+	err = s.read.QueryRowContext(ctx, `select exists (select 1 from advisories a join advisory_groups g on g.id = a.group_id
+		where a.ecosystem = $1 and g.feed = $2 and g.part = $3)`, ecosystem, feedName, part).Scan(&spoken)
+	if err != nil {
+		return false, fmt.Errorf("whether %s %s is on %s: %w", feedName, part, ecosystem, err)
+	}
+	return spoken, nil
+}
+
 // ReplaceAdvisories stores changed groups of a document in place of what is
 // there, takes away those of the removed packages, and brings the matches of
 // all packages concerned up to date, in one transaction.
@@ -132,11 +189,11 @@ func (r *replacement) insertGroups(ctx context.Context, changed []feed.Entry, gr
 	for chunk := range slices.Chunk(changed, relationRows) {
 		var values []any
 		for _, g := range chunk {
-			values = append(values, r.feed, r.part, g.Name, g.Fingerprint[:])
+			values = append(values, r.feed, r.part, g.Name, g.Fingerprint[:], bytesOf(g.Origin))
 		}
-		given := r.relation("feed text, part text, name text, fingerprint bytes", values)
-		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint) `+given.query+`
-			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint returning name, id`, given.args...)
+		given := r.relation("feed text, part text, name text, fingerprint bytes, origin bytes", values)
+		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint, origin) `+given.query+`
+			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint, origin = excluded.origin returning name, id`, given.args...)
 		if err != nil {
 			return fmt.Errorf("insert groups: %w", err)
 		}
