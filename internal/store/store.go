@@ -242,26 +242,6 @@ func placeholders(rows, width int) string {
 	return b.String()
 }
 
-// typed writes a query that answers rows of parameters as columns, each given as
-// "NAME TYPE": alone, PostgreSQL takes parameters for texts.
-func typed(rows int, columns ...string) string {
-	var b strings.Builder
-	for r := range rows {
-		if r > 0 {
-			b.WriteString(" union all ")
-		}
-		b.WriteString("select ")
-		for i, column := range columns {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			name, kind, _ := strings.Cut(column, " ")
-			fmt.Fprintf(&b, "cast($%d as %s) as %s", r*len(columns)+i+1, kind, name)
-		}
-	}
-	return b.String()
-}
-
 // parameters writes "$2,$3,$4" for n parameters that start at first.
 func parameters(first, n int) string {
 	var b strings.Builder
