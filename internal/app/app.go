@@ -97,6 +97,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.store, err = store.Open(ctx, c.DatabaseURL(), store.Options{Now: opts.Now}); err != nil {
 		return err
 	}
+	if err := rekey(ctx, a.store, opts.Log); err != nil {
+		return err
+	}
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
 		return err
 	}

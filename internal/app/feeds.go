@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -55,6 +56,12 @@ func OpenFeeds(ctx context.Context, storage config.Storage, feeds config.Feeds, 
 	s, err := store.Open(ctx, storage.DatabaseURL(), store.Options{Now: opts.Now})
 	if err != nil {
 		return nil, err
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	if err := rekey(ctx, s, opts.Log); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	f, err := newFeeds(s, feeds, storage.Data+"/tmp", opts)
 	if err != nil {

@@ -81,6 +81,9 @@ func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Sca
 	if err != nil {
 		return nil, err
 	}
+	if err := rekey(ctx, db, opts.Log); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	options := analyserOptions(settings.Layers)
 	options.Logger = opts.Log
 	s := &Scanner{store: db, opts: opts, limits: options.Limits}
