@@ -43,6 +43,7 @@ var tiers = map[string]tier{
 	"internal/inventory": domain,
 	"internal/layer":     domain,
 	"internal/match":     domain,
+	"internal/realdata":  domain,
 	"internal/version":   domain,
 
 	"internal/advisory/bundle": service,
@@ -57,6 +58,7 @@ var tiers = map[string]tier{
 	"internal/notify":          service,
 	"internal/oci/registry":    service,
 	"internal/sbom":            service,
+	"internal/setting":         service,
 	"internal/source":          service,
 	"internal/target":          service,
 	"internal/vex":             service,
@@ -68,6 +70,7 @@ var tiers = map[string]tier{
 	"internal/clairapi/clairv1": edge,
 	"internal/clairapi/clairv4": edge,
 	"internal/oci":              edge,
+	"internal/webui":            edge,
 
 	"internal/app":    app,
 	"internal/report": app, // what the REST interface shows, on a terminal

@@ -171,6 +171,9 @@ func TestEveryOperationAsksWhoCalls(t *testing.T) {
 	c := newCaller(t)
 	c.keys["stranger"] = "pq_0000000000000000000000000000000000000000"
 	for _, op := range operations(t) {
+		if op.path == "/session" { // by which one signs in
+			continue
+		}
 		for _, who := range []string{nobody, "stranger"} {
 			c.clock.Advance(time.Minute) // strangers are throttled
 			r := c.ask(t, op.method, op.fill(nothing), "application/json", []byte("{}"), who)

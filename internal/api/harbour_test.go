@@ -16,7 +16,9 @@ import (
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/vex"
@@ -79,10 +81,14 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		}
 	}
 	handler, err := api.New(api.Services{
-		Authenticator: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
+		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
 		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
-	}, api.Options{Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
+		Settings: setting.New(s, []setting.Known{
+			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
+			{Name: "given", Title: "Given", Given: "at start"},
+		}, setting.Options{Now: c.Now}),
+	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,4 +167,9 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string) 
 		t.Fatal(err)
 	}
 	return response{answer.StatusCode, answer.Header, text}
+}
+
+// startSettings are those of a server with a secret.
+func startSettings() []api.StartSetting {
+	return []api.StartSetting{{Name: "feeds", Section: "Feeds", Value: "alpine,nvd"}, {Name: "nvd-api-key", Section: "Feeds", Secret: true}}
 }

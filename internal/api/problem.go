@@ -14,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -23,9 +24,12 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var status huma.StatusError
 	var field *assess.FieldError
 	var credential *auth.FieldError
+	var value *setting.InvalidError
 	switch {
 	case errors.As(err, &status):
 		return err
+	case errors.As(err, &value):
+		return invalid("body."+value.Name, value.Reason)
 	case errors.As(err, &field):
 		return invalid("body."+field.Field, field.Reason)
 	case errors.As(err, &credential):
@@ -34,9 +38,9 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):
 		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
+	case errors.Is(err, setting.ErrNotFound), errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
+	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, job.ErrInvalid):
 		return huma.Error422UnprocessableEntity(err.Error())

@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -31,16 +30,15 @@ import (
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/sbom/attach"
+	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
+	"github.com/pratique/pratique/internal/webui"
 )
 
 // firstRegistry is made by the first start, so that a first push just works.
 const firstRegistry = "main"
-
-//go:embed index.html
-var index []byte
 
 // Options are what the command line does not say.
 type Options struct {
@@ -111,7 +109,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err := a.firstStart(ctx, users); err != nil {
 		return err
 	}
-	gatekeeper, err := auth.NewGatekeeper(ctx, users, c.BaseURL)
+	settings := setting.New(a.store, knownSettings(c), setting.Options{Now: opts.Now, Log: opts.Log})
+	baseURL := func(ctx context.Context) string { return settings.Value(ctx, settingBaseURL) }
+	gatekeeper, err := auth.NewGatekeeper(ctx, users, baseURL)
 	if err != nil {
 		return err
 	}
@@ -131,35 +131,26 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
-	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: host(c.BaseURL), Version: opts.Version})
+	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: func(ctx context.Context) string { return host(baseURL(ctx)) }, Version: opts.Version})
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
 	rest, err := api.New(api.Services{
-		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
-		VEX: a.vex,
-	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
+		VEX: a.vex, Settings: settings,
+	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
-	mux.HandleFunc("GET /{$}", serveIndex)
+	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
 	return a.listen(ctx, mux)
-}
-
-// serveIndex shows the page that greets people.
-func serveIndex(w http.ResponseWriter, _ *http.Request) {
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	header.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(index)
 }
 
 // firstStart makes what a new installation needs.

@@ -33,13 +33,13 @@ func (d *Denied) Error() string { return d.Reason }
 type Gatekeeper struct {
 	service *Service
 	tokens  *tokens
-	base    string
+	base    func(context.Context) string
 	open    *memory[bool]
 }
 
 // NewGatekeeper returns a gatekeeper whose token endpoint is found at
-// baseURL/v2/_auth; at the host that a request names where baseURL is "".
-func NewGatekeeper(ctx context.Context, service *Service, baseURL string) (*Gatekeeper, error) {
+// baseURL/v2/_auth; at the host that a request names where that is "".
+func NewGatekeeper(ctx context.Context, service *Service, baseURL func(context.Context) string) (*Gatekeeper, error) {
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails
 	key, err := service.store.Secret(ctx, "registry-token", fresh)
@@ -47,7 +47,7 @@ func NewGatekeeper(ctx context.Context, service *Service, baseURL string) (*Gate
 		return nil, fmt.Errorf("token key: %w", err)
 	}
 	return &Gatekeeper{
-		service: service, tokens: newTokens(key, service.opts.Now), base: strings.TrimSuffix(baseURL, "/"),
+		service: service, tokens: newTokens(key, service.opts.Now), base: baseURL,
 		open: newMemory[bool](time.Second, service.opts.Now),
 	}, nil
 }
@@ -154,7 +154,7 @@ func (g *Gatekeeper) grant(ctx context.Context, p Principal, want Access) ([]str
 // unauthorized makes the challenge. klar reads realm, service and scope in this
 // order, without spaces.
 func (g *Gatekeeper) unauthorized(r *http.Request, wants []Access, reason, code string) *Denied {
-	base := g.base
+	base := strings.TrimSuffix(g.base(r.Context()), "/")
 	if base == "" {
 		base = "http://" + r.Host
 		if r.TLS != nil {

@@ -287,3 +287,21 @@ func TestFileThatIsNotThere(t *testing.T) {
 		})
 	}
 }
+
+func TestValuesHideSecrets(t *testing.T) {
+	var c config.Serve
+	c.Listen, c.Database, c.FeedsOff, c.BlobFsync, c.LayerMaxSize = ":1", "postgres://u:secret@h/d", []string{"a", "b"}, true, 1<<30
+	values := make(map[string]string)
+	for _, v := range c.Values() {
+		values[v.Name] = v.Value
+	}
+	want := map[string]string{"listen": ":1", "database": "", "feeds-off": "a,b", "blob-fsync": "true", "layer-max-size": "1.0 GiB"}
+	for name, value := range want {
+		if got, ok := values[name]; !ok || got != value {
+			t.Errorf("%s is %q, %v, want %q", name, got, ok, value)
+		}
+	}
+	if len(values) != len(config.Settings()) {
+		t.Errorf("%d values of %d settings", len(values), len(config.Settings()))
+	}
+}

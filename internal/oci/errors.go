@@ -1,11 +1,13 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
@@ -65,7 +67,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	// A client that seems to have gone is answered, too: it may have closed
 	// only its sending side, and no answer would be taken for a success.
-	f := h.failure(w, err)
+	f := h.failure(r.Context(), w, err)
 	if r.Context().Err() != nil {
 		h.opts.Logger.DebugContext(r.Context(), "request was given up", "path", r.URL.Path, "error", err)
 	} else if f.status >= 500 {
@@ -89,7 +91,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // failure is the one mapping of errors to answers.
-func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
+func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error) *failure {
 	var (
 		f         *failure
 		denied    *auth.Denied
@@ -115,7 +117,7 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 		}
 		return fault(denied.Status, code, denied.Reason)
 	case errors.As(err, &blocked):
-		return h.blocked(blocked)
+		return h.blocked(ctx, blocked)
 	case errors.As(err, &digest), malformed:
 		return fault(http.StatusBadRequest, codeDigestInvalid, err.Error())
 	case errors.As(err, &offset):
@@ -156,10 +158,10 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 
 // blocked words a refused pull, so that the person at the other end knows what
 // blocks and where to decide about it.
-func (h *Handler) blocked(b *assess.BlockedError) *failure {
+func (h *Handler) blocked(ctx context.Context, b *assess.BlockedError) *failure {
 	message := b.Error()
-	if h.opts.BaseURL != "" {
-		message += "; see " + h.opts.BaseURL + "/api/v1/images/" + b.Digest
+	if base := h.opts.BaseURL(ctx); base != "" {
+		message += "; see " + strings.TrimSuffix(base, "/") + "/api/v1/images/" + b.Digest
 	}
 	f := fault(http.StatusForbidden, codeDenied, message)
 	type reason struct {

@@ -68,8 +68,9 @@ type Observer interface {
 
 // Options are the choices of a Handler. The zero value is usable.
 type Options struct {
-	// BaseURL is where people look at images, for the text of a refusal.
-	BaseURL string
+	// BaseURL is where people look at images, for the text of a refusal; nil or
+	// "" where that is not known.
+	BaseURL func(context.Context) string
 	// Changed is called when manifests came or went.
 	Changed func()
 	Logger  *slog.Logger
@@ -93,6 +94,9 @@ type Handler struct {
 
 // New returns the handler.
 func New(store Store, blobs blob.Store, authorizer Authorizer, gate Gate, observer Observer, opts Options) *Handler {
+	if opts.BaseURL == nil {
+		opts.BaseURL = func(context.Context) string { return "" }
+	}
 	if opts.Changed == nil {
 		opts.Changed = func() {}
 	}

@@ -136,7 +136,7 @@ func TestRealRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.authorizer, err = auth.NewGatekeeper(t.Context(), users, ""); err != nil {
+	if h.authorizer, err = auth.NewGatekeeper(t.Context(), users, func(context.Context) string { return "" }); err != nil {
 		t.Fatal(err)
 	}
 	h.restart()

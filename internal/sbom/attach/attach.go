@@ -49,8 +49,8 @@ type Blobs interface {
 // Options are the choices of an Attacher. The zero value is usable.
 type Options struct {
 	// Host is what images are pulled from, HOST[:PORT], for their package URLs;
-	// "" where it is not known.
-	Host string
+	// nil or "" where it is not known.
+	Host func(context.Context) string
 	// Version is the program's.
 	Version string
 }
@@ -64,6 +64,9 @@ type Attacher struct {
 
 // New returns an attacher.
 func New(store Store, blobs Blobs, opts Options) *Attacher {
+	if opts.Host == nil {
+		opts.Host = func(context.Context) string { return "" }
+	}
 	return &Attacher{store: store, blobs: blobs, opts: opts}
 }
 
@@ -147,8 +150,8 @@ func (a *Attacher) bill(ctx context.Context, place registry.Attachment) (content
 		Digest: img.Digest, Name: place.Repository.String(), Architecture: img.Architecture, Layers: img.LayerDigests(),
 		Distribution: img.Distribution, Packages: packages, Warnings: img.Warnings, Created: img.AnalysedAt, Version: a.opts.Version,
 	}
-	if a.opts.Host != "" {
-		subject.Repository = a.opts.Host + "/" + subject.Name
+	if host := a.opts.Host(ctx); host != "" {
+		subject.Repository = host + "/" + subject.Name
 	}
 	write := sbom.CycloneDX
 	if place.Format == registry.SPDX {
