@@ -50,6 +50,7 @@ type harbour struct {
 	gate   *assess.Gate
 	clock  *clock
 	server *httptest.Server
+	feeds  *someFeeds
 }
 
 func newHarbour(t *testing.T) *harbour {
@@ -80,9 +81,10 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Fatal(err)
 		}
 	}
+	feeds := new(someFeeds)
 	handler, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
-		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
+		Jobs: queue, Schedules: scheduler, Feeds: feeds, Users: users, Audit: s, Stats: s,
 		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
 		Settings: setting.New(s, []setting.Known{
 			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
@@ -94,7 +96,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &harbour{store: s, gate: gate, clock: c, server: server}
+	return &harbour{store: s, gate: gate, clock: c, server: server, feeds: feeds}
 }
 
 // vexQueue stores work that nobody does.
@@ -109,11 +111,19 @@ func (q vexQueue) Later(ctx context.Context, work ...vex.Work) error {
 	return nil
 }
 
-// noFeeds is an installation whose feeds are all switched off.
-type noFeeds struct{}
+// someFeeds are those of a test: all feeds are switched off where it says nothing.
+type someFeeds struct {
+	statuses []feed.Status
+	stale    map[string]string
+}
 
-func (noFeeds) Status(context.Context) ([]feed.Status, error)          { return nil, nil }
-func (noFeeds) Enqueue(context.Context, []string, bool) (int64, error) { return 0, feed.ErrUnknown }
+func (f *someFeeds) Status(context.Context) ([]feed.Status, error) { return f.statuses, nil }
+func (f *someFeeds) Stale(context.Context, []feed.Status) (map[string]string, error) {
+	return f.stale, nil
+}
+func (f *someFeeds) Enqueue(context.Context, []string, bool) (int64, error) {
+	return 0, feed.ErrUnknown
+}
 
 // Who sends requests.
 const (

@@ -67,6 +67,7 @@ type App struct {
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
+	watch       *feedWatch
 	health      *health
 	listeners   []*listener
 }
@@ -135,9 +136,10 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
+		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store,
 		VEX: a.vex, Settings: settings,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
@@ -176,7 +178,8 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 func (a *App) listen(ctx context.Context, main http.Handler) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.health = &health{database: a.store}
+	metrics.MustRegister(a.watch)
+	a.health = &health{database: a.store, alarms: a.watch.alarms}
 	add := func(name, address string, handler http.Handler) error {
 		if address == config.Off {
 			return nil
@@ -228,8 +231,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.watch.run(running) })
 	if a.config.FeedsSchedule != config.Off {
-		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
+		if err := (feedJobs{a.feeds, a.queue, a.watch}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
 		}
 	}

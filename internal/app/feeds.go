@@ -237,6 +237,11 @@ func (f *Feeds) Close() error {
 type feedJobs struct {
 	*Feeds
 	queue *job.Queue
+	watch *feedWatch
+}
+
+func (f feedJobs) Stale(ctx context.Context, statuses []feed.Status) (map[string]string, error) {
+	return f.watch.stale(ctx, statuses)
 }
 
 func (f feedJobs) Enqueue(ctx context.Context, names []string, acceptLoss bool) (int64, error) {

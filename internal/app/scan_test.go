@@ -423,7 +423,9 @@ func TestScanBill(t *testing.T) {
 	if r, _, err = run(t, s, "sbom:"+unsure, nil); err != nil {
 		t.Fatal(err)
 	}
-	if img := r.Images[0]; img.Coverage.Verdict != "partial" || !slices.ContainsFunc(img.Coverage.Reasons, func(reason string) bool { return strings.Contains(reason, "core 1.0 cannot be judged: its group is not known") }) {
+	if img := r.Images[0]; img.Coverage.Verdict != "partial" || !slices.ContainsFunc(img.Coverage.Reasons, func(reason string) bool {
+		return strings.Contains(reason, "core 1.0 cannot be judged: its group is not known")
+	}) {
 		t.Errorf("coverage %+v", img.Coverage)
 	}
 	if _, _, err := run(t, s, "sbom:"+bill+"x", nil); !errors.Is(err, os.ErrNotExist) {
