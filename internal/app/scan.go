@@ -137,6 +137,7 @@ func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Ima
 	if err != nil {
 		return report.Report{}, err
 	}
+	defer pruneLayers(ctx, s.store, s.opts.Log)
 	var unread []error
 	for _, img := range source.Images {
 		err := s.scanImage(ctx, &r, img, req, policy, tell)
@@ -242,6 +243,15 @@ func (s *Scanner) read(ctx context.Context, img *target.Image, req ScanRequest) 
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	if img.OneByOne() {
 		group.SetLimit(1)
+	}
+	var digests []string
+	for _, l := range img.Layers {
+		if l.Digest != "" {
+			digests = append(digests, l.Digest)
+		}
+	}
+	if err := s.store.TouchLayers(ctx, digests); err != nil {
+		return nil, err
 	}
 	for _, n := range img.Order() {
 		digest := img.Layers[n].Digest

@@ -130,6 +130,7 @@ func (a *App) cleanUploads(ctx context.Context, task *job.Task) error {
 			return err
 		}
 	}
+	pruneLayers(ctx, a.store, a.log)
 	task.SetProgress(fmt.Sprintf("%d uploads given up", len(stale)))
 	return nil
 }
