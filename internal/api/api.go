@@ -38,8 +38,13 @@ type Services struct {
 	Users           Users
 	Audit           Audit
 	Stats           Stats
+	Summaries       Summaries
+	Trends          Trends
 	Settings        Settings
 	VEX             VEX
+	Policies        PolicyService
+	Clusters        Clusters
+	Finder          Finder
 }
 
 // Options are the choices of an API.
@@ -122,7 +127,11 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.policies()
+	a.exceptions()
+	a.admission()
 	a.images()
+	a.moreOfImages()
 	a.vex()
 	a.vulnerabilities()
 	a.assessments()
@@ -133,6 +142,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.keys()
 	a.auditLog()
 	a.stats()
+	a.trend()
 	a.settings()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	nullInEnums(schemas)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
@@ -29,6 +30,7 @@ import (
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/source/builtin"
@@ -64,6 +66,8 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	refusals    *policy.Journal
+	unadmitted  *policy.Journal
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
@@ -116,7 +120,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	gate := assess.NewGate(a.store, assess.GateOptions{Now: opts.Now})
+	a.refusals = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log})
+	a.unadmitted = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log, Action: "admission.refuse"})
+	gate := policy.NewGate(a.store, policy.GateOptions{Now: opts.Now, Sources: a.store, Witness: a.refusals})
 	changed := func() {
 		gate.Invalidate()
 		gatekeeper.Invalidate()
@@ -137,17 +143,22 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
+	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store,
-		VEX: a.vex, Settings: settings,
+		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
+		VEX: a.vex, Settings: settings, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
 	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
+	mux.Handle(admission.Path, reviews)
+	mux.Handle(admission.Path+"/{token}", reviews)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
@@ -232,6 +243,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
 	group.Go(func() error { return a.watch.run(running) })
+	group.Go(func() error { return a.refusals.Run(work) })
+	group.Go(func() error { return a.unadmitted.Run(work) })
 	if a.config.FeedsSchedule != config.Off {
 		if err := (feedJobs{a.feeds, a.queue, a.watch}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)

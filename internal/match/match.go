@@ -85,6 +85,8 @@ type Finding struct {
 	Evidence    Evidence
 	// Sources names the vulnerability sources that report it ("built-in").
 	Sources []string
+	// Witnesses are what the external ones among them say, each in its own words.
+	Witnesses []Witness
 	// FirstSeen is when this image was first known to have it.
 	FirstSeen time.Time
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Store remembers repositories and manifests. Its errors are those of package registry.
@@ -54,9 +55,9 @@ type Authorizer interface {
 	May(ctx context.Context, p auth.Principal, want auth.Access) (bool, error)
 }
 
-// Gate says whether a manifest may be pulled; a refusal is an *assess.BlockedError.
+// Gate says whether a manifest may be pulled; a refusal is a *policy.BlockedError.
 type Gate interface {
-	Check(ctx context.Context, registry, repository, digest string) error
+	Check(ctx context.Context, pull policy.Pull) (policy.Verdict, error)
 }
 
 // Observer is told what was stored and deleted. Its errors do not fail the request.
@@ -198,7 +199,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead || t.kind == "uploads":
 		actions = []string{"pull", "push"}
 	}
-	p, err := h.auth.Authorize(r, repositoryAccess(t.name, actions...))
+	want := repositoryAccess(t.name, actions...)
+	if t.kind == "blobs" || t.kind == "manifests" && strings.Contains(t.reference, ":") {
+		want.Digest = t.reference
+	}
+	p, err := h.auth.Authorize(r, want)
 	if err != nil {
 		return err
 	}
