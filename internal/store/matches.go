@@ -72,8 +72,17 @@ const matchBatch = 500
 
 // lockMatching makes the transaction the only one that changes advisories,
 // packages or matches until it ends, so that a package that is new and an
-// advisory that is new cannot miss each other. SQLite has one writer anyway.
+// advisory that is new cannot miss each other. It returns ErrKeyFormat where this
+// program's keys cannot be compared with the stored ones.
 func (s *Store) lockMatching(ctx context.Context, tx *sql.Tx) error {
+	if err := s.lockAdvisories(ctx, tx); err != nil {
+		return err
+	}
+	return checkKeys(ctx, tx)
+}
+
+// lockAdvisories is the lock. SQLite has one writer anyway.
+func (s *Store) lockAdvisories(ctx context.Context, tx *sql.Tx) error {
 	if s.engine != Postgres {
 		return nil
 	}
