@@ -26,6 +26,7 @@ const (
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
 	applyVEX          = "apply-vex"
+	judgeFindings     = "judge-findings"
 )
 
 // feedsPayload says which feeds to update; none is all.
@@ -98,6 +99,7 @@ func (a *App) handlers() map[string]job.Handler {
 				task.SetProgress(fmt.Sprintf("%d packages changed, %d removed", changed, removed))
 				if changed+removed > 0 {
 					err = errors.Join(err, vexQueue{a.queue, a.now}.Later(ctx, vex.Work{}))
+					a.judgeSoon(ctx)
 				}
 				return err
 			},
@@ -113,6 +115,26 @@ func (a *App) handlers() map[string]job.Handler {
 		},
 		cleanUploads: {Run: a.cleanUploads},
 		applyVEX:     {Timeout: time.Hour, Run: a.doVEX},
+		judgeFindings: {
+			Timeout: time.Hour,
+			Run: func(ctx context.Context, task *job.Task) error {
+				judged, err := a.assessments.JudgeDue(ctx, func(n int) { task.SetProgress(fmt.Sprintf("%d vulnerabilities judged", n)) })
+				task.SetProgress(fmt.Sprintf("%d vulnerabilities judged", judged))
+				return err
+			},
+		},
+	}
+}
+
+// judgeSoon has rules judge what is due now. Where that fails, or a judgement has
+// just ended, the schedule does it within a minute.
+func (a *App) judgeSoon(ctx context.Context) {
+	due, err := a.store.AnyDue(ctx)
+	if err == nil && due {
+		_, err = a.queue.Enqueue(ctx, judgeFindings, "", nil, job.EnqueueOptions{})
+	}
+	if err != nil {
+		a.log.ErrorContext(ctx, "judgement by rules waits for its schedule", "error", err)
 	}
 }
 
@@ -140,6 +162,7 @@ func (a *App) plans() []job.Plan {
 		{Name: expireAssessments, Cron: "* * * * *", Request: job.Request{Kind: expireAssessments}},
 		{Name: cleanUploads, Cron: "41 * * * *", Request: job.Request{Kind: cleanUploads}},
 		{Name: applyVEX, Cron: "23 * * * *", Request: job.Request{Kind: applyVEX}},
+		{Name: judgeFindings, Cron: "* * * * *", Request: job.Request{Kind: judgeFindings}},
 	}
 	if a.config.FeedsSchedule != config.Off {
 		plans = append(plans, job.Plan{Name: updateFeeds, Cron: a.config.FeedsSchedule, Request: job.Request{Kind: updateFeeds, Payload: feedsPayload{Feeds: a.config.Feeds.Feeds}}})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
 
@@ -16,10 +17,13 @@ type Decision struct {
 	AssessmentID    int64
 	VulnerabilityID int64
 	Type            string
-	// Blocks is the type's own word, used where a policy names no types.
-	Blocks    bool
-	Scope     Scope
-	ExpiresAt time.Time
+	// Blocks and Warns are the type's own words, used where a policy names no
+	// types.
+	Blocks, Warns bool
+	Scope         Scope
+	ExpiresAt     time.Time
+	// Automatic says that a rule took it: what people decided comes before.
+	Automatic bool
 }
 
 // State is what has been decided on a finding.
@@ -30,6 +34,9 @@ type State struct {
 	AssessmentID int64
 	// Blocks says that the finding blocks the pull.
 	Blocks bool
+	// Warns says that the assessment's type warns. It may block all the same
+	// where the policy says so.
+	Warns bool
 }
 
 // Reason is a finding that blocks.
@@ -77,8 +84,8 @@ func Decide(findings []match.Finding, at Place, decisions []Decision, policy Pol
 	var verdict Verdict
 	for i, f := range findings {
 		state := State{Name: Unassessed}
-		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package.Name); ok {
-			state = State{Name: d.Type, AssessmentID: d.AssessmentID, Blocks: policy.blocks(d.Type, d.Blocks)}
+		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package); ok {
+			state = State{Name: d.Type, AssessmentID: d.AssessmentID, Blocks: policy.blocks(d.Type, d.Blocks), Warns: d.Warns}
 			verdict.until(d.ExpiresAt)
 		} else if policy.BlockUnassessedFrom != nil && f.Severity >= *policy.BlockUnassessedFrom {
 			if end := f.FirstSeen.Add(policy.grace()); policy.GraceHours > 0 && end.After(t) {
@@ -104,18 +111,22 @@ func Decide(findings []match.Finding, at Place, decisions []Decision, policy Pol
 	return states, verdict
 }
 
-// narrowest picks the decision that holds; the newest where two are as narrow.
-func narrowest(decisions []Decision, at Place, pkg string) (Decision, bool) {
+// narrowest picks the decision that holds: a person's before a rule's, then the
+// narrower, then the newer.
+func narrowest(decisions []Decision, at Place, pkg inventory.Package) (Decision, bool) {
 	var best Decision
 	found := false
 	for _, d := range decisions {
-		if !d.Scope.covers(at, pkg) {
-			continue
-		}
-		if !found || cmp.Or(cmp.Compare(d.Scope.Kind.rank(), best.Scope.Kind.rank()),
-			cmp.Compare(d.AssessmentID, best.AssessmentID)) > 0 {
+		if d.Scope.covers(at, pkg) && (!found || d.before(best)) {
 			best, found = d, true
 		}
 	}
 	return best, found
+}
+
+func (d Decision) before(other Decision) bool {
+	if d.Automatic != other.Automatic {
+		return other.Automatic
+	}
+	return cmp.Or(cmp.Compare(d.Scope.rank(), other.Scope.rank()), cmp.Compare(d.AssessmentID, other.AssessmentID)) > 0
 }

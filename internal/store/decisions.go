@@ -74,10 +74,10 @@ func (s *Store) LiveDecisions(ctx context.Context, vulnerabilities []int64, plac
 		}
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (d assess.Decision, err error) {
 			var expires sql.NullInt64
-			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Scope.Kind, &d.Scope.Value, &expires)
+			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Warns, &d.Scope.Kind, &d.Scope.Value, &expires, &d.Automatic)
 			d.ExpiresAt = at(expires)
 			return d, err
-		}, `select a.id, a.vulnerability_id, t.name, t.blocks, a.scope_kind, a.scope_value, a.expires_at
+		}, `select a.id, a.vulnerability_id, t.name, t.blocks, t.warns, a.scope_kind, a.scope_value, a.expires_at, a.automatic
 			from assessments a join assessment_types t on t.id = a.type_id `+where.String()+` order by a.id`, where.args...)
 		if err != nil {
 			return nil, fmt.Errorf("live assessments: %w", err)
@@ -147,11 +147,13 @@ func (s *Store) VulnerabilityStates(ctx context.Context, vulnerabilities []int64
 				select t.name from assessments a join assessment_types t on t.id = a.type_id
 				where a.vulnerability_id = m.vulnerability_id and a.ended_at is null and (a.expires_at is null or a.expires_at > $1)
 					and (a.scope_kind = 'everywhere'
-						or a.scope_kind = 'package' and a.scope_value = p.name
+						or a.scope_kind = 'package' and a.scope_value in (p.name, p.name || '@' || p.version)
 						or a.scope_kind = 'registry' and a.scope_value = g.name
 						or a.scope_kind = 'repository' and a.scope_value = g.name || '/' || r.name
 						or a.scope_kind = 'image' and a.scope_value = i.digest)
-				order by case a.scope_kind when 'image' then 4 when 'repository' then 3 when 'registry' then 2 when 'package' then 1 else 0 end desc, a.id desc
+				order by case when a.automatic then 1 else 0 end,
+					case a.scope_kind when 'image' then 5 when 'repository' then 4 when 'registry' then 3
+						when 'package' then case when a.scope_value = p.name then 1 else 2 end else 0 end desc, a.id desc
 				limit 1), $2)
 			from matches m
 			join packages p on p.id = m.package_id

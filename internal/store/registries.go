@@ -131,7 +131,7 @@ func (s *Store) DeleteRegistry(ctx context.Context, name string, force bool, by 
 		if _, err := tx.ExecContext(ctx, `delete from registries where id = $1`, id); err != nil {
 			return err
 		}
-		return endAssessmentsUnder(ctx, tx, name, "", s.now(), by)
+		return s.endAssessmentsUnder(ctx, tx, name, "", s.now(), by)
 	})
 	if err != nil {
 		return fmt.Errorf("delete registry %q: %w", name, err)
