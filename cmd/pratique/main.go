@@ -22,6 +22,7 @@ type commands struct {
 	Scan    scan             `cmd:"" help:"Scan an image, wherever it is."`
 	Explain explain          `cmd:"" help:"Say why an image is, or is not, affected by a vulnerability."`
 	Feeds   feeds            `cmd:"" help:"Update and list the feeds of advisories."`
+	Admin   admin            `cmd:"" help:"Look after an installation: its decisions, and their history."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

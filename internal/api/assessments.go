@@ -28,6 +28,8 @@ type Assessments interface {
 
 	Events(ctx context.Context, filter assess.EventFilter) ([]assess.Event, error)
 	Verify(ctx context.Context, anchor assess.Anchor) (assess.Verification, error)
+
+	Import(ctx context.Context, lines []assess.ImportLine, opts assess.ImportOptions) (assess.ImportResult, error)
 }
 
 // Assessment is a decision on a vulnerability in a scope.
@@ -107,6 +109,8 @@ func (a *API) assessments() {
 		summary: "Withdraw an assessment", doc: "It ends now and is kept as history."}, a.withdrawAssessment)
 	a.assessmentBulk()
 	a.assessmentHistory()
+	a.assessmentImport()
+	a.assessmentExport()
 }
 
 func (a *API) createAssessment(ctx context.Context, in *struct {

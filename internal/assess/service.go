@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -37,6 +38,10 @@ type Store interface {
 	Assessments(ctx context.Context, filter Filter) ([]Assessment, error)
 	// AssessmentEvents lists events, the newest first.
 	AssessmentEvents(ctx context.Context, filter EventFilter) ([]Event, error)
+	// UnknownTargets returns those of the scopes that name what does not exist.
+	UnknownTargets(ctx context.Context, scopes []Scope) (map[Scope]bool, error)
+	// LiveAssessments returns what holds at a time on the vulnerabilities.
+	LiveAssessments(ctx context.Context, vulnerabilities []int64, at time.Time) ([]Assessment, error)
 	// VerifyHistory checks that the history is whole, and that assessments are
 	// as it says.
 	VerifyHistory(ctx context.Context, anchor Anchor) (Verification, error)
@@ -232,8 +237,8 @@ func (r Request) assessment(types []Type, now time.Time) (Assessment, error) {
 		return Assessment{}, invalid("vulnerability", "is wanted")
 	case len(r.Vulnerability) > maxVulnerability:
 		return Assessment{}, invalid("vulnerability", "is longer than %d bytes", maxVulnerability)
-	case strings.ContainsRune(r.Vulnerability, 0):
-		return Assessment{}, invalid("vulnerability", "must not contain null characters")
+	case strings.ContainsFunc(r.Vulnerability, unicode.IsControl) || !utf8.ValidString(r.Vulnerability):
+		return Assessment{}, invalid("vulnerability", "must not contain control characters")
 	}
 	if err := checkWords(r.Comment, r.Justification); err != nil {
 		return Assessment{}, err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/pratique/pratique/internal/assess"
 )
@@ -97,4 +99,29 @@ func (c *conditions) String() string {
 		return ""
 	}
 	return "where " + strings.Join(c.parts, " and ")
+}
+
+// LiveAssessments returns what holds at a time on the vulnerabilities.
+func (s *Store) LiveAssessments(ctx context.Context, vulnerabilities []int64, when time.Time) ([]assess.Assessment, error) {
+	var all []assess.Assessment
+	ids := slices.Clone(vulnerabilities)
+	slices.Sort(ids)
+	for chunk := range slices.Chunk(slices.Compact(ids), 1000) {
+		found, err := queryAll(ctx, s.read, scanAssessment, selectAssessment+`where a.vulnerability_id in (`+literals(chunk)+`)
+			and a.ended_at is null and (a.expires_at is null or a.expires_at > $1) order by a.id`, micros(when))
+		if err != nil {
+			return nil, fmt.Errorf("live assessments: %w", err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// UnknownTargets returns those of the scopes that name what does not exist.
+func (s *Store) UnknownTargets(ctx context.Context, scopes []assess.Scope) (map[assess.Scope]bool, error) {
+	list := make([]assess.Assessment, len(scopes))
+	for i, scope := range scopes {
+		list[i].Scope = scope
+	}
+	return unknownTargets(ctx, s.read, list)
 }
