@@ -31,7 +31,7 @@ type AssessmentHistoryCheck struct {
 	Faults      []string `json:"faults" nullable:"false" doc:"What is wrong, the first hundred."`
 }
 
-func showEvent(e assess.Event) AssessmentEvent {
+func showAssessmentEvent(e assess.Event) AssessmentEvent {
 	return AssessmentEvent{ID: e.ID, AssessmentID: e.AssessmentID, At: e.At.UTC(), Actor: e.Actor, Action: string(e.Action),
 		Assessment: json.RawMessage(e.Detail), Hash: hex.EncodeToString(e.Hash)}
 }
@@ -53,7 +53,7 @@ func (a *API) assessmentEvents(ctx context.Context, in *struct {
 	if _, err := a.Assessments.Assessment(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	return a.events(ctx, "history "+strconv.FormatInt(in.ID, 10), in.Paging, assess.EventFilter{AssessmentID: in.ID})
+	return a.eventsOf(ctx, "history "+strconv.FormatInt(in.ID, 10), in.Paging, assess.EventFilter{AssessmentID: in.ID})
 }
 
 func (a *API) vulnerabilityEvents(ctx context.Context, in *struct {
@@ -64,10 +64,10 @@ func (a *API) vulnerabilityEvents(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return a.events(ctx, "history of "+strconv.FormatInt(id, 10), in.Paging, assess.EventFilter{VulnerabilityID: id})
+	return a.eventsOf(ctx, "history of "+strconv.FormatInt(id, 10), in.Paging, assess.EventFilter{VulnerabilityID: id})
 }
 
-func (a *API) events(ctx context.Context, list string, p Paging, filter assess.EventFilter) (*listed[AssessmentEvent], error) {
+func (a *API) eventsOf(ctx context.Context, list string, p Paging, filter assess.EventFilter) (*listed[AssessmentEvent], error) {
 	before, err := after[int64](p, list)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (a *API) events(ctx context.Context, list string, p Paging, filter assess.E
 	if err != nil {
 		return nil, err
 	}
-	return page(p, list, found, func(e assess.Event) int64 { return e.ID }, showEvent), nil
+	return page(p, list, found, func(e assess.Event) int64 { return e.ID }, showAssessmentEvent), nil
 }
 
 func (a *API) verifyHistory(ctx context.Context, in *struct {

@@ -73,8 +73,8 @@ func (e FieldErrors) Error() string {
 // InUseError says by what a type is used.
 type InUseError struct {
 	Type string
-	// Assessments counts the live ones of the type, Policies the registries
-	// whose policy names it.
+	// Assessments counts the live ones of the type, Policies those that name
+	// it, with the global one.
 	Assessments, Policies int
 	// ForVEX says that VEX statements become it.
 	ForVEX bool
@@ -86,7 +86,7 @@ func (e *InUseError) Error() string {
 		by = append(by, fmt.Sprintf("%d live assessments", e.Assessments))
 	}
 	if e.Policies > 0 {
-		by = append(by, fmt.Sprintf("the policies of %d registries", e.Policies))
+		by = append(by, fmt.Sprintf("%d policies", e.Policies))
 	}
 	if e.ForVEX {
 		by = append(by, "VEX documents, whose statements become it")

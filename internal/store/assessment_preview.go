@@ -127,7 +127,7 @@ const previewColumns = `ip.inventory_id, v.id, v.name, ` + effective + `, p.name
 func scanPreviewFinding(rows *sql.Rows) (f assess.PreviewFinding, err error) {
 	var seen sql.NullInt64
 	err = rows.Scan(&f.InventoryID, &f.VulnerabilityID, &f.Vulnerability, &f.Severity, &f.Package.Name, &f.Package.Version, &seen)
-	f.FirstSeen = at(seen)
+	f.FirstSeen, f.Sources = at(seen), []string{builtInSource}
 	return f, err
 }
 

@@ -200,7 +200,7 @@ func (s *Store) UpdateAssessmentType(ctx context.Context, t assess.Type) (assess
 			return err
 		}
 		if old.Name != t.Name {
-			if _, err := replaceInPolicies(ctx, tx, old.Name, t.Name); err != nil {
+			if err := replaceInPolicies(ctx, tx, old.Name, t.Name); err != nil {
 				return err
 			}
 		}
@@ -289,7 +289,7 @@ func (s *Store) replaceType(ctx context.Context, tx *sql.Tx, t, other assess.Typ
 	if err := s.record(ctx, tx, by, assess.Retyped, "assessment type "+t.Name+" was deleted", ids); err != nil {
 		return err
 	}
-	if _, err := replaceInPolicies(ctx, tx, t.Name, other.Name); err != nil {
+	if err := replaceInPolicies(ctx, tx, t.Name, other.Name); err != nil {
 		return err
 	}
 	if !t.ForVEX {
@@ -307,57 +307,4 @@ func (s *Store) replaceType(ctx context.Context, tx *sql.Tx, t, other assess.Typ
 func (s *Store) endOfType(ctx context.Context, tx *sql.Tx, t assess.Type, by string) error {
 	_, err := s.end(ctx, tx, ending{s.now(), by, assess.RuleEnded, "its type was deleted"}, `type_id = $7`, t.ID)
 	return err
-}
-
-// policiesThatName counts the registries whose policy names a type.
-func policiesThatName(ctx context.Context, q querier, name string) (int, error) {
-	texts, err := queryAll(ctx, q, scanString, `select policy from registries`)
-	if err != nil {
-		return 0, fmt.Errorf("policies: %w", err)
-	}
-	count := 0
-	for _, text := range texts {
-		policy, err := assess.ParsePolicy(text)
-		if err != nil {
-			return 0, err
-		}
-		if policy.Names(name) {
-			count++
-		}
-	}
-	return count, nil
-}
-
-// replaceInPolicies gives policies that name a type another one, and says how many.
-func replaceInPolicies(ctx context.Context, tx *sql.Tx, from, to string) (int, error) {
-	type row struct {
-		id   int64
-		text string
-	}
-	rows, err := queryAll(ctx, tx, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.id, &r.text)
-		return r, err
-	}, `select id, policy from registries order by id`)
-	if err != nil {
-		return 0, fmt.Errorf("policies: %w", err)
-	}
-	count := 0
-	for _, r := range rows {
-		policy, err := assess.ParsePolicy(r.text)
-		if err != nil {
-			return 0, err
-		}
-		if !policy.Names(from) {
-			continue
-		}
-		done, err := tx.ExecContext(ctx, `update registries set policy = $1 where id = $2 and policy = $3`, policy.Renamed(from, to).String(), r.id, r.text)
-		if err != nil {
-			return 0, fmt.Errorf("policy: %w", err)
-		}
-		if err := changedOne(done, assess.ErrChanged); err != nil {
-			return 0, err
-		}
-		count++
-	}
-	return count, nil
 }

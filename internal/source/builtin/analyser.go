@@ -476,25 +476,6 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 	if err := a.addBills(ctx, &img, c); err != nil {
 		return inventory.Image{}, err
 	}
-	const most = 100 // packages that are named
-	undetermined := 0
-	for _, p := range img.Packages {
-		if _, judged := match.Scheme(p.Type); !judged || p.Owner != "" || p.Main() {
-			continue
-		}
-		err := match.Comparable(p.Package)
-		if err == nil {
-			continue
-		}
-		if undetermined++; undetermined <= most {
-			img.Warnings = append(img.Warnings, inventory.Warning{
-				Code: "undetermined", Path: p.Path, Layer: p.LayerDigest,
-				Message: fmt.Sprintf("%s %s cannot be judged: %s", p.Name, p.Version, err),
-			})
-		}
-	}
-	if undetermined > most {
-		img.Warnings = append(img.Warnings, inventory.Warning{Code: "undetermined", Message: fmt.Sprintf("%d more packages cannot be judged", undetermined-most)})
-	}
+	img.Warnings = append(img.Warnings, Undetermined(img.Packages)...)
 	return img, nil
 }
