@@ -282,7 +282,7 @@ func TestTypesAreReplaced(t *testing.T) {
 			c.t.Errorf("a name that is taken: %v", err)
 		}
 		err = c.service.DeleteType(ctx, "Careful", "", "ann", 0)
-		if !errors.Is(err, assess.ErrInUse) || !strings.Contains(err.Error(), "1 live assessments, the policies of 1 registries") {
+		if !errors.Is(err, assess.ErrInUse) || !strings.Contains(err.Error(), "1 live assessments, 1 policies") {
 			c.t.Errorf("in use: %v", err)
 		}
 		if err := c.service.DeleteType(ctx, "Ignore", "", "ann", 0); !errors.Is(err, assess.ErrInUse) {
