@@ -164,7 +164,9 @@ func (s *Service) DeleteType(ctx context.Context, name, replacement, by string, 
 			return invalid("replace_by", "%q blocks, and VEX statements would become it; make another type the one they become first", other.Name)
 		}
 	}
-	if err := s.store.DeleteAssessmentType(ctx, name, replacement, by, version); err != nil {
+	if err := s.store.DeleteAssessmentType(ctx, name, replacement, by, version); errors.Is(err, ErrInUse) {
+		return err // it names the type
+	} else if err != nil {
 		return fmt.Errorf("assessment type %q: %w", name, err)
 	}
 	s.typesChanged(ctx)
