@@ -140,13 +140,13 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		gatekeeper.Invalidate()
 	}
 	a.feeds.changed = changed
-	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed})
+	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed, Due: a.judgeSoon})
 	if err := a.assessments.Seed(ctx); err != nil {
 		return err
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
