@@ -20,13 +20,9 @@ func (shelf) ManifestDigest(_ context.Context, registry, repository, reference s
 	return "", policy.ErrNotFound
 }
 
-func at(url string) func(context.Context) string {
-	return func(context.Context) string { return url }
-}
-
 func TestFind(t *testing.T) {
-	f := policy.NewFinder(shelf{}, at("https://Registry.example.com/"))
-	bare := policy.NewFinder(shelf{}, at(""))
+	f := policy.NewFinder(shelf{}, func(context.Context) string { return "https://Registry.example.com/" })
+	bare := policy.NewFinder(shelf{}, func(context.Context) string { return "" })
 	hosts := []string{"mirror:5000", "localhost"}
 	for _, test := range []struct {
 		name   string
