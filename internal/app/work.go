@@ -31,6 +31,9 @@ const (
 	cleanAnalyses     = "clean-analyses"
 	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
+	askSource         = "ask-source"
+	askSources        = "ask-sources"
+	scanImages        = "scan"
 )
 
 // layerTries is how often the analysis of a layer is tried.
@@ -123,6 +126,7 @@ func (a *App) kinds() []work {
 			Run: a.pruneHistory,
 		}, cron: "53 * * * *"},
 	}
+	kinds = append(kinds, a.sourceKinds()...)
 	slices.SortFunc(kinds, func(a, b work) int { return strings.Compare(a.Name, b.Name) })
 	return kinds
 }
