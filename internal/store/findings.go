@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,14 +30,22 @@ const findingColumns = `v.id, v.name, v.description, ` + effective + `, v.cvss, 
 			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note,
 			ip.layer_position, ip.line, ip.evidence, f.path, f.detector`
 
-// findingOrder is the most severe first, then by vulnerability, package and path.
-const findingOrder = ` order by ` + effective + ` desc, v.name, p.name, p.version, p.architecture, f.path`
+// sorted orders findings: the most severe first, then by vulnerability, package
+// and path. The engines would carry all that is read through their sorting.
+func sorted(findings []match.Finding) []match.Finding {
+	slices.SortFunc(findings, func(a, b match.Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability),
+			strings.Compare(a.Package.Name, b.Package.Name), strings.Compare(a.Package.Version, b.Package.Version),
+			strings.Compare(a.Package.Architecture, b.Package.Architecture), strings.Compare(a.Evidence.Path, b.Evidence.Path))
+	})
+	return findings
+}
 
 // findingJoins go from an inventory_packages row ip to all that findingColumns name.
 const findingJoins = `
 		join packages p on p.id = ip.package_id
 		join vulnerabilities v on v.id = m.vulnerability_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		left join epss e on e.name = v.name`
 
 // ImageFindings returns the findings of an image, the most severe first, then
@@ -48,11 +58,11 @@ func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Findi
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1`+findingOrder, digest)
+		where i.digest = $1`, digest)
 	if err != nil {
 		return nil, fmt.Errorf("findings of image %s: %w", digest, err)
 	}
-	return findings, nil
+	return sorted(findings), nil
 }
 
 // ImageFindingsAt returns the findings that were known of an image at a time, by
@@ -65,11 +75,11 @@ func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Ti
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join matches m on m.package_id = ip.package_id and ip.owner = '' and m.first_seen <= $2 and (m.gone_at is null or m.gone_at > $2)`+findingJoins+`
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1 and i.analysed_at <= $2`+findingOrder, digest, micros(when))
+		where i.digest = $1 and i.analysed_at <= $2`, digest, micros(when))
 	if err != nil {
 		return nil, fmt.Errorf("findings of image %s at %s: %w", digest, when, err)
 	}
-	return findings, nil
+	return sorted(findings), nil
 }
 
 func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
@@ -100,7 +110,7 @@ func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.I
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
 		where i.digest = $1
 		order by p.name, p.version, p.architecture, f.path`, digest)
