@@ -176,17 +176,23 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
-	}, `select distinct i.digest, g.name, r.name, r.id, m.package_id, `+effective+`, m.fixed, `+packageColumns+`
-		from matches m
+	}, `with h (registry, repository, digest, package_id, repository_id) as ( -- little is sorted, and the rest read of what is shown
+			select distinct g.name, r.name, i.digest, m.package_id, r.id
+			from matches m
+			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
+			join images i on i.inventory_id = ip.inventory_id
+			join manifests mf on mf.digest = i.digest
+			join repositories r on r.id = mf.repository_id
+			join registries g on g.id = r.registry_id
+			where m.vulnerability_id = $1 and m.gone_at is null`+where+`
+			order by 1, 2, 3, 4 limit $2
+		)
+		select h.digest, h.registry, h.repository, h.repository_id, h.package_id, `+effective+`, m.fixed, `+packageColumns+`
+		from h
+		join matches m on m.vulnerability_id = $1 and m.package_id = h.package_id and m.gone_at is null
 		join vulnerabilities v on v.id = m.vulnerability_id
-		join packages p on p.id = m.package_id
-		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join images i on i.inventory_id = ip.inventory_id
-		join manifests mf on mf.digest = i.digest
-		join repositories r on r.id = mf.repository_id
-		join registries g on g.id = r.registry_id
-		where m.vulnerability_id = $1 and m.gone_at is null`+where+`
-		order by g.name, r.name, i.digest, m.package_id limit $2`, args...)
+		join packages p on p.id = h.package_id
+		order by h.registry, h.repository, h.digest, h.package_id`, args...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
@@ -196,12 +202,44 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 		last := found[limit-1]
 		next = &match.AffectedCursor{Registry: last.Registry, Repository: last.Repository, Digest: last.Digest, PackageID: last.pkg}
 	}
+	var places []any
+	for _, r := range found {
+		places = append(places, r.repository, r.Digest)
+	}
+	tags, err := s.tagsAt(ctx, places)
+	if err != nil {
+		return nil, nil, err
+	}
 	list := make([]match.Affected, len(found))
 	for i, r := range found {
-		if r.Tags, err = queryAll(ctx, s.read, scanString, `select name from tags where repository_id = $1 and digest = $2 order by name`, r.repository, r.Digest); err != nil {
-			return nil, nil, fmt.Errorf("tags of %s: %w", r.Digest, err)
-		}
+		r.Tags = tags[tagged{r.repository, r.Digest}]
 		list[i] = r.Affected
 	}
 	return list, next, nil
+}
+
+// tagged is a manifest of a repository.
+type tagged struct {
+	repository int64
+	digest     string
+}
+
+// tagsAt returns the tags of manifests, given as repository and digest in turn.
+func (s *Store) tagsAt(ctx context.Context, places []any) (map[tagged][]string, error) {
+	tags := make(map[tagged][]string)
+	for chunk := range slices.Chunk(places, 2*relationRows) {
+		given := s.relation("repository_id bigint, digest text", chunk)
+		if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
+			var at tagged
+			var name string
+			err = rows.Scan(&at.repository, &at.digest, &name)
+			tags[at] = append(tags[at], name)
+			return none, err
+		}, `with k (repository_id, digest) as (`+given.query+`)
+			select distinct t.repository_id, t.digest, t.name from k join tags t on t.repository_id = k.repository_id and t.digest = k.digest
+			order by t.name`, given.args...); err != nil {
+			return nil, fmt.Errorf("tags of affected images: %w", err)
+		}
+	}
+	return tags, nil
 }
