@@ -166,7 +166,7 @@ func (c *ClairV4) vulnerabilities(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, map[string]any{"manifest_hash": r.PathValue("digest"), "packages": packages, "environments": environments,
-		"distributions": map[string]any{"1": map[string]string{"id": "1", "did": "alpine", "version_id": "3.20"}}, "repository": map[string]any{},
+		"distributions": map[string]any{"1": map[string]string{"id": "1", "did": "alpine", "version": "3.20", "version_id": ""}}, "repository": map[string]any{},
 		"vulnerabilities": issues, "package_vulnerabilities": byPackage, "enrichments": map[string]any{
 			"message/vnd.clair.map.vulnerability; enricher=clair.cvss schema=x": []any{scores}}})
 }
