@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -91,32 +90,6 @@ func builtInSource() VulnerabilitySource {
 	return VulnerabilitySource{Name: source.BuiltIn, Extension: source.BuiltIn}
 }
 
-// tagged is the answer with a source and its version.
-type tagged struct {
-	ETag string `header:"ETag" doc:"Give it as If-Match to change what was read, and nothing else."`
-	Body VulnerabilitySource
-}
-
-func etag(o source.Source) string { return `"` + strconv.FormatInt(o.Version, 10) + `"` }
-
-// IfMatch is a condition on a source's version.
-type IfMatch struct {
-	IfMatch string `header:"If-Match" maxLength:"100" doc:"The ETag of what was read; 412 where it was changed since."`
-}
-
-// version is 0 where there is no condition.
-func (m IfMatch) version() (int64, error) {
-	text := strings.TrimSpace(m.IfMatch)
-	if text == "" || text == "*" {
-		return 0, nil
-	}
-	version, err := strconv.ParseInt(strings.Trim(text, `"`), 10, 64)
-	if err != nil || version < 1 || text != `"`+strconv.FormatInt(version, 10)+`"` {
-		return 0, fmt.Errorf("If-Match %.40q is no version: %w", text, source.ErrChanged)
-	}
-	return version, nil
-}
-
 type SourcePath struct {
 	Name string `path:"name" maxLength:"100" example:"clair"`
 }
@@ -182,15 +155,15 @@ func (a *API) listSources(ctx context.Context, _ *struct{}) (*listed[Vulnerabili
 	return out, nil
 }
 
-func (a *API) source(ctx context.Context, in *SourcePath) (*tagged, error) {
+func (a *API) source(ctx context.Context, in *SourcePath) (*tagged[VulnerabilitySource], error) {
 	o, err := a.Sources.Source(ctx, in.Name)
 	if errors.Is(err, source.ErrBuiltIn) {
-		return &tagged{Body: builtInSource()}, nil
+		return &tagged[VulnerabilitySource]{Body: builtInSource()}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &tagged{etag(o), showSource(o)}, nil
+	return withTag(showSource(o), o.Version), nil
 }
 
 func (a *API) createSource(ctx context.Context, in *struct {
@@ -207,7 +180,7 @@ func (a *API) createSource(ctx context.Context, in *struct {
 		TimeoutSeconds int    `json:"timeout_seconds,omitempty" minimum:"5" maximum:"3600" default:"600" doc:"Bounds the scan of one image."`
 		Concurrency    int    `json:"concurrency,omitempty" minimum:"1" maximum:"16" default:"2" doc:"How many images it is asked of at once."`
 	}
-}) (*tagged, error) {
+}) (*tagged[VulnerabilitySource], error) {
 	b := in.Body
 	target, err := address(b.URL, b.Host, b.Port, b.TLS)
 	if err != nil {
@@ -250,9 +223,9 @@ func address(url, host string, port int, tls bool) (string, error) {
 	return scheme + host, nil
 }
 
-func (a *API) changedSource(ctx context.Context, action string, o source.Source) (*tagged, error) {
+func (a *API) changedSource(ctx context.Context, action string, o source.Source) (*tagged[VulnerabilitySource], error) {
 	shown := showSource(o)
-	return &tagged{etag(o), shown}, a.audit(ctx, action, "vulnerability source "+o.Name, shown)
+	return withTag(shown, o.Version), a.audit(ctx, action, "vulnerability source "+o.Name, shown)
 }
 
 func (a *API) changeSource(ctx context.Context, in *struct {
@@ -266,7 +239,7 @@ func (a *API) changeSource(ctx context.Context, in *struct {
 		TimeoutSeconds *int             `json:"timeout_seconds,omitempty" minimum:"5" maximum:"3600"`
 		Concurrency    *int             `json:"concurrency,omitempty" minimum:"1" maximum:"16"`
 	}
-}) (*tagged, error) {
+}) (*tagged[VulnerabilitySource], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, err

@@ -121,19 +121,17 @@ func (a *App) scanAll(ctx context.Context, task *job.Task) error {
 	return a.askDue(ctx, task)
 }
 
-// sourceHandlers are what the jobs of sources do.
-func (a *App) sourceHandlers() map[string]job.Handler {
-	return map[string]job.Handler{
-		askSource:  {Concurrency: 4, Timeout: 4 * time.Hour, Run: a.ask},
-		askSources: {Run: a.askDue},
-		scanImages: {Run: a.scanAll},
-	}
-}
-
-// sourcePlans are the schedules of sources.
-func sourcePlans() []job.Plan {
-	return []job.Plan{
-		{Name: askSources, Cron: "* * * * *", Request: job.Request{Kind: askSources}},
-		{Name: scanImages, Cron: "0 2 * * *", Request: job.Request{Kind: scanImages}},
+// sourceKinds are the kinds of jobs of sources.
+func (a *App) sourceKinds() []work {
+	return []work{
+		{Kind: job.Kind{Name: askSource, Description: "Asks a vulnerability source what is due."}, Handler: job.Handler{
+			Concurrency: 4, Timeout: 4 * time.Hour, Run: a.ask,
+		}},
+		{Kind: job.Kind{Name: askSources, Description: "Sees to it that vulnerability sources are asked what is due."}, Handler: job.Handler{
+			Run: a.askDue,
+		}, cron: "* * * * *"},
+		{Kind: job.Kind{Name: scanImages, Description: "Has external vulnerability sources look at all images of their registries."}, Handler: job.Handler{
+			Run: a.scanAll,
+		}, cron: "0 2 * * *"},
 	}
 }
