@@ -36,7 +36,7 @@ func TestVulnerabilitySources(t *testing.T) {
 	made := h.send(t, "POST", "/vulnerability-sources", source, admin)
 	expect("create", made, 201, `"url":"http://clair.example.com:6060"`)
 	expect("create again", h.send(t, "POST", "/vulnerability-sources", source, admin), 409, "exists already")
-	expect("in use", h.send(t, "PATCH", "/extensions/clair-v4", map[string]bool{"enabled": false}, admin), 409, "is used by clair")
+	expect("in use", h.send(t, "PATCH", "/extensions/clair-v4", map[string]bool{"enabled": false}, admin), 409, "extension clair-v4: it is used by clair")
 	expect("list", h.send(t, "GET", "/vulnerability-sources", nil, user), 200, `"name":"built-in"`)
 	expect("show", h.send(t, "GET", "/vulnerability-sources/clair", nil, user), 200, `"has_authorization_header":true`)
 	for name, change := range map[string]struct{ body, field string }{
