@@ -19,7 +19,10 @@ export DEMO_EXIT
 # The tools are built again when their versions or Go's change.
 TOOLS := bin/tools/.built-with-$(GO_VERSION)
 
-.PHONY: build run demo test lint bench bench-go fuzz tools clean
+# A real Clair, which the tests of vulnerability sources ask.
+CLAIR := bin/tools/clair
+
+.PHONY: build run demo test lint bench bench-go fuzz tools clair clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
@@ -53,6 +56,14 @@ $(TOOLS): tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go -C tools build -o ../bin/tools/ tool
 	rm -f bin/tools/.built-with-*
 	touch $@
+
+# A module of its own: it is larger than all other tools together, and only one
+# test wants it. With Go's usual flags, so that much of it is built already.
+clair: $(CLAIR)
+
+$(CLAIR): tools/clair/go.mod tools/clair/go.sum
+	mkdir -p bin/tools
+	go -C tools/clair build -o ../../bin/tools/clair github.com/quay/clair/v4/cmd/clair
 
 clean:
 	rm -rf bin

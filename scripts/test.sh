@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/steps.sh
 
 ./scripts/need.sh
-make --no-print-directory tools
+make --no-print-directory tools clair
 
 . scripts/postgres.sh
 trap stop_postgres EXIT
@@ -20,6 +20,7 @@ fi
 # which the tests tell by CI, and not a reason to skip.
 export CI=${CI:-true}
 export PRATIQUE_CONFORMANCE=$PWD/bin/tools/conformance
+export PRATIQUE_CLAIR=$PWD/bin/tools/clair
 export PATH=$PWD/bin/tools:$PATH
 
 # The checks read what the compiler made. Have it make that once, for the race detector.

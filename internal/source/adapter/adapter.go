@@ -229,7 +229,11 @@ func (s *scanner) poll(ctx context.Context, id, want string, job source.Job) (r 
 			return r, false, nil
 		case http.StatusFound, http.StatusAccepted:
 		case http.StatusInternalServerError:
-			return r, false, source.Fail(source.BadStatus, nil, "the scan failed: %s", s.Quote(message(answer)))
+			says := s.Quote(message(answer))
+			if says == "" {
+				says = "it answers 500 and does not say why"
+			}
+			return r, false, source.Fail(source.BadStatus, nil, "the scan failed: %s", says)
 		default:
 			return r, false, s.Unexpected(answer, "the question for the report", message(answer))
 		}

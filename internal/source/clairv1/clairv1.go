@@ -94,7 +94,7 @@ func (s *scanner) Scan(ctx context.Context, job source.Job) (source.Report, erro
 		return source.Report{}, nil
 	}
 	err := s.post(ctx, job)
-	if f := source.FailureOf(err); err != nil && f.Code == forgotten {
+	if err != nil && source.FailureOf(err).Code == forgotten {
 		err = s.post(ctx, job) // it lost its data between two layers
 	}
 	if err != nil {

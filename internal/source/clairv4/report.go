@@ -31,7 +31,20 @@ type pkg struct {
 
 type distribution struct {
 	DID       string `json:"did"`
+	Version   string `json:"version"`
 	VersionID string `json:"version_id"`
+}
+
+// key is the distribution as an inventory has it ("debian:12", "alpine:v3.20").
+func (d distribution) key() string {
+	version := cmp.Or(d.VersionID, d.Version)
+	switch {
+	case d.DID == "" || version == "":
+		return d.DID
+	case d.DID == "alpine" && !strings.HasPrefix(version, "v") && version != "edge":
+		version = "v" + version
+	}
+	return d.DID + ":" + version
 }
 
 type environment struct {
@@ -85,8 +98,8 @@ func read(answer *remote.Answer, digest string) (source.Report, error) {
 			env = list[0]
 		}
 		in := ""
-		if d := v.Distributions[env.Distribution]; d != nil && d.DID != "" {
-			in = strings.TrimSuffix(d.DID+":"+d.VersionID, ":")
+		if d := v.Distributions[env.Distribution]; d != nil {
+			in = d.key()
 		}
 		for _, name := range names {
 			found := v.Vulnerabilities[name]

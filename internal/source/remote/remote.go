@@ -146,6 +146,11 @@ func (c *Client) Call(ctx context.Context, method, path string, header http.Head
 			hint = "it wants an API authorization header, and none is set"
 		}
 		return nil, source.Fail(source.Unauthorized, nil, "%s answers %d: %s", c.host, answer.Status, hint)
+	case http.StatusBadRequest:
+		// So say Go's servers and nginx.
+		if bytes.Contains(text, []byte("HTTP request to an HTTPS server")) || bytes.Contains(text, []byte("plain HTTP request was sent to HTTPS port")) {
+			return nil, source.Fail(source.BadTLS, nil, "%s speaks TLS: write https:// in the URL", c.host)
+		}
 	}
 	return &Answer{answer.Status, answer.Header, text}, nil
 }
@@ -155,9 +160,6 @@ func (c *Client) Call(ctx context.Context, method, path string, header http.Head
 func (c *Client) Unexpected(a *Answer, what, says string) *source.Failure {
 	if says = c.Quote(says); says != "" {
 		says = ": " + says
-	}
-	if a.Status == http.StatusBadRequest && bytes.Contains(a.Body, []byte("HTTP request to an HTTPS server")) {
-		return source.Fail(source.BadTLS, nil, "%s speaks TLS: write https:// in the URL", c.host)
 	}
 	return source.Fail(source.BadStatus, nil, "%s answers %d to %s%s", c.host, a.Status, what, says)
 }
