@@ -194,7 +194,7 @@ func agree(effect string, blocks *bool) error {
 
 func (a *API) changeType(ctx context.Context, in *struct {
 	Name string `path:"name" maxLength:"200"`
-	Conditional
+	IfMatch
 	Body struct {
 		Name        *string                   `json:"name,omitempty" minLength:"1" maxLength:"64"`
 		Color       *string                   `json:"color,omitempty"`
@@ -255,7 +255,7 @@ func (a *API) orderTypes(ctx context.Context, in *struct {
 func (a *API) deleteType(ctx context.Context, in *struct {
 	Name      string `path:"name" maxLength:"200"`
 	ReplaceBy string `query:"replace_by" maxLength:"200" doc:"The type that live assessments and policies get instead."`
-	Conditional
+	IfMatch
 }) (*struct{}, error) {
 	version, err := in.version()
 	if err != nil {

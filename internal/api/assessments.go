@@ -170,7 +170,7 @@ func (a *API) assessment(ctx context.Context, in *AssessmentPath) (*tagged[Asses
 
 func (a *API) changeAssessment(ctx context.Context, in *struct {
 	AssessmentPath
-	Conditional
+	IfMatch
 	Body struct {
 		Comment       *string             `json:"comment,omitempty" maxLength:"10000"`
 		Justification *string             `json:"justification,omitempty" enum:",component_not_present,vulnerable_code_not_present,vulnerable_code_not_in_execute_path,vulnerable_code_cannot_be_controlled_by_adversary,inline_mitigations_already_exist" doc:"Empty for none."`
@@ -194,7 +194,7 @@ func (a *API) changeAssessment(ctx context.Context, in *struct {
 
 func (a *API) withdrawAssessment(ctx context.Context, in *struct {
 	AssessmentPath
-	Conditional
+	IfMatch
 }) (*struct{}, error) {
 	version, err := in.version()
 	if err != nil {

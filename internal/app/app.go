@@ -34,6 +34,7 @@ import (
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
@@ -50,6 +51,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// Pause waits between questions to vulnerability sources; a timer where nil.
+	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // App is a whole server.
@@ -70,10 +73,13 @@ type App struct {
 	refusals    *policy.Journal
 	unadmitted  *policy.Journal
 	replica     replica
+	sources     *source.Service
+	asker       *source.Worker
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
+	watch       *feedWatch
 	health      *health
 	listeners   []*listener
 }
@@ -100,6 +106,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	if a.store, err = store.Open(ctx, c.DatabaseURL(), store.Options{Now: opts.Now}); err != nil {
+		return err
+	}
+	if err := rekey(ctx, a.store, opts.Log); err != nil {
 		return err
 	}
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
@@ -142,20 +151,24 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
 	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: func(ctx context.Context) string { return host(baseURL(ctx)) }, Version: opts.Version})
+	if err := a.buildSources(gatekeeper, baseURL, changed, opts); err != nil {
+		return err
+	}
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
-		VEX: a.vex, Settings: settings, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
+		VEX: a.vex, Settings: settings, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
 		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
@@ -191,7 +204,8 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 func (a *App) listen(ctx context.Context, main http.Handler) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.health = &health{database: a.store}
+	metrics.MustRegister(a.watch)
+	a.health = &health{database: a.store, alarms: a.watch.alarms}
 	add := func(name, address string, handler http.Handler) error {
 		if address == config.Off {
 			return nil
@@ -243,11 +257,12 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.watch.run(running) })
 	group.Go(func() error { return a.refusals.Run(work) })
 	group.Go(func() error { return a.unadmitted.Run(work) })
 	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {
-		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
+		if err := (feedJobs{a.feeds, a.queue, a.watch}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
 		}
 	}
@@ -258,6 +273,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// What an earlier run left of the bills that registries ask for.
 		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
 			return fmt.Errorf("resume bills: %w", err)
+		}
+		if _, err := a.store.AskNew(running, ""); err != nil && running.Err() == nil {
+			return fmt.Errorf("resume questions to sources: %w", err)
 		}
 		return nil
 	})

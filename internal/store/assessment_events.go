@@ -75,7 +75,8 @@ func (s *Store) recordAll(ctx context.Context, tx *sql.Tx, drafts []draft) error
 			values = append(values, e.ID, e.AssessmentID, state.VulnerabilityID, micros(e.At), e.Actor, string(e.Action), e.Detail, hash)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `insert into assessment_events (id, assessment_id, vulnerability_id, at, actor, action, detail, hash) values `, 8, values); err != nil {
+	if err := s.insertRows(ctx, tx, `assessment_events (id bigint, assessment_id bigint, vulnerability_id bigint, at bigint, actor text,
+		action text, detail text, hash bytes)`, values); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `update assessment_chain set hash = $1 where id = 1`, hash); err != nil {

@@ -380,5 +380,3 @@ func TestHistoryTellsWhatWasTamperedWith(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
