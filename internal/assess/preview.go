@@ -128,13 +128,13 @@ type previewing struct {
 	now      time.Time
 	types    []Type
 	ids      []int64
-	fresh    map[int64][]Decision // by vulnerability
+	fresh    map[int64]*decisionsOn // by vulnerability
 	policies map[string]Policy
 	Preview
 }
 
 func (s *Service) preview(ctx context.Context, list []Assessment, types []Type, now time.Time) (Preview, error) {
-	p := &previewing{store: s.store, now: now, types: types, fresh: make(map[int64][]Decision), policies: make(map[string]Policy)}
+	p := &previewing{store: s.store, now: now, types: types, fresh: make(map[int64]*decisionsOn), policies: make(map[string]Policy)}
 	p.Assessments = len(list)
 	var scopes []Scope
 	seen := make(map[Scope]bool)
@@ -148,7 +148,7 @@ func (s *Service) preview(ctx context.Context, list []Assessment, types []Type, 
 		}
 		d := Decision{AssessmentID: math.MaxInt64 - int64(len(list)) + int64(i), VulnerabilityID: a.VulnerabilityID, Type: t.Name, Blocks: t.Blocks,
 			Warns: t.Effect == EffectWarns, Scope: a.Scope, ExpiresAt: a.ExpiresAt}
-		p.fresh[a.VulnerabilityID] = append(p.fresh[a.VulnerabilityID], d)
+		addDecision(p.fresh, d)
 		if !seen[a.Scope] {
 			seen[a.Scope] = true
 			scopes = append(scopes, a.Scope)
@@ -201,8 +201,8 @@ func (p *previewing) superseded(ctx context.Context) error {
 		is[key{d.VulnerabilityID, d.Scope}] = d
 	}
 	for id, decisions := range p.fresh {
-		for _, d := range decisions {
-			if old, ok := is[key{id, d.Scope}]; ok {
+		for scope, d := range decisions.in {
+			if old, ok := is[key{id, scope}]; ok {
 				p.Superseded++
 				if old.Type == d.Type {
 					p.Same++
@@ -211,6 +211,49 @@ func (p *previewing) superseded(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// decisionsOn are the decisions on one vulnerability by scope, of which there may
+// be as many as images; wide are the scopes that no place names.
+type decisionsOn struct {
+	in   map[Scope]Decision
+	wide []Scope
+}
+
+func addDecision(all map[int64]*decisionsOn, d Decision) {
+	on := all[d.VulnerabilityID]
+	if on == nil {
+		on = &decisionsOn{in: make(map[Scope]Decision)}
+		all[d.VulnerabilityID] = on
+	}
+	if _, twice := on.in[d.Scope]; !twice && (d.Scope.Kind == Everywhere || d.Scope.Kind == Package) {
+		on.wide = append(on.wide, d.Scope)
+	}
+	on.in[d.Scope] = d
+}
+
+// at adds those that may hold at a place, but for scopes that others have.
+func (on *decisionsOn) at(list []Decision, place Place, others *decisionsOn) []Decision {
+	if on == nil {
+		return list
+	}
+	add := func(scope Scope) {
+		if others != nil {
+			if _, has := others.in[scope]; has {
+				return
+			}
+		}
+		if d, ok := on.in[scope]; ok {
+			list = append(list, d)
+		}
+	}
+	for _, scope := range on.wide {
+		add(scope)
+	}
+	add(Scope{Registry, place.Registry})
+	add(Scope{Repository, place.Registry + "/" + place.Repository})
+	add(Scope{Image, place.Digest})
+	return list
 }
 
 // outcome is what a place's verdict rests on as far as the assessed
@@ -273,18 +316,18 @@ func (p *previewing) policy(ctx context.Context, registry string) (Policy, error
 }
 
 // decisions are the live ones, by vulnerability.
-func (p *previewing) decisions(ctx context.Context, ids []int64, places []Place) (map[int64][]Decision, error) {
+func (p *previewing) decisions(ctx context.Context, ids []int64, places []Place) (map[int64]*decisionsOn, error) {
 	list, err := p.store.LiveDecisions(ctx, ids, places, p.now)
-	live := make(map[int64][]Decision)
+	live := make(map[int64]*decisionsOn)
 	for _, d := range list {
-		live[d.VulnerabilityID] = append(live[d.VulnerabilityID], d)
+		addDecision(live, d)
 	}
 	return live, err
 }
 
 // compare decides on the findings of the assessed vulnerabilities at a place as
 // things are, and as they would be.
-func (p *previewing) compare(place PreviewPlace, findings []match.Finding, live map[int64][]Decision, policy Policy) outcome {
+func (p *previewing) compare(place PreviewPlace, findings []match.Finding, live map[int64]*decisionsOn, policy Policy) outcome {
 	o := outcome{PreviewPlace: place}
 	var before, after []Decision
 	done := make(map[int64]bool)
@@ -293,8 +336,8 @@ func (p *previewing) compare(place PreviewPlace, findings []match.Finding, live 
 		f.FirstSeen = later(f.FirstSeen, place.AnalysedAt)
 		if id := f.VulnerabilityID; !done[id] {
 			done[id] = true
-			before = append(before, live[id]...)
-			after = append(after, withNew(live[id], p.fresh[id])...)
+			before = live[id].at(before, place.Place, nil)
+			after = live[id].at(p.fresh[id].at(after, place.Place, nil), place.Place, p.fresh[id])
 		}
 	}
 	was, verdict := Decide(findings, place.Place, before, policy, p.now)
@@ -313,18 +356,6 @@ func (p *previewing) compare(place PreviewPlace, findings []match.Finding, live 
 		p.Images++
 	}
 	return o
-}
-
-// withNew are the decisions where the new ones take the place of those of the
-// same scope.
-func withNew(live, fresh []Decision) []Decision {
-	out := slices.Clone(fresh)
-	for _, d := range live {
-		if !slices.ContainsFunc(fresh, func(n Decision) bool { return n.Scope == d.Scope }) {
-			out = append(out, d)
-		}
-	}
-	return out
 }
 
 func later(a, b time.Time) time.Time {
@@ -407,7 +438,7 @@ func (p *previewing) blockedOtherwise(ctx context.Context, turned []outcome) ([]
 			f.FirstSeen = later(f.FirstSeen, o.AnalysedAt)
 			if !done[f.VulnerabilityID] {
 				done[f.VulnerabilityID] = true
-				decisions = append(decisions, live[f.VulnerabilityID]...)
+				decisions = live[f.VulnerabilityID].at(decisions, o.Place, nil)
 			}
 		}
 		_, verdict := Decide(findings, o.Place, decisions, p.policies[o.Registry], p.now)
