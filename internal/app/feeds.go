@@ -94,7 +94,7 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 func publishers(c config.Feeds) []feed.Feed {
 	return append([]feed.Feed{
 		debian.New(), alpine.New(), wolfi.New(), wolfi.NewChainguard(),
-		redhat.New(), oracle.New(), amazon.New(), suse.New(), azure.New(), photon.New(),
+		redhat.New(), redhat.NewRepositories(), oracle.New(), amazon.New(), suse.New(), azure.New(), photon.New(),
 		nvd.New(nvd.Options{Key: c.NVDAPIKey}), epss.New(), kev.New(),
 	}, osv.Feeds()...)
 }

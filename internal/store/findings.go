@@ -48,10 +48,8 @@ const findingJoins = `
 		join files f on f.id = ip.file_id
 		left join epss e on e.name = v.name`
 
-// ImageFindings returns the findings of an image, the most severe first, then
-// by vulnerability, package and path. An image that is unknown or not analysed
-// has none; ask ImageByDigest which it is.
-func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Finding, error) {
+// matchedFindings are those of ImageFindings that the built-in analyser reports.
+func (s *Store) matchedFindings(ctx context.Context, digest string) ([]match.Finding, error) {
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
@@ -65,10 +63,8 @@ func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Findi
 	return sorted(findings), nil
 }
 
-// ImageFindingsAt returns the findings that were known of an image at a time, by
-// the inventory that it has now. What the statements said is as it was when the
-// finding ended, or is now.
-func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
+// matchedFindingsAt are those of ImageFindingsAt that the built-in analyser reports.
+func (s *Store) matchedFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
@@ -123,6 +119,11 @@ func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.I
 // Vulnerabilities lists the vulnerabilities that affect stored images, the most
 // severe first, then by name.
 func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Summary, error) {
+	if alone, err := s.alone(ctx); err != nil {
+		return nil, err
+	} else if !alone {
+		return s.vulnerabilitiesOfAll(ctx, f)
+	}
 	args := []any{int(f.AtLeast), "%" + escapeLike(f.Text) + "%"}
 	after := ""
 	if f.After != nil {
@@ -163,17 +164,49 @@ func escapeLike(text string) string {
 // registry, repository, digest and package, after the cursor where it is not nil.
 // The second result continues the list; it is nil at the end.
 func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]match.Affected, *match.AffectedCursor, error) {
-	args := []any{vulnerability, limit + 1}
+	alone, err := s.alone(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	list := s.affectedOfAll
+	if alone {
+		list = s.matchedImages
+	}
+	found, err := list(ctx, vulnerability, after, limit+1)
+	if err != nil {
+		return nil, nil, err
+	}
+	var next *match.AffectedCursor
+	if len(found) > limit {
+		found = found[:limit]
+		last := found[limit-1]
+		next = &match.AffectedCursor{Registry: last.Registry, Repository: last.Repository, Digest: last.Digest, PackageID: last.pkg}
+	}
+	var places []any
+	for _, r := range found {
+		places = append(places, r.repository, r.Digest)
+	}
+	tags, err := s.tagsAt(ctx, places)
+	if err != nil {
+		return nil, nil, err
+	}
+	shown := make([]match.Affected, len(found))
+	for i, r := range found {
+		r.Tags = tags[tagged{r.repository, r.Digest}]
+		shown[i] = r.Affected
+	}
+	return shown, next, nil
+}
+
+// matchedImages is the query of AffectedImages where the built-in analyser alone reports.
+func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]affectedRow, error) {
+	args := []any{vulnerability, limit}
 	where := ""
 	if after != nil {
 		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
 		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
 	}
-	type row struct {
-		match.Affected
-		repository, pkg int64
-	}
-	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
 	}, `with h (registry, repository, digest, package_id, repository_id) as ( -- little is sorted, and the rest read of what is shown
@@ -194,28 +227,9 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 		join packages p on p.id = h.package_id
 		order by h.registry, h.repository, h.digest, h.package_id`, args...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
-	var next *match.AffectedCursor
-	if len(found) > limit {
-		found = found[:limit]
-		last := found[limit-1]
-		next = &match.AffectedCursor{Registry: last.Registry, Repository: last.Repository, Digest: last.Digest, PackageID: last.pkg}
-	}
-	var places []any
-	for _, r := range found {
-		places = append(places, r.repository, r.Digest)
-	}
-	tags, err := s.tagsAt(ctx, places)
-	if err != nil {
-		return nil, nil, err
-	}
-	list := make([]match.Affected, len(found))
-	for i, r := range found {
-		r.Tags = tags[tagged{r.repository, r.Digest}]
-		list[i] = r.Affected
-	}
-	return list, next, nil
+	return found, nil
 }
 
 // tagged is a manifest of a repository.

@@ -18,11 +18,24 @@ import (
 
 // InventoryID returns the id of the inventory with this key, if it is known.
 func (s *Store) InventoryID(ctx context.Context, key string) (id int64, known bool, err error) {
-	return inventoryID(ctx, s.read, key)
+	return s.inventoryID(ctx, s.read, key)
 }
 
-func inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
-	err = q.QueryRowContext(ctx, `select id from inventories where key = $1`, key).Scan(&id)
+// inventoryID also takes away the mark of an inventory that is about to be
+// deleted: the caller will refer to it.
+func (s *Store) inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
+	var unused bool
+	err = q.QueryRowContext(ctx, `select id, unused_since is not null from inventories where key = $1`, key).Scan(&id, &unused)
+	if err == nil && unused {
+		unmark := func(q querier) error {
+			return q.QueryRowContext(ctx, `update inventories set unused_since = null where key = $1 returning id`, key).Scan(&id)
+		}
+		if tx, within := q.(*sql.Tx); within {
+			err = unmark(tx)
+		} else {
+			err = s.tx(ctx, func(tx *sql.Tx) error { return unmark(tx) })
+		}
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -46,7 +59,7 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 			return err
 		}
 		var known bool
-		if id, known, err = inventoryID(ctx, tx, key); err != nil || known {
+		if id, known, err = s.inventoryID(ctx, tx, key); err != nil || known {
 			return err
 		}
 		if err := tx.QueryRowContext(ctx, `insert into inventories (key, distribution, distribution_name, warnings, created_at)
@@ -121,14 +134,8 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		}
 		added = append(added, fresh...)
 	}
-	var subjects []any
-	for _, p := range added {
-		for _, key := range match.Keys(p.Package) {
-			subjects = append(subjects, key.Ecosystem, key.Package, key.Source, p.id)
-		}
-	}
-	if err := s.insertRows(ctx, tx, `package_subjects (ecosystem text, package text, source boolean, package_id bigint)`, subjects); err != nil {
-		return nil, fmt.Errorf("insert names of packages: %w", err)
+	if err := s.joinPackages(ctx, tx, added); err != nil {
+		return nil, err
 	}
 	return ids, s.matchPackages(ctx, tx, added, decide)
 }

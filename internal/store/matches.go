@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -163,7 +164,8 @@ func idsOf(packages []packageRow) []any {
 }
 
 // affecting returns, by package, the statements in whose range its version lies,
-// and the ids of their vulnerabilities by name. The keys of versions are compared
+// and the ids of their vulnerabilities by name; where one of them is a fallback, the
+// others on its vulnerability, too. The keys of versions are compared
 // in the database: most statements on a package are on older versions, and
 // reading them all costs more than anything else.
 func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
@@ -174,9 +176,9 @@ func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow)
 	given := s.relation("id bigint", idsOf(packages))
 	const key = `(case when a.source then p.source_key else p.version_key end)`
 	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability}, statementFields(&r.Statement)...)...)
+		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...)...)
 		return r, err
-	}, `select p.id, v.id, v.name, `+statementColumns+`
+	}, `select p.id, v.id, v.name, s.fallback, `+statementColumns+`
 		from packages p
 		join package_subjects s on s.package_id = p.id
 		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
@@ -192,11 +194,49 @@ func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow)
 	}
 	statements := make(map[int64][]match.Statement)
 	ids := make(map[string]int64)
+	contested := make(map[int64]map[int64]bool) // packages to vulnerabilities
 	for _, r := range found {
 		statements[r.pkg] = append(statements[r.pkg], r.Statement)
 		ids[r.Vulnerability] = r.vulnerability
+		if r.Fallback {
+			if contested[r.pkg] == nil {
+				contested[r.pkg] = make(map[int64]bool)
+			}
+			contested[r.pkg][r.vulnerability] = true
+		}
 	}
-	return statements, ids, nil
+	return statements, ids, addOwn(ctx, q, contested, statements)
+}
+
+// addOwn adds, to the statements by package, what is stated of it and contested
+// vulnerabilities otherwise than as a fallback.
+func addOwn(ctx context.Context, q querier, contested map[int64]map[int64]bool, statements map[int64][]match.Statement) error {
+	vulnerabilities := make(map[int64]bool)
+	for _, of := range contested {
+		maps.Copy(vulnerabilities, of)
+	}
+	packages := anys(slices.Sorted(maps.Keys(contested))) // of one batch
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(vulnerabilities)), matchBatch) {
+		if _, err := queryAll(ctx, q, func(rows *sql.Rows) (none struct{}, err error) {
+			var pkg, vulnerability int64
+			var st match.Statement
+			err = rows.Scan(append([]any{&pkg, &vulnerability, &st.Vulnerability}, statementFields(&st)...)...)
+			if err == nil && contested[pkg][vulnerability] {
+				statements[pkg] = append(statements[pkg], st)
+			}
+			return none, err
+		}, `select s.package_id, v.id, v.name, `+statementColumns+`
+			from package_subjects s
+			join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
+			join advisory_groups g on g.id = a.group_id
+			join vulnerabilities v on v.id = a.vulnerability_id
+			where s.package_id in (`+parameters(1, len(packages))+`) and not s.fallback
+				and a.vulnerability_id in (`+parameters(len(packages)+1, len(chunk))+`)
+			order by a.id`, append(slices.Clone(packages), anys(chunk)...)...); err != nil {
+			return fmt.Errorf("read advisories: %w", err)
+		}
+	}
+	return nil
 }
 
 // keyArguments are the values of keys for a statement that starts with keyed.

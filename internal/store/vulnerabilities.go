@@ -201,6 +201,10 @@ func (r *replacement) merge(ctx context.Context, from, to int64) error {
 		`update matches set gone_at = ` + fmt.Sprint(r.now) + ` where vulnerability_id = $1 and gone_at is null
 			and package_id in (select package_id from matches where vulnerability_id = $2 and gone_at is null)`,
 		`update matches set vulnerability_id = $2 where vulnerability_id = $1`,
+		`update source_findings set gone_at = ` + fmt.Sprint(r.now) + ` where vulnerability_id = $1 and gone_at is null
+			and exists (select 1 from source_findings o where o.vulnerability_id = $2 and o.gone_at is null
+				and o.image_id = source_findings.image_id and o.source_id = source_findings.source_id and o.package_id = source_findings.package_id)`,
+		`update source_findings set vulnerability_id = $2 where vulnerability_id = $1`,
 		`update assessments set ended_at = ` + fmt.Sprint(r.now) + `, ended_reason = 'superseded' where vulnerability_id = $1 and ended_at is null
 			and exists (select 1 from assessments o where o.vulnerability_id = $2 and o.ended_at is null
 				and o.scope_kind = assessments.scope_kind and o.scope_value = assessments.scope_value)`,

@@ -99,4 +99,8 @@ type Store interface {
 	// ReplaceScores makes the scores, sorted by CVE and no two of one, all that is
 	// stored, and returns how many of them differed and how many were taken away.
 	ReplaceScores(ctx context.Context, scores []Score) (changed, removed int, err error)
+	// ReplaceProducts makes this all that is known of repositories, and brings the
+	// matches of packages that come from them up to date. It returns of how many
+	// something else was known.
+	ReplaceProducts(ctx context.Context, products match.Products, decide match.Decide) (changed int, err error)
 }
