@@ -76,7 +76,13 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err = s.migrate(ctx); err == nil {
+		err = s.adoptKeys(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
+	}
+	if err := s.recordOld(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
 	return s, nil
