@@ -113,7 +113,7 @@ func TestHistoryAndTrend(t *testing.T) {
 		}
 		mustRegistry(t, s, "main")
 		bad := affected(t, s, mustRepository(t, s, "main", "app").ID, "bad")
-		day := func(n int) time.Time { return start.Truncate(24 * time.Hour).AddDate(0, 0, n) }
+		day := func(n int) time.Time { return start.Truncate(24*time.Hour).AddDate(0, 0, n) }
 		clock.advance(24 * time.Hour) // day 1
 		muslAdvisory(t, s, "1.1.18-r4")
 		clock.advance(24 * time.Hour) // day 2

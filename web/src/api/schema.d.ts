@@ -279,6 +279,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{digest}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how an image's findings changed, and when it was pushed */
+        get: operations["get-image-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}/layers": {
         parameters: {
             query?: never;
@@ -311,6 +328,26 @@ export interface paths {
          * @description By name, version, architecture and path.
          */
         get: operations["list-image-packages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/images/{digest}/referrers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what refers to an image
+         * @description Signatures, bills of materials, VEX documents and whatever else has it as its subject, in all repositories that hold it, the newest first; always one page.
+         */
+        get: operations["list-image-referrers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -595,6 +632,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the settings
+         * @description First those that are changed here, then those of the server's start; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change settings
+         * @description All of them or none. An empty value brings the default back.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-settings"];
+        trace?: never;
+    };
     "/stats": {
         parameters: {
             query?: never;
@@ -604,6 +669,46 @@ export interface paths {
         };
         /** Count what is stored */
         get: operations["get-stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stats/images-at-risk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the images with the most grave findings
+         * @description The most critical findings first, then the most high ones; always one page.
+         */
+        get: operations["list-images-at-risk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stats/trend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show how many vulnerabilities affected stored images
+         * @description At the end of each day, the last point being now; always one page.
+         */
+        get: operations["get-trend"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1274,6 +1379,16 @@ export interface components {
             /** @example CVE-2019-14697 */
             vulnerability: string;
         };
+        FindingsOn: {
+            /** @description Vulnerabilities. */
+            came: string[];
+            /** Format: date-time */
+            day: string;
+            /** @description From that day on. */
+            finding_counts: components["schemas"]["Severities"];
+            /** @description Vulnerabilities of findings that a feed took back, or changed. */
+            went: string[];
+        };
         Image: {
             /** Format: date-time */
             analysed_at?: string;
@@ -1322,6 +1437,29 @@ export interface components {
             variant?: string;
             warnings: components["schemas"]["Warning"][];
         };
+        ImageAtRisk: {
+            /**
+             * @description Of an index: of the image that is furthest behind.
+             * @enum {string}
+             */
+            analysis: "pending" | "done" | "failed";
+            digest: string;
+            finding_counts: components["schemas"]["Severities"];
+            /** @enum {string} */
+            kind: "image" | "index";
+            places: components["schemas"]["Location"][];
+            /**
+             * @example [
+             *       "linux/amd64"
+             *     ]
+             */
+            platforms: string[];
+            /**
+             * Format: int64
+             * @description Of the compressed layers, in bytes; of an index, of its images.
+             */
+            size: number;
+        };
         ImageCounts: {
             /** Format: int64 */
             done: number;
@@ -1329,6 +1467,12 @@ export interface components {
             failed: number;
             /** Format: int64 */
             pending: number;
+        };
+        ImageEvents: {
+            /** @description The days on which findings came or went, in the order of time. */
+            findings: components["schemas"]["FindingsOn"][];
+            /** @description The newest first. */
+            pushes: components["schemas"]["Push"][];
         };
         ImageExplanation: {
             /**
@@ -1345,6 +1489,28 @@ export interface components {
             /** @enum {string} */
             verdict: "affected" | "not_affected" | "undetermined";
             vulnerability: string;
+        };
+        ImageSummary: {
+            /**
+             * @description Of an index: of the image that is furthest behind.
+             * @enum {string}
+             */
+            analysis: "pending" | "done" | "failed";
+            digest: string;
+            finding_counts: components["schemas"]["Severities"];
+            /** @enum {string} */
+            kind: "image" | "index";
+            /**
+             * @example [
+             *       "linux/amd64"
+             *     ]
+             */
+            platforms: string[];
+            /**
+             * Format: int64
+             * @description Of the compressed layers, in bytes; of an index, of its images.
+             */
+            size: number;
         };
         InstalledPackage: {
             architecture: string;
@@ -1487,6 +1653,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListImageAtRisk: {
+            items: components["schemas"]["ImageAtRisk"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListInstalledPackage: {
             items: components["schemas"]["InstalledPackage"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1507,6 +1678,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListReferrer: {
+            items: components["schemas"]["Referrer"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListRegistry: {
             items: components["schemas"]["Registry"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1522,8 +1698,18 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListSetting: {
+            items: components["schemas"]["Setting"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListTag: {
             items: components["schemas"]["Tag"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListTrendPoint: {
+            items: components["schemas"]["TrendPoint"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1620,6 +1806,15 @@ export interface components {
             /** Format: int64 */
             grace_hours?: number | null;
         };
+        Push: {
+            /** Format: date-time */
+            pushed_at: string;
+            pushed_by: string;
+            registry: string;
+            repository: string;
+            /** @description That stand for it now. */
+            tags: string[];
+        };
         Reason: {
             /** Format: int64 */
             assessment_id?: number;
@@ -1629,6 +1824,24 @@ export interface components {
             state: string;
             version: string;
             vulnerability: string;
+        };
+        Referrer: {
+            annotations: {
+                [key: string]: string;
+            };
+            artifact_type: string;
+            digest: string;
+            media_type: string;
+            /** Format: date-time */
+            pushed_at: string;
+            pushed_by: string;
+            registry: string;
+            repository: string;
+            /**
+             * Format: int64
+             * @description Of the manifest, in bytes.
+             */
+            size: number;
         };
         Registry: {
             /** @description Whether anyone may pull. */
@@ -1693,6 +1906,21 @@ export interface components {
             /** @enum {string} */
             version: "2.0" | "3.0" | "3.1" | "4.0";
         };
+        Setting: {
+            /** Format: date-time */
+            changed_at?: string;
+            changed_by?: string;
+            default: string;
+            /** @description Whether it can be changed here. Others are given at the start of the server: by a flag, the environment or the file. */
+            editable: boolean;
+            help: string;
+            name: string;
+            secret: boolean;
+            section: string;
+            title: string;
+            /** @description What counts. Empty for a secret. */
+            value: string;
+        };
         Severities: {
             /** Format: int64 */
             critical: number;
@@ -1732,9 +1960,22 @@ export interface components {
         Tag: {
             /** @description Of an image or an index: see images/{digest}. */
             digest: string;
+            /** @description Null where it stands for neither. */
+            image: components["schemas"]["ImageSummary"];
             name: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        TrendPoint: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Those of them on which nothing was decided, anywhere.
+             */
+            unassessed: number;
+            /** @description Those that affected images that are stored now. */
+            vulnerabilities: components["schemas"]["Severities"];
         };
         Upgrade: {
             /** @description Vulnerabilities. */
@@ -2541,6 +2782,38 @@ export interface operations {
             };
         };
     };
+    "get-image-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageEvents"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-image-layers": {
         parameters: {
             query?: never;
@@ -2597,6 +2870,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListInstalledPackage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-image-referrers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListReferrer"];
                 };
             };
             /** @description Error */
@@ -3211,6 +3516,70 @@ export interface operations {
             };
         };
     };
+    "list-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSetting"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSetting"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-stats": {
         parameters: {
             query?: never;
@@ -3227,6 +3596,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Counts"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-images-at-risk": {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListImageAtRisk"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-trend": {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTrendPoint"];
                 };
             };
             /** @description Error */

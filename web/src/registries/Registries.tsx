@@ -68,7 +68,7 @@ function Create({ opened, onClose }: { opened: boolean; onClose: () => void }) {
   })
   return (
     <Modal opened={opened} onClose={onClose} title="New registry">
-      <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, description, anonymous_pull: open } }) }}>
+      <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, description, anonymous_pull: open, attach_sbom: 'none' } }) }}>
         <Stack gap="sm">
           <TextInput label="Name" description="Lower-case letters and digits, separated by one of . _ -" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
           <TextInput label="Description" value={description} onChange={(e) => setDescription(e.currentTarget.value)} />
