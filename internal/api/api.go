@@ -18,6 +18,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pratique/pratique/internal/job"
 )
 
 // Prefix is where the interface is mounted.
@@ -34,14 +36,20 @@ type Services struct {
 	Judge           Judge
 	Jobs            Jobs
 	Schedules       Schedules
-	Feeds           Feeds
-	Users           Users
-	Audit           Audit
-	Stats           Stats
-	Summaries       Summaries
-	Trends          Trends
-	Settings        Settings
-	VEX             VEX
+	// Kinds are those of the jobs, by name.
+	Kinds     []job.Kind
+	Events    Events
+	Feeds     Feeds
+	Users     Users
+	Audit     Audit
+	Stats     Stats
+	Summaries Summaries
+	Trends    Trends
+	Settings  Settings
+	VEX       VEX
+	Policies  PolicyService
+	Clusters  Clusters
+	Finder    Finder
 }
 
 // Options are the choices of an API.
@@ -124,6 +132,9 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.policies()
+	a.exceptions()
+	a.admission()
 	a.images()
 	a.moreOfImages()
 	a.vex()
@@ -131,6 +142,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.assessments()
 	a.assessmentTypes()
 	a.jobs()
+	a.events()
 	a.feeds()
 	a.users()
 	a.keys()

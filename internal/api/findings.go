@@ -10,6 +10,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Finding is a vulnerability of a package in an image.
@@ -176,7 +177,7 @@ func (a *API) imageFindings(ctx context.Context, in *struct {
 }
 
 // showFinding shows the finding at an index with its state at each place.
-func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding {
+func showFinding(f match.Finding, i int, judgements []policy.Judgement) Finding {
 	e := f.Evidence
 	shown := Finding{
 		Vulnerability: f.Vulnerability, Severity: f.Severity.String(), Description: f.Description,
@@ -217,7 +218,7 @@ func gravity(s assess.State) int {
 
 // foundAt returns what was known at a time, judged as the findings of now are:
 // what is found no more is shown as unassessed.
-func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []match.Finding, judgements []assess.Judgement) ([]match.Finding, []assess.Judgement, error) {
+func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []match.Finding, judgements []policy.Judgement) ([]match.Finding, []policy.Judgement, error) {
 	then, err := a.Images.ImageFindingsAt(ctx, digest, when)
 	if err != nil {
 		return nil, nil, err
@@ -233,7 +234,7 @@ func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []
 	for i, f := range now {
 		index[keyOf(f)] = i
 	}
-	moved := make([]assess.Judgement, len(judgements))
+	moved := make([]policy.Judgement, len(judgements))
 	for n, j := range judgements {
 		moved[n] = j
 		moved[n].States = make([]assess.State, len(then))

@@ -14,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -44,7 +45,12 @@ type Images interface {
 
 // Judge says what is decided on an image's findings at each of the places.
 type Judge interface {
-	Judge(ctx context.Context, digest string, places []assess.Place) ([]match.Finding, []assess.Judgement, error)
+	Judge(ctx context.Context, digest string, places []assess.Place) ([]match.Finding, []policy.Judgement, error)
+	// Verdict says how a pull would be answered.
+	Verdict(ctx context.Context, pull policy.Pull) (policy.Verdict, error)
+	// Awaited names the vulnerability sources of a registry that have not
+	// answered on an image yet.
+	Awaited(ctx context.Context, registry, digest string) ([]string, error)
 }
 
 // Image is one image, or an index of images.
@@ -131,26 +137,8 @@ type Location struct {
 // Policies are the verdicts on an image.
 type Policies struct {
 	Blocked  bool      `json:"blocked" doc:"Whether it is blocked at any place."`
+	Warns    bool      `json:"warns" doc:"Whether there are warnings at any place."`
 	Verdicts []Verdict `json:"verdicts" nullable:"false" doc:"One for each place."`
-}
-
-// Verdict is whether an image may be pulled from a place.
-type Verdict struct {
-	Registry   string     `json:"registry"`
-	Repository string     `json:"repository"`
-	Blocked    bool       `json:"blocked"`
-	Reasons    []Reason   `json:"reasons" nullable:"false" doc:"The findings that block, the gravest first."`
-	ValidUntil *time.Time `json:"valid_until,omitempty" doc:"When time alone may change the verdict."`
-}
-
-// Reason is a finding that blocks.
-type Reason struct {
-	Vulnerability string `json:"vulnerability"`
-	Severity      string `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
-	Package       string `json:"package"`
-	Version       string `json:"version"`
-	State         string `json:"state"`
-	AssessmentID  int64  `json:"assessment_id,omitempty"`
 }
 
 type ImagePath struct {
@@ -234,17 +222,10 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 }
 
 // add appends the verdict of a place.
-func (p *Policies) add(j assess.Judgement) {
-	v := Verdict{
-		Registry: j.Registry, Repository: j.Repository, Blocked: j.Verdict.Blocked,
-		Reasons: make([]Reason, len(j.Verdict.Reasons)), ValidUntil: orNil(j.Verdict.ValidUntil),
-	}
-	for i, r := range j.Verdict.Reasons {
-		v.Reasons[i] = Reason{Vulnerability: r.Vulnerability, Severity: r.Severity.String(), Package: r.Package, Version: r.Version,
-			State: r.State, AssessmentID: r.AssessmentID}
-	}
+func (p *Policies) add(j policy.Judgement) {
+	v := ShowVerdict(j.Registry, j.Repository, j.Verdict)
 	p.Verdicts = append(p.Verdicts, v)
-	p.Blocked = p.Blocked || v.Blocked
+	p.Blocked, p.Warns = p.Blocked || v.Blocked, p.Warns || v.Warns
 }
 
 // placesOf lists the places to judge an image at. One that is stored nowhere

@@ -14,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -25,6 +26,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var field *assess.FieldError
 	var credential *auth.FieldError
 	var value *setting.InvalidError
+	var asked *job.FieldError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -34,6 +36,12 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body."+field.Field, field.Reason)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
+	case errors.As(err, &asked):
+		return invalid("body."+asked.Field, asked.Reason)
+	case errors.Is(err, job.ErrStale):
+		return huma.Error412PreconditionFailed(err.Error() + ": read it again, and change what you then see")
+	case errors.Is(err, job.ErrFinished):
+		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, auth.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):
@@ -42,6 +50,12 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
 		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, policy.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, policy.ErrExists), errors.Is(err, policy.ErrEnded):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, policy.ErrStale):
+		return huma.Error412PreconditionFailed("validation failed", &huma.ErrorDetail{Location: "header.If-Match", Message: err.Error() + "; read it again"})
 	case errors.Is(err, job.ErrInvalid):
 		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

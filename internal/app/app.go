@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
@@ -26,9 +27,11 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/source/builtin"
@@ -64,7 +67,11 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	refusals    *policy.Journal
+	unadmitted  *policy.Journal
+	replica     replica
 	queue       *job.Queue
+	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
 	health      *health
@@ -98,7 +105,11 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
 		return err
 	}
-	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace})
+	if a.replica, err = openReplica(c.Data); err != nil {
+		return err
+	}
+	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace, Replica: a.replica.name})
+	a.events = event.New(a.store, event.Options{Now: opts.Now, Log: opts.Log})
 	if a.feeds, err = newFeeds(a.store, c.Feeds, filepath.Join(c.Data, "tmp"), opts); err != nil {
 		return err
 	}
@@ -112,7 +123,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	gate := assess.NewGate(a.store, assess.GateOptions{Now: opts.Now})
+	a.refusals = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log})
+	a.unadmitted = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log, Action: "admission.refuse"})
+	gate := policy.NewGate(a.store, policy.GateOptions{Now: opts.Now, Sources: a.store, Witness: a.refusals})
 	changed := func() {
 		gate.Invalidate()
 		gatekeeper.Invalidate()
@@ -132,17 +145,22 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
-		VEX: a.vex, Settings: settings,
+		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
+		VEX: a.vex, Settings: settings, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
+	mux.Handle(admission.Path, reviews)
+	mux.Handle(admission.Path+"/{token}", reviews)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
@@ -225,6 +243,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.refusals.Run(work) })
+	group.Go(func() error { return a.unadmitted.Run(work) })
+	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {
 		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
@@ -278,5 +299,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
+	errs = append(errs, a.replica.close())
 	return errors.Join(errs...)
 }

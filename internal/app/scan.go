@@ -24,6 +24,7 @@ import (
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
@@ -115,13 +116,13 @@ func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Ima
 	if err != nil {
 		return report.Report{}, err
 	}
-	policy, err := s.policy(ctx, req.At.Registry)
+	rules, err := s.policy(ctx, req.At.Registry)
 	if err != nil {
 		return report.Report{}, err
 	}
 	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds)
 	if req.Target.Kind == target.SBOM {
-		return r, s.scanBill(ctx, &r, req, policy, tell)
+		return r, s.scanBill(ctx, &r, req, rules, tell)
 	}
 	source, err := target.Open(ctx, req.Target, target.Options{Platform: req.Platform, Limits: s.limits, Wants: s.wants, Remote: req.Remote, Progress: req.Progress})
 	if err != nil {
@@ -129,7 +130,7 @@ func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Ima
 	}
 	var unread []error
 	for _, img := range source.Images {
-		err := s.scanImage(ctx, &r, img, req, policy, tell)
+		err := s.scanImage(ctx, &r, img, req, rules, tell)
 		if errors.Is(err, ErrUnread) {
 			unread = append(unread, err)
 			err = nil
@@ -179,15 +180,21 @@ func (s *Scanner) Explain(ctx context.Context, vulnerability string, req ScanReq
 }
 
 // policy is that of a registry; without one, what types say themselves.
-func (s *Scanner) policy(ctx context.Context, registry string) (assess.Policy, error) {
+func (s *Scanner) policy(ctx context.Context, registry string) (policy.Policy, error) {
 	if registry == "" {
-		return assess.Policy{}, nil
+		return policy.Policy{}, nil
 	}
-	return s.store.RegistryPolicy(ctx, registry)
+	global, own, err := s.store.PolicySettings(ctx, registry)
+	if err != nil {
+		return policy.Policy{}, err
+	}
+	p := policy.Resolve(global, own).Policy
+	p.Sources, err = s.store.RegistrySources(ctx, registry)
+	return p, err
 }
 
 // scanImage scans one image and adds it to the report.
-func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
+func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, rules policy.Policy, tell func(image.Image)) error {
 	unread, err := s.read(ctx, img, req)
 	if err != nil {
 		return err
@@ -210,7 +217,7 @@ func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.I
 		return fmt.Errorf("%s: %w", img.Name, err)
 	}
 	found.Warnings = append(found.Warnings, img.LeftOut()...)
-	if err := s.add(ctx, r, img.Name, scanned, id, found, req, policy, tell); err != nil {
+	if err := s.add(ctx, r, img.Name, scanned, id, found, req, rules, tell); err != nil {
 		return fmt.Errorf("%s: %w", img.Name, err)
 	}
 	if len(problems) > 0 {
@@ -335,7 +342,7 @@ func (f *failing) Read(p []byte) (int, error) {
 }
 
 // add completes an image with what is known of its packages, and adds it.
-func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
+func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, rules policy.Policy, tell func(image.Image)) error {
 	img.InventoryID, img.Distribution, img.DistributionName = id, found.Distribution.String(), found.Distribution.PrettyName
 	img.Packages, img.Warnings, img.Types = len(found.Packages), found.Warnings, make(map[string]int)
 	for _, p := range found.Packages {
@@ -369,12 +376,12 @@ func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img im
 	if err != nil {
 		return err
 	}
-	states, verdict := assess.Decide(findings, at, decisions, policy, now)
+	states, verdict := policy.Judge(policy.Subject{Findings: findings, Image: img, Data: data}, at, decisions, rules, now)
 	coverage := img.Coverage(data, now)
 	coverage.Reasons = distinct(coverage.Reasons)
 	r.Add(report.Scan{
 		Name: name, Image: img, Installed: installed, Findings: findings,
-		Judgement: assess.Judgement{Place: at, States: states, Verdict: verdict},
+		Judgement: policy.Judgement{Place: at, States: states, Verdict: verdict},
 		Coverage:  coverage, DataUpdated: oldest(data),
 	})
 	return nil

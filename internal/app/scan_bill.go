@@ -8,9 +8,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 	"github.com/pratique/pratique/internal/sbom"
 	"github.com/pratique/pratique/internal/source/builtin"
@@ -20,7 +20,7 @@ import (
 const maxBill = 64 << 20
 
 // scanBill judges what a bill of materials lists, and adds it to the report.
-func (s *Scanner) scanBill(ctx context.Context, r *report.Report, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
+func (s *Scanner) scanBill(ctx context.Context, r *report.Report, req ScanRequest, rules policy.Policy, tell func(image.Image)) error {
 	path := req.Target.Rest
 	f, err := os.Open(path)
 	if err != nil {
@@ -45,5 +45,5 @@ func (s *Scanner) scanBill(ctx context.Context, r *report.Report, req ScanReques
 	if err != nil {
 		return fmt.Errorf("%s: %w", req.Target, err)
 	}
-	return s.add(ctx, r, path, image.Image{State: image.Done}, id, document.Image, req, policy, tell)
+	return s.add(ctx, r, path, image.Image{State: image.Done}, id, document.Image, req, rules, tell)
 }

@@ -21,6 +21,7 @@ import (
 	lt "github.com/pratique/pratique/internal/layer/layertest"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/target"
@@ -319,8 +320,8 @@ func TestScanPolicy(t *testing.T) {
 	if err := service.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, policy := range map[string]string{"main": "{}", "strict": `{"block":["Caution"]}`} {
-		if _, err := s.store.CreateRegistry(t.Context(), registry.Registry{Name: name, Policy: policy}); err != nil {
+	for name, settings := range map[string]string{"main": "{}", "strict": `{"block":["Caution"]}`} {
+		if _, err := s.store.CreateRegistry(t.Context(), registry.Registry{Name: name, Policy: settings}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -353,7 +354,7 @@ func TestScanPolicy(t *testing.T) {
 	check("", "Block", true)
 	check("strict", "Caution", true)
 	check("main", "Block", true)
-	if _, _, err := run(t, s, path, func(req *ScanRequest) { req.At = assess.Place{Registry: "none"} }); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "none") {
+	if _, _, err := run(t, s, path, func(req *ScanRequest) { req.At = assess.Place{Registry: "none"} }); !errors.Is(err, policy.ErrNotFound) || !strings.Contains(err.Error(), "none") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -423,7 +424,9 @@ func TestScanBill(t *testing.T) {
 	if r, _, err = run(t, s, "sbom:"+unsure, nil); err != nil {
 		t.Fatal(err)
 	}
-	if img := r.Images[0]; img.Coverage.Verdict != "partial" || !slices.ContainsFunc(img.Coverage.Reasons, func(reason string) bool { return strings.Contains(reason, "core 1.0 cannot be judged: its group is not known") }) {
+	if img := r.Images[0]; img.Coverage.Verdict != "partial" || !slices.ContainsFunc(img.Coverage.Reasons, func(reason string) bool {
+		return strings.Contains(reason, "core 1.0 cannot be judged: its group is not known")
+	}) {
 		t.Errorf("coverage %+v", img.Coverage)
 	}
 	if _, _, err := run(t, s, "sbom:"+bill+"x", nil); !errors.Is(err, os.ErrNotExist) {

@@ -38,6 +38,7 @@ type Serve struct {
 	Admin     `group:"Access"`
 	Feeds     `group:"Feeds"`
 	Registry  `group:"Registry"`
+	Jobs      `group:"Jobs"`
 	Layers    `group:"Analysis"`
 	Clair     `group:"Clair"`
 	Log       `group:"Log"`
@@ -125,6 +126,12 @@ type Feeds struct {
 // Registry holds the settings of pushes.
 type Registry struct {
 	UploadExpiry time.Duration `name:"upload-expiry" env:"PRATIQUE_UPLOAD_EXPIRY" default:"24h" placeholder:"DURATION" check:"positive" help:"How long an upload may rest before it is given up."`
+	GarbageGrace time.Duration `name:"garbage-grace" env:"PRATIQUE_GARBAGE_GRACE" default:"24h" placeholder:"DURATION" check:"positive" help:"How long blobs and analyses that nothing refers to are kept: a client that was told that a blob is there may rely on that for half the time."`
+}
+
+// Jobs holds the settings of background work.
+type Jobs struct {
+	JobHistory time.Duration `name:"job-history" env:"PRATIQUE_JOB_HISTORY" default:"336h" placeholder:"DURATION" check:"positive" help:"How long jobs that finished are remembered, with their logs."`
 }
 
 // Layers bounds what the analysis of one layer may cost.

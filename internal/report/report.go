@@ -11,10 +11,10 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/api"
-	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // SchemaVersion grows when the JSON report changes so that readers must.
@@ -97,7 +97,7 @@ type Scan struct {
 	Installed []inventory.Installed
 	Findings  []match.Finding
 	// Judgement is what is decided on the findings at the place that counts.
-	Judgement assess.Judgement
+	Judgement policy.Judgement
 	Coverage  image.Coverage
 	// DataUpdated is zero where no feed has data on the packages.
 	DataUpdated time.Time
@@ -122,7 +122,7 @@ func (r *Report) Add(s Scan) {
 	img := s.Image
 	out := Image{
 		Name: s.Name, Digest: img.Digest, ConfigDigest: img.ConfigDigest, MediaType: img.MediaType,
-		Platform: platform(img), OS: img.OS, Architecture: img.Architecture, Variant: img.Variant, Size: img.Size(),
+		Platform: Platform(img.OS, img.Architecture, img.Variant), OS: img.OS, Architecture: img.Architecture, Variant: img.Variant, Size: img.Size(),
 		Analysis: string(img.State), Error: img.Error, Distribution: img.Distribution, DistributionName: img.DistributionName,
 		DataUpdatedAt: orNil(s.DataUpdated),
 		Coverage:      api.Coverage{Verdict: string(s.Coverage.Verdict), Reasons: append([]string{}, s.Coverage.Reasons...)},
@@ -130,7 +130,7 @@ func (r *Report) Add(s Scan) {
 		Packages:      make([]api.InstalledPackage, len(s.Installed)),
 		Findings:      make([]api.Finding, len(s.Findings)),
 		Warnings:      make([]api.Warning, len(img.Warnings)),
-		Policy:        verdict(s.Judgement),
+		Policy:        api.ShowVerdict(s.Judgement.Registry, s.Judgement.Repository, s.Judgement.Verdict),
 		installed:     s.Installed,
 	}
 	for n, l := range img.Layers {
@@ -144,7 +144,7 @@ func (r *Report) Add(s Scan) {
 	}
 	for n, f := range s.Findings {
 		out.affected = append(out.affected, f.Package)
-		out.Findings[n] = api.ShowFinding(f, n, []assess.Judgement{s.Judgement})
+		out.Findings[n] = api.ShowFinding(f, n, []policy.Judgement{s.Judgement})
 		if f.LayerIndex < len(out.Layers) {
 			out.Layers[f.LayerIndex].FindingCount++
 		}
@@ -156,9 +156,10 @@ func (r *Report) Add(s Scan) {
 	r.Images = append(r.Images, out)
 }
 
-func platform(img image.Image) string {
-	text := img.OS
-	for _, part := range []string{img.Architecture, img.Variant} {
+// Platform joins the parts of a platform that are known.
+func Platform(os, architecture, variant string) string {
+	text := os
+	for _, part := range []string{architecture, variant} {
 		if part != "" {
 			text += "/" + part
 		}
@@ -182,16 +183,6 @@ func count(n *api.Severities, severity advisory.Severity) {
 	default:
 		n.Unknown++
 	}
-}
-
-func verdict(j assess.Judgement) api.Verdict {
-	v := api.Verdict{Registry: j.Registry, Repository: j.Repository, Blocked: j.Verdict.Blocked,
-		Reasons: make([]api.Reason, len(j.Verdict.Reasons)), ValidUntil: orNil(j.Verdict.ValidUntil)}
-	for i, r := range j.Verdict.Reasons {
-		v.Reasons[i] = api.Reason{Vulnerability: r.Vulnerability, Severity: r.Severity.String(), Package: r.Package, Version: r.Version,
-			State: r.State, AssessmentID: r.AssessmentID}
-	}
-	return v
 }
 
 func orNil(t time.Time) *time.Time {

@@ -25,6 +25,7 @@ import (
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 )
 
@@ -84,8 +85,9 @@ func scan() report.Scan {
 		case "CVE-2024-0001":
 			state = assess.State{Name: "Block", AssessmentID: 8, Blocks: true}
 			s.Judgement.Verdict.Blocked = true
-			s.Judgement.Verdict.Reasons = append(s.Judgement.Verdict.Reasons, assess.Reason{Vulnerability: f.Vulnerability, Severity: f.Severity,
-				Package: f.Package.Name, Version: f.Package.Version, State: "Block", AssessmentID: 8})
+			s.Judgement.Verdict.Reasons = append(s.Judgement.Verdict.Reasons, policy.Reason{Kind: policy.AboutFinding,
+				Message: f.Vulnerability + " in " + f.Package.Name, Finding: &assess.Reason{Vulnerability: f.Vulnerability, Severity: f.Severity,
+					Package: f.Package.Name, Version: f.Package.Version, State: "Block", AssessmentID: 8}})
 		}
 		s.Judgement.States = append(s.Judgement.States, state)
 	}
@@ -116,13 +118,13 @@ func reports() map[string]report.Report {
 	}
 	make("full", scan())
 	clean := scan()
-	clean.Findings, clean.Judgement.States, clean.Judgement.Verdict, clean.Image.Warnings = nil, nil, assess.Verdict{}, nil
+	clean.Findings, clean.Judgement.States, clean.Judgement.Verdict, clean.Image.Warnings = nil, nil, policy.Verdict{}, nil
 	clean.Coverage, clean.Image.Layers = image.Coverage{Verdict: image.Known}, clean.Image.Layers[:1]
 	make("clean", clean)
 	unknown := clean
 	unknown.Name, unknown.Image.Digest, unknown.Image.OS, unknown.Image.Architecture, unknown.Image.Variant = "/srv/root", "", "", "", ""
 	unknown.Image.Distribution, unknown.Image.DistributionName, unknown.DataUpdated = "", "", time.Time{}
-	unknown.Judgement = assess.Judgement{}
+	unknown.Judgement = policy.Judgement{}
 	unknown.Image.State, unknown.Image.Error = image.Failed, "layer x: corrupt"
 	unknown.Coverage = image.Coverage{Verdict: image.Unjudged}
 	for i := range 12 {
@@ -197,7 +199,7 @@ func TestTableIsText(t *testing.T) {
 func TestNoFeedIsTold(t *testing.T) {
 	r := report.New("x", "1", now, []feed.Status{{Name: "debian"}})
 	s := scan()
-	s.Findings, s.Judgement, s.Coverage = nil, assess.Judgement{}, image.Coverage{Verdict: image.Unjudged, Reasons: []string{"no feed has data on debian:12"}}
+	s.Findings, s.Judgement, s.Coverage = nil, policy.Judgement{}, image.Coverage{Verdict: image.Unjudged, Reasons: []string{"no feed has data on debian:12"}}
 	r.Add(s)
 	var out bytes.Buffer
 	if err := report.Table(&out, r, report.TableOptions{NoAdvisories: "Fetch them with X."}); err != nil {

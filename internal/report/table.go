@@ -343,7 +343,11 @@ func (t *table) policy(img Image) {
 		const shown = 5
 		var reasons []string
 		for _, r := range p.Reasons {
-			if text := fmt.Sprintf("%s (%s)", plain(r.Vulnerability), plain(r.State)); !slices.Contains(reasons, text) {
+			text := plain(r.Message)
+			if r.Vulnerability != "" {
+				text = fmt.Sprintf("%s (%s)", plain(r.Vulnerability), plain(r.State))
+			}
+			if !slices.Contains(reasons, text) {
 				reasons = append(reasons, text)
 			}
 		}

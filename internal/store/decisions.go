@@ -41,22 +41,6 @@ func (s *Store) ImagesToPull(ctx context.Context, registry, repository, digest s
 	return images, nil
 }
 
-// RegistryPolicy returns the policy of a registry, or ErrNotFound.
-func (s *Store) RegistryPolicy(ctx context.Context, registry string) (assess.Policy, error) {
-	var text string
-	if err := s.read.QueryRowContext(ctx, `select policy from registries where name = $1`, registry).Scan(&text); err != nil {
-		return assess.Policy{}, fmt.Errorf("policy of registry %q: %w", registry, noRows(err, ErrNotFound))
-	}
-	policy, err := assess.ParsePolicy(text)
-	if err != nil {
-		return assess.Policy{}, fmt.Errorf("registry %q: %w", registry, err)
-	}
-	if policy.Sources, err = s.registrySources(ctx, registry); err != nil {
-		return assess.Policy{}, fmt.Errorf("sources of registry %q: %w", registry, err)
-	}
-	return policy, nil
-}
-
 // LiveDecisions returns what holds at a time for the vulnerabilities in the
 // scopes that cover any of the places; scopes that cover none may be among them.
 func (s *Store) LiveDecisions(ctx context.Context, vulnerabilities []int64, places []assess.Place, when time.Time) ([]assess.Decision, error) {
@@ -76,11 +60,11 @@ func (s *Store) LiveDecisions(ctx context.Context, vulnerabilities []int64, plac
 				strings.Repeat(`, (?, ?)`, n-1)+`))`, scopes...)
 		}
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (d assess.Decision, err error) {
-			var expires sql.NullInt64
-			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Scope.Kind, &d.Scope.Value, &expires)
-			d.ExpiresAt = at(expires)
+			var created, expires sql.NullInt64
+			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Scope.Kind, &d.Scope.Value, &created, &expires)
+			d.CreatedAt, d.ExpiresAt = at(created), at(expires)
 			return d, err
-		}, `select a.id, a.vulnerability_id, t.name, t.blocks, a.scope_kind, a.scope_value, a.expires_at
+		}, `select a.id, a.vulnerability_id, t.name, t.blocks, a.scope_kind, a.scope_value, a.created_at, a.expires_at
 			from assessments a join assessment_types t on t.id = a.type_id `+where.String()+` order by a.id`, where.args...)
 		if err != nil {
 			return nil, fmt.Errorf("live assessments: %w", err)

@@ -15,11 +15,24 @@ import (
 
 // InventoryID returns the id of the inventory with this key, if it is known.
 func (s *Store) InventoryID(ctx context.Context, key string) (id int64, known bool, err error) {
-	return inventoryID(ctx, s.read, key)
+	return s.inventoryID(ctx, s.read, key)
 }
 
-func inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
-	err = q.QueryRowContext(ctx, `select id from inventories where key = $1`, key).Scan(&id)
+// inventoryID also takes away the mark of an inventory that is about to be
+// deleted: the caller will refer to it.
+func (s *Store) inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
+	var unused bool
+	err = q.QueryRowContext(ctx, `select id, unused_since is not null from inventories where key = $1`, key).Scan(&id, &unused)
+	if err == nil && unused {
+		unmark := func(q querier) error {
+			return q.QueryRowContext(ctx, `update inventories set unused_since = null where key = $1 returning id`, key).Scan(&id)
+		}
+		if tx, within := q.(*sql.Tx); within {
+			err = unmark(tx)
+		} else {
+			err = s.tx(ctx, func(tx *sql.Tx) error { return unmark(tx) })
+		}
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -43,7 +56,7 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 			return err
 		}
 		var known bool
-		if id, known, err = inventoryID(ctx, tx, key); err != nil || known {
+		if id, known, err = s.inventoryID(ctx, tx, key); err != nil || known {
 			return err
 		}
 		if err := tx.QueryRowContext(ctx, `insert into inventories (key, distribution, distribution_name, warnings, created_at)

@@ -171,9 +171,9 @@ func join(found []match.Finding, reported []external) []match.Finding {
 	return found
 }
 
-// registrySources names the sources whose findings count in a registry; nil where
+// RegistrySources names the sources whose findings count in a registry; nil where
 // it is the built-in analyser's alone, as it is everywhere at first.
-func (s *Store) registrySources(ctx context.Context, registry string) ([]string, error) {
+func (s *Store) RegistrySources(ctx context.Context, registry string) ([]string, error) {
 	names, err := queryAll(ctx, s.read, scanString, `select cast($2 as text) from registries where name = $1 and built_in
 		union all select s.name from registries r join registry_sources rs on rs.registry_id = r.id
 			join vulnerability_sources s on s.id = rs.source_id where r.name = $1

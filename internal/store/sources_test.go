@@ -385,11 +385,11 @@ func TestListsSeeWhatSourcesReport(t *testing.T) {
 		if states, err := d.VulnerabilityStates(ctx, []int64{v.ID}, d.clock.Now()); err != nil || !cmp.Equal(states[v.ID], []string{"Ignore"}) {
 			t.Errorf("states %v, %v", states, err)
 		}
-		if policy, err := d.RegistryPolicy(ctx, "main"); err != nil || !cmp.Equal(policy.Sources, []string{"built-in", "clair"}) {
-			t.Errorf("policy of main %+v, %v", policy, err)
+		if names, err := d.RegistrySources(ctx, "main"); err != nil || !cmp.Equal(names, []string{"built-in", "clair"}) {
+			t.Errorf("sources of main %q, %v", names, err)
 		}
-		if policy, err := d.RegistryPolicy(ctx, "other"); err != nil || !cmp.Equal(policy.Sources, []string{}) {
-			t.Errorf("policy of other %+v, %v", policy, err)
+		if names, err := d.RegistrySources(ctx, "other"); err != nil || !cmp.Equal(names, []string{}) {
+			t.Errorf("sources of other %q, %v", names, err)
 		}
 		// A feed finds out that both are one: then they are one finding.
 		publish(t, d.Store, "alpine", advisory.Group{Part: "v3.7/main", Name: "musl", Advisories: []advisory.Advisory{{
