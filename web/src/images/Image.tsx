@@ -9,7 +9,7 @@ import { Page } from '../ui/Page'
 import type { ImageContext } from './context'
 
 const tabs = [
-  ['', 'Overview'], ['vulnerabilities', 'Vulnerabilities'], ['packages', 'Packages'], ['layers', 'Layers'],
+  ['overview', 'Overview'], ['vulnerabilities', 'Vulnerabilities'], ['packages', 'Packages'], ['layers', 'Layers'],
   ['remedy', 'Remedy'], ['sbom', 'SBOM'], ['referrers', 'Referrers'], ['history', 'History'],
 ] as const
 
@@ -30,14 +30,14 @@ export function Component() {
     { to: repositoryPath(known.registry, known.repository), label: known.repository },
   ] : [{ to: '/registries', label: 'Registries' }]
   const title = at === '' ? shortDigest(digest) : at
-  const segment = location.pathname.split('/')[3] ?? ''
+  const segment = location.pathname.split('/')[3] || 'overview'
   const current = segment === 'explain' ? 'vulnerabilities' : segment
-  const shown = image.data?.kind === 'index' ? tabs.filter(([key]) => ['', 'referrers', 'history'].includes(key)) : tabs
+  const shown = image.data?.kind === 'index' ? tabs.filter(([key]) => ['overview', 'referrers', 'history'].includes(key)) : tabs
   return (
     <Page title={title} trail={trail} lead={<span className="mono break">{digest}</span>}>
       {image.data ? (
         <>
-          <Tabs value={current} onChange={(tab) => void navigate(imagePath(digest, at, tab ?? ''))} mb="md" activateTabWithKeyboard={false}>
+          <Tabs value={current} onChange={(tab) => void navigate(imagePath(digest, at, tab === 'overview' ? '' : tab ?? ''))} mb="md" activateTabWithKeyboard={false}>
             <Tabs.List>
               {shown.map(([key, label]) => <Tabs.Tab key={key} value={key} px="sm">{label}</Tabs.Tab>)}
             </Tabs.List>
