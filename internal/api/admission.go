@@ -55,11 +55,11 @@ func (a *API) admission() {
 		summary: "Revoke the token of a cluster", administrators: true}, a.revokeToken)
 }
 
-func showAdmission(v policy.Admission, version int64) *versioned[Admission] {
-	return withVersion(Admission{UnknownImages: string(v.UnknownImages), Hosts: orEmpty(v.Hosts), Version: version}, version)
+func showAdmission(v policy.Admission, version int64) *tagged[Admission] {
+	return withTag(Admission{UnknownImages: string(v.UnknownImages), Hosts: orEmpty(v.Hosts), Version: version}, version)
 }
 
-func (a *API) getAdmission(ctx context.Context, _ *struct{}) (*versioned[Admission], error) {
+func (a *API) getAdmission(ctx context.Context, _ *struct{}) (*tagged[Admission], error) {
 	v, version, err := a.Clusters.Admission(ctx)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (a *API) changeAdmission(ctx context.Context, in *struct {
 		UnknownImages *string   `json:"unknown_images,omitempty" enum:"allow,warn,deny"`
 		Hosts         *[]string `json:"hosts,omitempty" maxItems:"100"`
 	}
-}) (*versioned[Admission], error) {
+}) (*tagged[Admission], error) {
 	version, err := in.version()
 	if err != nil {
 		return nil, err

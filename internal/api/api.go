@@ -50,6 +50,7 @@ type Services struct {
 	Policies  PolicyService
 	Clusters  Clusters
 	Finder    Finder
+	Sources   Sources
 }
 
 // Options are the choices of an API.
@@ -139,6 +140,9 @@ func New(services Services, opts Options) (*API, error) {
 	a.moreOfImages()
 	a.vex()
 	a.vulnerabilities()
+	a.sources()
+	a.registrySources()
+	a.imageSources()
 	a.assessments()
 	a.assessmentTypes()
 	a.jobs()

@@ -20,7 +20,12 @@ import (
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
+	"github.com/pratique/pratique/internal/source/adapter"
+	"github.com/pratique/pratique/internal/source/clairv1"
+	"github.com/pratique/pratique/internal/source/clairv4"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/vex"
@@ -48,6 +53,7 @@ func (c *clock) Advance(d time.Duration) {
 
 // harbour is a served interface over a real store.
 type harbour struct {
+	base   *address
 	store  *store.Store
 	gate   *policy.Gate
 	clock  *clock
@@ -92,11 +98,18 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Error(err)
 		}
 	})
+	box, err := secret.New(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := &address{}
+	sources := source.New(s, []source.Extension{clairv1.Extension(), clairv4.Extension(), adapter.Extension()}, box,
+		source.Options{BaseURL: func(context.Context) string { return base.url }, Changed: gate.Invalidate})
 	handler, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
 		Feeds: noFeeds{}, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
-		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
+		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
 		Settings: setting.New(s, []setting.Known{
 			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
 			{Name: "given", Title: "Given", Given: "at start"},
@@ -109,8 +122,11 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &harbour{store: s, gate: gate, clock: c, server: server}
+	return &harbour{base: base, store: s, gate: gate, clock: c, server: server}
 }
+
+// address is the base URL, which tests set before they ask.
+type address struct{ url string }
 
 // vexQueue stores work that nobody does.
 type vexQueue struct{ *job.Queue }
@@ -145,8 +161,8 @@ type response struct {
 }
 
 // send makes a request with a body that is sent as it is where it is a string
-// or bytes, as JSON else.
-func (h *harbour) send(t *testing.T, method, path string, body any, who string) response {
+// or bytes, as JSON else; header holds names and values in turn.
+func (h *harbour) send(t *testing.T, method, path string, body any, who string, header ...string) response {
 	t.Helper()
 	var reader io.Reader
 	switch b := body.(type) {
@@ -171,6 +187,9 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string) 
 	}
 	if who != nobody {
 		request.SetBasicAuth(who, who+" password")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
 	}
 	answer, err := h.server.Client().Do(request)
 	if err != nil {

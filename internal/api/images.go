@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -74,10 +75,12 @@ type Image struct {
 	Distribution string     `json:"distribution,omitempty" example:"alpine:v3.20"`
 	DistroName   string     `json:"distribution_name,omitempty" example:"Alpine Linux v3.20"`
 	Findings     Severities `json:"finding_counts"`
-	Places       []Location `json:"places" nullable:"false" doc:"Where the manifest is stored."`
-	Policy       Policies   `json:"policy" doc:"Whether it may be pulled."`
-	CreatedAt    *time.Time `json:"created_at,omitempty" doc:"When it was first pushed."`
-	AnalysedAt   *time.Time `json:"analysed_at,omitempty"`
+	// Sources are an image's.
+	Sources    []ImageSource `json:"sources,omitempty" nullable:"false" doc:"The vulnerability sources that are attached to any registry which holds the image, and how far each of them is; absent for an index."`
+	Places     []Location    `json:"places" nullable:"false" doc:"Where the manifest is stored."`
+	Policy     Policies      `json:"policy" doc:"Whether it may be pulled."`
+	CreatedAt  *time.Time    `json:"created_at,omitempty" doc:"When it was first pushed."`
+	AnalysedAt *time.Time    `json:"analysed_at,omitempty"`
 }
 
 // Child is an image of an index.
@@ -198,7 +201,11 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 	if err != nil {
 		return nil, err
 	}
-	coverage := img.Coverage(data, a.now())
+	scans, builtIn, err := a.Sources.ScansOf(ctx, img.Digest)
+	if err != nil {
+		return nil, err
+	}
+	coverage := source.Cover(img.Coverage(data, a.now()), builtIn, scans)
 	body := Image{
 		Kind: "image", Digest: img.Digest, MediaType: img.MediaType,
 		OS: img.OS, Architecture: img.Architecture, Variant: img.Variant,
@@ -206,7 +213,7 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 		Analysis: string(img.State), Error: img.Error, Warnings: make([]Warning, len(img.Warnings)),
 		Coverage:     &Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)},
 		Distribution: img.Distribution, DistroName: img.DistributionName,
-		Findings: countSeverities(findings), Places: showLocations(locations),
+		Findings: countSeverities(findings), Places: showLocations(locations), Sources: showSources(img, scans, builtIn),
 		CreatedAt: orNil(img.CreatedAt), AnalysedAt: orNil(img.AnalysedAt),
 	}
 	for i, w := range img.Warnings {

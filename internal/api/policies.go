@@ -3,10 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
-	"strings"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/policy"
@@ -110,35 +106,6 @@ func change[T, U any](sent Optional[T], to **U, convert func(T) U) {
 func as[T ~string](s string) T { return T(s) }
 func same[T any](v T) T        { return v }
 
-// versioned is an answer with what If-Match takes.
-type versioned[T any] struct {
-	ETag string `header:"ETag"`
-	Body T
-}
-
-func withVersion[T any](body T, version int64) *versioned[T] {
-	return &versioned[T]{ETag: `"` + strconv.FormatInt(version, 10) + `"`, Body: body}
-}
-
-// IfMatch is the precondition of a change (RFC 9110, section 13.1.1).
-type IfMatch struct {
-	IfMatch string `header:"If-Match" doc:"The ETag of what was read. Where it has changed since, the answer is 412 and nothing changes."`
-}
-
-// version is 0 where any will do.
-func (m IfMatch) version() (int64, error) {
-	text := strings.TrimSpace(m.IfMatch)
-	if text == "" || text == "*" {
-		return 0, nil
-	}
-	quoted := strings.TrimSuffix(strings.TrimPrefix(text, `"`), `"`)
-	n, err := strconv.ParseInt(quoted, 10, 64)
-	if err != nil || n < 1 || len(quoted) != len(text)-2 {
-		return 0, huma.Error412PreconditionFailed("validation failed", &huma.ErrorDetail{Location: "header.If-Match", Message: "is no ETag of this resource"})
-	}
-	return n, nil
-}
-
 func (a *API) policies() {
 	const tag = "policies"
 	register(a, operation{id: "get-policy", method: http.MethodGet, path: "/policy", tag: tag,
@@ -156,18 +123,18 @@ func (a *API) policies() {
 		summary: "Show whether an image may be pulled", doc: "By its reference, as a pull of it now would be answered. `pratique gate` asks this."}, a.verdict)
 }
 
-func (a *API) globalPolicy(ctx context.Context, _ *struct{}) (*versioned[PolicyDocument], error) {
+func (a *API) globalPolicy(ctx context.Context, _ *struct{}) (*tagged[PolicyDocument], error) {
 	return a.showPolicy(ctx, "")
 }
 
-func (a *API) registryPolicy(ctx context.Context, in *RegistryPath) (*versioned[PolicyDocument], error) {
+func (a *API) registryPolicy(ctx context.Context, in *RegistryPath) (*tagged[PolicyDocument], error) {
 	return a.showPolicy(ctx, in.Registry)
 }
 
 func (a *API) changeGlobalPolicy(ctx context.Context, in *struct {
 	IfMatch
 	Body PolicyChange
-}) (*versioned[PolicyDocument], error) {
+}) (*tagged[PolicyDocument], error) {
 	return a.changePolicy(ctx, "", in.IfMatch, in.Body)
 }
 
@@ -175,11 +142,11 @@ func (a *API) changeRegistryPolicy(ctx context.Context, in *struct {
 	RegistryPath
 	IfMatch
 	Body PolicyChange
-}) (*versioned[PolicyDocument], error) {
+}) (*tagged[PolicyDocument], error) {
 	return a.changePolicy(ctx, in.Registry, in.IfMatch, in.Body)
 }
 
-func (a *API) changePolicy(ctx context.Context, registry string, match IfMatch, c PolicyChange) (*versioned[PolicyDocument], error) {
+func (a *API) changePolicy(ctx context.Context, registry string, match IfMatch, c PolicyChange) (*tagged[PolicyDocument], error) {
 	version, err := match.version()
 	if err != nil {
 		return nil, err
@@ -198,7 +165,7 @@ func (a *API) changePolicy(ctx context.Context, registry string, match IfMatch, 
 	return shown, a.audit(ctx, "policy.change", object, shown.Body)
 }
 
-func (a *API) showPolicy(ctx context.Context, registry string) (*versioned[PolicyDocument], error) {
+func (a *API) showPolicy(ctx context.Context, registry string) (*tagged[PolicyDocument], error) {
 	own, global, err := a.Policies.Policy(ctx, registry)
 	if err != nil {
 		return nil, err
@@ -216,7 +183,7 @@ func (a *API) showPolicy(ctx context.Context, registry string) (*versioned[Polic
 	for field, origin := range effective.From {
 		doc.From[string(field)] = string(origin)
 	}
-	return withVersion(doc, own.Version), nil
+	return withTag(doc, own.Version), nil
 }
 
 func showSettings(s policy.Settings) PolicySettings {

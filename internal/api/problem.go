@@ -30,6 +30,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	switch {
 	case errors.As(err, &status):
 		return err
+	case sourceProblem(err) != nil:
+		return sourceProblem(err)
 	case errors.As(err, &value):
 		return invalid("body."+value.Name, value.Reason)
 	case errors.As(err, &field):

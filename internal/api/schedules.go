@@ -87,15 +87,15 @@ func (a *API) schedule(ctx context.Context, in *struct {
 }
 
 func (a *API) changeSchedule(ctx context.Context, in *struct {
-	Name    string `path:"name"`
-	IfMatch string `header:"If-Match" maxLength:"100" doc:"The etag of what is to be changed; absent where any will do."`
-	Body    struct {
+	Name string `path:"name"`
+	IfMatch
+	Body struct {
 		Cron     *string `json:"cron,omitempty" maxLength:"200" example:"17 */6 * * *"`
 		TimeZone *string `json:"time_zone,omitempty" maxLength:"100" example:"Europe/Berlin"`
 		Enabled  *bool   `json:"enabled,omitempty"`
 	}
 }) (*tagged[Schedule], error) {
-	revision, err := ifMatch(in.IfMatch)
+	revision, err := in.version()
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
@@ -50,6 +51,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// Pause waits between questions to vulnerability sources; a timer where nil.
+	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // App is a whole server.
@@ -70,6 +73,8 @@ type App struct {
 	refusals    *policy.Journal
 	unadmitted  *policy.Journal
 	replica     replica
+	sources     *source.Service
+	asker       *source.Worker
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
@@ -142,6 +147,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
 	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: func(ctx context.Context) string { return host(baseURL(ctx)) }, Version: opts.Version})
+	if err := a.buildSources(gatekeeper, baseURL, changed, opts); err != nil {
+		return err
+	}
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
@@ -149,13 +157,13 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
-		VEX: a.vex, Settings: settings, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		VEX: a.vex, Settings: settings, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
 		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
@@ -258,6 +266,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// What an earlier run left of the bills that registries ask for.
 		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
 			return fmt.Errorf("resume bills: %w", err)
+		}
+		if _, err := a.store.AskNew(running, ""); err != nil && running.Err() == nil {
+			return fmt.Errorf("resume questions to sources: %w", err)
 		}
 		return nil
 	})

@@ -29,8 +29,15 @@ const (
 	applyVEX          = "apply-vex"
 	cleanBlobs        = "clean-blobs"
 	cleanAnalyses     = "clean-analyses"
+	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
+	askSource         = "ask-source"
+	askSources        = "ask-sources"
+	scanImages        = "scan"
 )
+
+// layerTries is how often the analysis of a layer is tried.
+const layerTries = 5
 
 // feedsPayload says which feeds to update; none is all.
 type feedsPayload struct {
@@ -42,7 +49,8 @@ type feedsPayload struct {
 type layerQueue struct{ queue *job.Queue }
 
 func (q layerQueue) EnqueueLayer(ctx context.Context, digest string) error {
-	_, err := q.queue.Enqueue(ctx, analyseLayer, digest, nil, job.EnqueueOptions{})
+	// The try after the last one gives up, see App.analyseLayer.
+	_, err := q.queue.Enqueue(ctx, analyseLayer, digest, nil, job.EnqueueOptions{MaxAttempts: layerTries + 1})
 	return err
 }
 
@@ -111,10 +119,14 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: cleanAnalyses, Description: "Deletes what is known of images, layers and packages that are no longer stored anywhere."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.cleanAnalyses,
 		}, cron: "31 3 * * *"},
+		{Kind: job.Kind{Name: retryAnalyses, Description: "Analyses the layers anew that were given up."}, Handler: job.Handler{
+			Run: a.retryAnalyses,
+		}, cron: "0 5 * * SUN"},
 		{Kind: job.Kind{Name: pruneHistory, Description: "Forgets jobs that finished long ago, with their logs."}, Handler: job.Handler{
 			Run: a.pruneHistory,
 		}, cron: "53 * * * *"},
 	}
+	kinds = append(kinds, a.sourceKinds()...)
 	slices.SortFunc(kinds, func(a, b work) int { return strings.Compare(a.Name, b.Name) })
 	return kinds
 }
@@ -148,7 +160,16 @@ func (a *App) described() []job.Kind {
 	return kinds
 }
 
+// analyseLayer analyses a layer. Whatever the tries ended with, be it the death
+// of the process, the one after the last does not touch the layer: it gives it up.
 func (a *App) analyseLayer(ctx context.Context, task *job.Task) error {
+	if task.Attempts > layerTries {
+		err := fmt.Errorf("layer %s could not be analysed in %d tries, the last of which ended with: %s", task.Key, layerTries, task.Error)
+		if failed := a.analyser.GiveUp(ctx, task.Key, err.Error()); failed != nil {
+			return errors.Join(err, failed)
+		}
+		return job.Permanent(err)
+	}
 	err := a.analyser.AnalyseLayer(ctx, task.Key)
 	if !errors.Is(err, blob.ErrUnknown) {
 		return err
@@ -160,6 +181,12 @@ func (a *App) analyseLayer(ctx context.Context, task *job.Task) error {
 	}
 	task.SetProgress("the layer is no longer stored")
 	return nil
+}
+
+func (a *App) retryAnalyses(ctx context.Context, task *job.Task) error {
+	n, err := a.analyser.TryGivenUp(ctx)
+	task.SetProgress(fmt.Sprintf("%d layers queued", n))
+	return err
 }
 
 func (a *App) settleImage(ctx context.Context, task *job.Task) error {

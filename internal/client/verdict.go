@@ -41,6 +41,7 @@ func (c *Client) Verdict(ctx context.Context, q Question) (v api.PullVerdict, er
 	}
 	end := time.Now().Add(q.Wait)
 	for {
+		v = api.PullVerdict{} // what an answer leaves out is not what the one before said
 		if err := c.get(ctx, "/policy/verdict", query, &v); err != nil {
 			return v, err
 		}

@@ -49,6 +49,7 @@ type Storage struct {
 	Data      string `name:"data" env:"PRATIQUE_DATA" default:"./data" placeholder:"DIR" check:"filled" help:"Folder for the database, the blobs and the keys, as far as they have no place of their own. It is made if it is not there."`
 	Database  string `name:"database" env:"PRATIQUE_DATABASE" placeholder:"URL" check:"database" secret:"" help:"Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Empty is the file pratique.db in the data folder."`
 	Blobs     string `name:"blobs" env:"PRATIQUE_BLOBS" placeholder:"URL" check:"blobs" help:"Where blobs are kept: file:DIR. Empty is the folder blobs in the data folder."`
+	SecretKey string `name:"secret-key-file" env:"PRATIQUE_SECRET_KEY_FILE" placeholder:"FILE" help:"File with the key that credentials for other services are encrypted with; it is made if it is not there. Replicas need the same one. Empty is the file secret.key in the data folder. A backup needs it, beside the database."`
 	BlobFsync bool   `name:"blob-fsync" env:"PRATIQUE_BLOB_FSYNC" default:"true" negatable:"" help:"Have a blob on the disk before its push is answered. Without it a power cut can lose blobs that were pushed a moment before."`
 }
 
@@ -66,6 +67,14 @@ func (s Storage) BlobsURL() string {
 		return "file:" + filepath.Join(s.Data, "blobs")
 	}
 	return s.Blobs
+}
+
+// SecretKeyPath is the key file, the default spelt out.
+func (s Storage) SecretKeyPath() string {
+	if s.SecretKey == "" {
+		return filepath.Join(s.Data, "secret.key")
+	}
+	return s.SecretKey
 }
 
 // Listeners says where the server listens and how others reach it. An address

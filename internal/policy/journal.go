@@ -87,6 +87,11 @@ func (j *Journal) Refused(pull Pull, v Verdict) {
 	key := refused{pull.Place, cmp.Or(pull.User, Anyone)}
 	j.mu.Lock()
 	s := j.spans[key]
+	if s == nil && len(j.spans) >= 2*j.opts.MaxSpans { // the database does not keep up
+		j.mu.Unlock()
+		j.opts.Log.Warn("a refused pull is not in the audit log: there are too many", "image", pull.Place, "user", key.user)
+		return
+	}
 	if s == nil {
 		s = &span{first: now, tag: pull.Tag, reasons: v.Reasons, refusal: v.Refusal}
 		j.spans[key] = s

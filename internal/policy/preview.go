@@ -58,7 +58,7 @@ type Change struct {
 
 // Bounds of a preview.
 const (
-	previewBatch = 500
+	previewBatch = 5000
 	maxChanges   = 20
 	// previewTime is how long a preview may take; it is shown as it is then.
 	previewTime = 30 * time.Second

@@ -22,3 +22,22 @@ func (s *Store) EndAssessmentsUnder(ctx context.Context, registry, repository, b
 		return endAssessmentsUnder(ctx, tx, registry, repository, s.now(), by)
 	})
 }
+
+// Count is the number of rows of a table.
+func (s *Store) Count(t testing.TB, table string) (n int) {
+	t.Helper()
+	if err := s.read.QueryRow("select count(*) from " + table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Strings are the answers of a query.
+func (s *Store) Strings(t testing.TB, query string) []string {
+	t.Helper()
+	all, err := queryAll(context.Background(), s.read, scanString, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -108,6 +108,25 @@ func (s *Store) FailLayer(ctx context.Context, digest string, detectors inventor
 	return s.saveLayer(ctx, digest, "failed", string(detectors), reason, nil)
 }
 
+// GiveUpLayer remembers that a layer could not be read time after time.
+func (s *Store) GiveUpLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error {
+	return s.saveLayer(ctx, digest, "given up", string(detectors), reason, nil)
+}
+
+// TakeGivenUp forgets of at most limit layers that they were given up, and
+// lists them.
+func (s *Store) TakeGivenUp(ctx context.Context, limit int) (digests []string, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		digests, err = queryAll(ctx, tx, scanString, `delete from layers where digest in (
+			select digest from layers where state = 'given up' order by digest limit $1) returning digest`, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("layers that were given up: %w", err)
+	}
+	return digests, nil
+}
+
 func (s *Store) saveLayer(ctx context.Context, digest, state, detectors, reason string, analysis []byte) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `insert into layers (digest, state, detectors, error, analysis, updated_at) values ($1, $2, $3, $4, $5, $6)

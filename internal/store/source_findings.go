@@ -53,7 +53,7 @@ type external struct {
 // detached from all its registries, what the attached sources report.
 func (s *Store) withSources(ctx context.Context, digest string, found []match.Finding, where string, args ...any) ([]match.Finding, error) {
 	if len(found) > 0 {
-		counts, err := s.builtInCounts(ctx, digest)
+		counts, err := s.BuiltInCounts(ctx, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -84,9 +84,9 @@ func (s *Store) withSources(ctx context.Context, digest string, found []match.Fi
 	return join(found, reported), nil
 }
 
-// builtInCounts reports whether the built-in analyser is attached to any registry
+// BuiltInCounts reports whether the built-in analyser is attached to any registry
 // that holds the image. One that is stored nowhere has no registry to ask.
-func (s *Store) builtInCounts(ctx context.Context, digest string) (counts bool, err error) {
+func (s *Store) BuiltInCounts(ctx context.Context, digest string) (counts bool, err error) {
 	var detached bool
 	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from registries where not built_in)`).Scan(&detached); err != nil || !detached {
 		return true, err

@@ -62,7 +62,7 @@ func (d dock) source(t *testing.T, name string, registries ...string) source.Sou
 
 func (d dock) claim(t *testing.T, o source.Source, owner string) []source.Scan {
 	t.Helper()
-	scans, err := d.ClaimScans(t.Context(), o.ID, owner, 5, d.clock.Now(), d.clock.Now().Add(time.Minute))
+	scans, err := d.ClaimScans(t.Context(), o.ID, owner, 10, 5, d.clock.Now(), d.clock.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +224,8 @@ func TestClaimScans(t *testing.T) {
 		clair := d.source(t, "clair", "main")
 		first := d.claim(t, clair, "a")
 		d.image(t, d.main, "app2", musl("musl", "1"))
-		if n, err := d.AskNew(t.Context(), ""); err != nil || n != 1 {
-			t.Fatalf("asked %d, %v", n, err)
+		if any, err := d.AskNew(t.Context(), ""); err != nil || !any {
+			t.Fatalf("asked %v, %v", any, err)
 		}
 		if len(first) != 2 || len(d.claim(t, clair, "b")) != 0 {
 			t.Fatalf("claimed %+v: the concurrency is 2", first)

@@ -32,6 +32,10 @@ type Store interface {
 	Layer(ctx context.Context, digest string, detectors inventory.DetectorSet) (*inventory.Layer, error)
 	SaveLayer(ctx context.Context, l *inventory.Layer, detectors inventory.DetectorSet) error
 	FailLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error
+	// GiveUpLayer is FailLayer for one that may be read another day;
+	// TakeGivenUp forgets that of at most limit of them, and lists them.
+	GiveUpLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error
+	TakeGivenUp(ctx context.Context, limit int) ([]string, error)
 	StaleLayers(ctx context.Context, detectors inventory.DetectorSet, after string, limit int) ([]string, error)
 
 	InventoryID(ctx context.Context, key string) (id int64, known bool, err error)

@@ -30,3 +30,5 @@ alter table inventories add column unused_since bigint;
 create index inventories_unused on inventories (unused_since) where unused_since is not null;
 alter table layers add column unused_since bigint;
 create index layers_unused on layers (unused_since) where unused_since is not null;
+-- The state "given up" of layers: tried time after time, see docs/jobs.md.
+create index layers_given_up on layers (digest) where state = 'given up';
