@@ -19,10 +19,24 @@ export DEMO_EXIT
 # The tools are built again when their versions or Go's change.
 TOOLS := bin/tools/.built-with-$(GO_VERSION)
 
-.PHONY: build run demo test lint bench bench-go fuzz tools clean
+.PHONY: build web run demo test lint bench bench-go fuzz tools clean
 
-build:
+build: web
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
+
+# The web interface, which the program embeds. It is built again when its source
+# or what the lock file names has changed.
+WEB := internal/webui/dist/app/.vite/manifest.json
+
+web: $(WEB)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --ignore-scripts
+	touch $@
+
+$(WEB): web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts web/postcss.config.js web/tsconfig.json -type f)
+	cd web && npm run --silent build
+	touch $@
 
 run: build
 	exec bin/pratique serve --data ./data
@@ -55,4 +69,4 @@ $(TOOLS): tools/go.mod tools/go.sum
 	touch $@
 
 clean:
-	rm -rf bin
+	rm -rf bin internal/webui/dist/app web/node_modules web/screenshots

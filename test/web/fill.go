@@ -54,6 +54,9 @@ func (h *harbour) fill(ctx context.Context) (map[string]string, error) {
 		func() error {
 			return h.call(ctx, http.MethodPost, "/users", map[string]any{"name": "grace", "password": "harbour-pilot"}, nil)
 		},
+		func() error {
+			return h.call(ctx, http.MethodPost, "/vulnerability-sources", map[string]any{"name": "clair", "extension": "clair-v1", "url": "http://127.0.0.1:6060/"}, nil)
+		},
 		func() error { return h.call(ctx, http.MethodPost, "/api-keys", map[string]any{"name": "ci"}, nil) },
 		func() error { return push("base", "main/base/debian", "12.5", 0) },
 		func() error { return push("first", "main/shop/checkout", "1.3.0", 1) },

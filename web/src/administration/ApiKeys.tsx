@@ -37,7 +37,7 @@ export function Component() {
     { key: 'used', title: 'Last used', value: (k) => Date.parse(k.last_used_at ?? '') || 0, render: (k) => <When time={k.last_used_at} /> },
     { key: 'expires', title: 'Expires', value: (k) => Date.parse(k.expires_at ?? '') || Infinity, render: (k) => <When time={k.expires_at} /> },
     { key: 'created', title: 'Made', value: (k) => Date.parse(k.created_at), render: (k) => <When time={k.created_at} /> },
-    { key: 'go', title: '', render: (k) => <Button size="compact-xs" variant="default" aria-label={`Revoke ${k.name}`} onClick={() => setRevoking(k)}>Revoke</Button> },
+    { key: 'go', title: 'Actions', quiet: true, render: (k) => <Button size="compact-xs" variant="default" aria-label={`Revoke ${k.name}`} onClick={() => setRevoking(k)}>Revoke</Button> },
   ]
   return (
     <Page title="Users & API Keys" trail={[{ to: '/administration/system', label: 'Administration' }]} actions={<Button leftSection={<IconPlus size={15} aria-hidden />} onClick={() => setCreating(true)}>New API key</Button>}>

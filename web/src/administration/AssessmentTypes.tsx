@@ -25,7 +25,7 @@ export function Component() {
     { key: 'blocks', title: 'Pulls', render: (t) => (t.blocks ? 'blocked, where the policy says so' : 'allowed') },
     { key: 'expiry', title: 'Holds for', render: (t) => (t.expiry_days === null ? 'ever' : plural(t.expiry_days, 'day')) },
     { key: 'position', title: 'Position', numeric: true, render: (t) => t.position },
-    { key: 'edit', title: '', render: (t) => (administrator ? <Button size="compact-xs" variant="default" aria-label={`Edit ${t.name}`} onClick={() => setEditing(t)}>Edit</Button> : null) },
+    { key: 'edit', title: 'Actions', quiet: true, render: (t) => (administrator ? <Button size="compact-xs" variant="default" aria-label={`Edit ${t.name}`} onClick={() => setEditing(t)}>Edit</Button> : null) },
   ]
   return (
     <Page title="Assessment Types" trail={[{ to: '/administration/system', label: 'Administration' }]} lead="The decisions that can be taken on a vulnerability. What is not assessed, or no longer, is Unassessed."

@@ -36,7 +36,7 @@ export function Component() {
     { key: 'advisories', title: 'Advisories', numeric: true, value: (f) => f.advisories, render: (f) => number(f.advisories) },
     { key: 'packages', title: 'Packages', numeric: true, value: (f) => f.packages, render: (f) => number(f.packages) },
     { key: 'skipped', title: 'Unreadable', numeric: true, value: (f) => f.skipped, render: (f) => number(f.skipped) },
-    { key: 'go', title: '', render: (f) => (administrator ? <Button size="compact-xs" variant="default" aria-label={`Update ${f.name}`} loading={one.isPending && one.variables.params.path.name === f.name} onClick={() => one.mutate({ params: { path: { name: f.name } } })}>Update</Button> : null) },
+    { key: 'go', title: 'Actions', quiet: true, render: (f) => (administrator ? <Button size="compact-xs" variant="default" aria-label={`Update ${f.name}`} loading={one.isPending && one.variables.params.path.name === f.name} onClick={() => one.mutate({ params: { path: { name: f.name } } })}>Update</Button> : null) },
   ]
   return (
     <Page title="Feeds" trail={[{ to: '/administration/system', label: 'Administration' }]} lead="The publishers of advisories. What changes in one is matched against every stored image at once."

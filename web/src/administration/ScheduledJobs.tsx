@@ -43,10 +43,10 @@ function Schedules() {
   } })
   const columns: Column<Schedule>[] = [
     { key: 'name', title: 'Job', lead: true, render: (s) => <b>{s.name}</b> },
-    { key: 'cron', title: 'When', render: (s) => (s.enabled ? <code>{s.cron}</code> : <Text span size="sm" c="dimmed">switched off (<code>{s.cron}</code>)</Text>) },
+    { key: 'cron', title: 'When', render: (s) => (s.enabled ? <span><code>{s.cron}</code> {s.time_zone}</span> : <Text span size="sm" c="dimmed">switched off (<code>{s.cron}</code>)</Text>) },
     { key: 'next', title: 'Next', render: (s) => (s.enabled ? <When time={s.next_run_at} /> : '') },
     { key: 'last', title: 'Last', render: (s) => <When time={s.last_run_at} /> },
-    { key: 'go', title: '', render: (s) => (administrator ? (
+    { key: 'go', title: 'Actions', quiet: true, render: (s) => (administrator ? (
       <Group gap={6}>
         <Button size="compact-xs" variant="default" aria-label={`Run ${s.name} now`} loading={run.isPending && run.variables.params.path.name === s.name} onClick={() => run.mutate({ params: { path: { name: s.name } } })}>Run now</Button>
         <Button size="compact-xs" variant="default" aria-label={`Edit ${s.name}`} onClick={() => setEditing(s)}>Edit</Button>
@@ -65,6 +65,7 @@ function Schedules() {
 function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }) {
   const queries = useQueryClient()
   const [cron, setCron] = useState(schedule.cron)
+  const [zone, setZone] = useState(schedule.time_zone)
   const [enabled, setEnabled] = useState(schedule.enabled)
   const change = api.useMutation('patch', '/schedules/{name}', { onSuccess: async () => {
     await queries.invalidateQueries({ queryKey: ['get', '/schedules'] })
@@ -72,9 +73,10 @@ function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }
   } })
   return (
     <Modal opened onClose={onClose} title={`When ${schedule.name} runs`}>
-      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { name: schedule.name } }, body: { cron, enabled } }) }}>
+      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { name: schedule.name } }, body: { cron, enabled, time_zone: zone } }) }}>
         <Stack gap="sm">
           <TextInput label="Cron expression" description="minute hour day month weekday, as in 0 2 * * *" value={cron} onChange={(e) => setCron(e.currentTarget.value)} required data-autofocus />
+          <TextInput label="Time zone" description="As in UTC or Europe/Zurich" value={zone} onChange={(e) => setZone(e.currentTarget.value)} />
           <Switch label="Runs by itself" checked={enabled} onChange={(e) => setEnabled(e.currentTarget.checked)} />
           <Failure what="It was not changed" error={change.error} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={change.isPending}>Save</Button></Group>
@@ -99,7 +101,7 @@ function Runs() {
   const state = url.get('state')
   const list = api.useQuery('get', '/jobs', { params: { query: { page_size: size, page_token: url.get('token') || undefined, state: (state || undefined) as Job['state'] | undefined, kind: url.get('kind') || undefined } } }, { refetchInterval: 4000, placeholderData: keepPreviousData })
   return (
-    <Panel title="Runs" actions={<Select size="xs" aria-label="State" data={[{ value: '', label: 'Every state' }, 'queued', 'running', 'done', 'failed']} value={state} onChange={(v) => url.set({ state: v ?? '' })} w={140} />}>
+    <Panel title="Runs" actions={<Select size="xs" aria-label="State" data={[{ value: '', label: 'Every state' }, 'queued', 'running', 'done', 'failed', 'cancelled']} value={state} onChange={(v) => url.set({ state: v ?? '' })} w={140} />}>
       {list.data ? (
         <>
           <DataTable caption="Runs of jobs, the newest first" columns={columns} rows={list.data.items} rowKey={(j) => String(j.id)} empty={<Empty title="No runs">{state ? 'None in this state.' : 'Nothing ran yet.'}</Empty>} />

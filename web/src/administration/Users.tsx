@@ -53,7 +53,7 @@ function List({ me, onPassword }: { me: User; onPassword: (user: User) => void }
     { key: 'name', title: 'User', lead: true, value: (u) => u.name, render: (u) => <b>{u.name}{u.id === me.id && ' (you)'}</b> },
     { key: 'role', title: 'May', value: (u) => Number(u.administrator), render: (u) => (u.administrator ? 'administer' : 'push, pull and assess') },
     { key: 'created', title: 'Made', value: (u) => Date.parse(u.created_at), render: (u) => <When time={u.created_at} /> },
-    { key: 'go', title: '', render: (u) => (
+    { key: 'go', title: 'Actions', quiet: true, render: (u) => (
       <Group gap={6}>
         <Button size="compact-xs" variant="default" aria-label={`Set the password of ${u.name}`} onClick={() => onPassword(u)}>Set password</Button>
         {u.id !== me.id && <Button size="compact-xs" variant="default" aria-label={`Delete ${u.name}`} onClick={() => setRemoving(u)}>Delete</Button>}

@@ -4,6 +4,77 @@
  */
 
 export interface paths {
+    "/admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how clusters are answered that ask for admission */
+        get: operations["get-admission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change how clusters are answered
+         * @description What is absent stays.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-admission"];
+        trace?: never;
+    };
+    "/admission-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the tokens of clusters
+         * @description By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-admission-tokens"];
+        put?: never;
+        /**
+         * Make a token for a cluster
+         * @description It lets its holder ask for admission, and for nothing else.
+         *
+         *     For administrators.
+         */
+        post: operations["create-admission-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admission-tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke the token of a cluster
+         * @description For administrators.
+         */
+        delete: operations["revoke-admission-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api-keys": {
         parameters: {
             query?: never;
@@ -155,6 +226,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listen to what changes
+         * @description A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) for live progress. Each has
+         *     an id and, as data, one JSON object `{"type": …}`; none has an event name, so that onmessage gets them all.
+         *
+         *     An event says how something stands, not what happened to it: one can stand for several changes within a second, and the same can come twice.
+         *     The first one is ready. A client that connects again with Last-Event-ID, as EventSource does by itself, is told what changed while it was
+         *     away; where that is too much, it gets reload. A comment comes every fifteen seconds when nothing else does. A client that does not read is
+         *     cut off. All replicas' changes are told.
+         */
+        get: operations["listen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/extensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List extensions
+         * @description The kinds of vulnerability sources, the built-in analyser first; always one page.
+         */
+        get: operations["list-extensions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/extensions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Enable or disable an extension
+         * @description One that sources use is not disabled (409, with their names): delete these first. The built-in analyser is never disabled; detach it from registries.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-extension"];
+        trace?: never;
+    };
     "/feeds": {
         parameters: {
             query?: never;
@@ -231,6 +370,26 @@ export interface paths {
          * @description How far its analysis is, where it is stored, and whether policy lets it be pulled.
          */
         get: operations["get-image"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/images/{digest}/disagreements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what vulnerability sources disagree on
+         * @description The most severe first, then by vulnerability and package. Sources that have not answered are left out; of one alone there is nothing to list.
+         */
+        get: operations["list-disagreements"];
         put?: never;
         post?: never;
         delete?: never;
@@ -396,6 +555,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{digest}/scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask an image's external vulnerability sources again
+         * @description Also those that gave up. What they answered stands until they answer again.
+         *
+         *     For administrators.
+         */
+        post: operations["scan-image"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}/vex": {
         parameters: {
             query?: never;
@@ -416,6 +597,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/job-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the kinds of jobs
+         * @description By name, with their schedules and newest jobs; always one page.
+         */
+        get: operations["list-job-kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/jobs": {
         parameters: {
             query?: never;
@@ -425,7 +626,7 @@ export interface paths {
         };
         /**
          * List jobs
-         * @description The newest first.
+         * @description The newest first. Those that finished are kept for some time, see docs/jobs.md.
          */
         get: operations["list-jobs"];
         put?: never;
@@ -453,6 +654,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description One that waits is cancelled at once; one that runs, on whatever replica, within seconds.
+         *
+         *     For administrators.
+         */
+        post: operations["cancel-job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a job's log
+         * @description The oldest line first, also while the job runs. At most 1,000 lines are kept.
+         */
+        get: operations["get-job-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/jobs/{name}/run": {
         parameters: {
             query?: never;
@@ -469,6 +712,121 @@ export interface paths {
          *     For administrators.
          */
         post: operations["run-job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the global policy
+         * @description Registries inherit from it what they do not say themselves.
+         */
+        get: operations["get-policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the global policy
+         * @description What is absent stays; null is the default.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-policy"];
+        trace?: never;
+    };
+    "/policy-exceptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List exceptions from policy
+         * @description The newest first, with those that have ended.
+         */
+        get: operations["list-policy-exceptions"];
+        put?: never;
+        /**
+         * Grant an exception from policy
+         * @description It lets pulls through that policy would refuse, until it expires. What is left out does not restrict it.
+         *
+         *     For administrators.
+         */
+        post: operations["create-policy-exception"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy-exceptions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an exception from policy */
+        get: operations["get-policy-exception"];
+        put?: never;
+        post?: never;
+        /**
+         * End an exception from policy
+         * @description It ends now and is kept as history.
+         *
+         *     For administrators.
+         */
+        delete: operations["end-policy-exception"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Show what a change of policy would do
+         * @description How many images would become blocked or pullable, by registry. Nothing changes. Exceptions of single users are not considered.
+         */
+        post: operations["preview-policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy/verdict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show whether an image may be pulled
+         * @description By its reference, as a pull of it now would be answered. `pratique gate` asks this.
+         */
+        get: operations["get-verdict"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -528,6 +886,32 @@ export interface paths {
         patch: operations["change-registry"];
         trace?: never;
     };
+    "/registries/{registry}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a registry's policy
+         * @description What it says itself, and what holds with what it inherits.
+         */
+        get: operations["get-registry-policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a registry's policy
+         * @description What is absent stays; null inherits.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-registry-policy"];
+        trace?: never;
+    };
     "/registries/{registry}/repositories": {
         parameters: {
             query?: never;
@@ -568,6 +952,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/vulnerability-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a registry's vulnerability sources
+         * @description The built-in analyser, which a new registry has, then by name; always one page.
+         */
+        get: operations["list-registry-sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/vulnerability-sources/{source}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Attach a vulnerability source to a registry
+         * @description It is asked of the images that are there, and of each that is pushed.
+         *
+         *     For administrators.
+         */
+        put: operations["attach-vulnerability-source"];
+        post?: never;
+        /**
+         * Detach a vulnerability source from a registry
+         * @description What it reported does not count there any more; should it come back, it counts at once.
+         *
+         *     For administrators.
+         */
+        delete: operations["detach-vulnerability-source"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/schedules": {
         parameters: {
             query?: never;
@@ -595,7 +1027,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show a schedule */
+        get: operations["get-schedule"];
         put?: never;
         post?: never;
         delete?: never;
@@ -603,7 +1036,7 @@ export interface paths {
         head?: never;
         /**
          * Change when a job is due
-         * @description What is absent stays.
+         * @description What is absent stays. With If-Match, nothing is changed (412) where another has changed it since you saw it.
          *
          *     For administrators.
          */
@@ -879,10 +1312,141 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vulnerability-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List vulnerability sources
+         * @description The built-in analyser first, then by name; always one page.
+         */
+        get: operations["list-vulnerability-sources"];
+        put?: never;
+        /**
+         * Add a vulnerability source
+         * @description Of an extension that is enabled.
+         *
+         *     For administrators.
+         */
+        post: operations["create-vulnerability-source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerability-sources/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a vulnerability source */
+        get: operations["get-vulnerability-source"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a vulnerability source
+         * @description With all that it reported. Assessments stay: they are on vulnerabilities.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-vulnerability-source"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a vulnerability source
+         * @description What is absent stays. Images of which it failed are asked about again.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-vulnerability-source"];
+        trace?: never;
+    };
+    "/vulnerability-sources/{name}/scans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a vulnerability source is asked
+         * @description In the order in which the images came.
+         */
+        get: operations["list-source-scans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerability-sources/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test the connection to a vulnerability source
+         * @description Says what is wrong, where something is.
+         *
+         *     For administrators.
+         */
+        post: operations["test-vulnerability-source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Admission: {
+            /** @description Names of this server besides that of its base URL, HOST or HOST:PORT, as images are named by them in clusters. */
+            hosts: string[];
+            /**
+             * @description What becomes of images that this server does not hold.
+             * @enum {string}
+             */
+            unknown_images: "allow" | "warn" | "deny";
+            /**
+             * Format: int64
+             * @description Grows with each change; the ETag is the same, for If-Match.
+             */
+            version: number;
+        };
+        AdmissionToken: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: int64 */
+            id: number;
+            /** Format: date-time */
+            last_used_at: string | null;
+            /**
+             * @description The cluster's.
+             * @example production
+             */
+            name: string;
+            /** @description The path of the webhook with the token in it: shown once. */
+            path?: string;
+            /** @description How the token begins. */
+            prefix: string;
+            /** @description The token itself: shown once, when it is made. */
+            token?: string;
+        };
         Advisory: {
             architectures?: string;
             /** @example alpine:v3.20 */
@@ -922,6 +1486,9 @@ export interface components {
             severity: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
             state: string;
             tags: string[];
+        };
+        Asked: {
+            sources: string[];
         };
         Assessment: {
             author: string;
@@ -965,6 +1532,12 @@ export interface components {
              */
             position: number;
         };
+        Attached: {
+            /** @description All that are attached now. */
+            items: components["schemas"]["RegistrySource"][];
+            /** @description What keeps the source from being of use yet. */
+            warnings: string[];
+        };
         AuditEntry: {
             /** @example registry.create */
             action: string;
@@ -994,6 +1567,11 @@ export interface components {
             newer_tags: components["schemas"]["NewerTag"][];
             places: components["schemas"]["Location"][];
         };
+        "Change-admissionRequest": {
+            hosts?: string[];
+            /** @enum {string} */
+            unknown_images?: "allow" | "warn" | "deny";
+        };
         "Change-assessment-typeRequest": {
             blocks?: boolean;
             color?: string;
@@ -1005,6 +1583,9 @@ export interface components {
             expiry_days?: number | null;
             /** Format: int64 */
             position?: number;
+        };
+        "Change-extensionRequest": {
+            enabled: boolean;
         };
         "Change-registryRequest": {
             anonymous_pull?: boolean;
@@ -1021,10 +1602,23 @@ export interface components {
             /** @example 17 *\/6 * * * */
             cron?: string;
             enabled?: boolean;
+            /** @example Europe/Berlin */
+            time_zone?: string;
         };
         "Change-userRequest": {
             /** Format: password */
             password: string;
+        };
+        "Change-vulnerability-sourceRequest": {
+            /** @description Null: none. It has to be given again where the URL leads to another server. */
+            authorization_header?: string | null;
+            ca_certificates?: string;
+            /** Format: int64 */
+            concurrency?: number;
+            skip_tls_verify?: boolean;
+            /** Format: int64 */
+            timeout_seconds?: number;
+            url?: string;
         };
         Child: {
             /**
@@ -1037,6 +1631,16 @@ export interface components {
             media_type: string;
             os?: string;
             variant?: string;
+        };
+        Connection: {
+            /**
+             * @description One word for what is wrong; empty where nothing is.
+             * @example unreachable
+             */
+            code: string;
+            /** @example nothing listens at clair.example.com:6060 (connection refused) */
+            message: string;
+            ok: boolean;
         };
         Counts: {
             /**
@@ -1072,6 +1676,10 @@ export interface components {
              */
             verdict: "known" | "partial" | "unknown";
         };
+        "Create-admission-tokenRequest": {
+            /** @description Letters, digits and . _ - */
+            name: string;
+        };
         "Create-api-keyRequest": {
             /** Format: date-time */
             expires_at?: string;
@@ -1104,13 +1712,41 @@ export interface components {
             /** @example CVE-2019-14697 */
             vulnerability: string;
         };
+        "Create-policy-exceptionRequest": {
+            /** @description Why. */
+            comment: string;
+            /** @description The digest of an image, or of an index that holds it. */
+            digest?: string;
+            /**
+             * Format: date-time
+             * @description When it ends, within ten years.
+             */
+            expires_at: string;
+            /**
+             * @description The name of a registry.
+             * @example main
+             */
+            registry?: string;
+            /**
+             * @description A pattern of names without the registry's: * stands for any text, ? for one character.
+             * @example team/*
+             */
+            repository?: string;
+            /**
+             * @description A pattern of tags of the image, or of an index that holds it.
+             * @example 1.*
+             */
+            tag?: string;
+            /** @description A pattern of names of users and robots. */
+            user?: string;
+        };
         "Create-registryRequest": {
             anonymous_pull?: boolean;
             /**
              * @default none
              * @enum {string}
              */
-            attach_sbom: "none" | "cyclonedx" | "spdx";
+            attach_sbom?: "none" | "cyclonedx" | "spdx";
             description?: string;
             /** @description Lower-case letters and digits, separated by one of . _ __ -. */
             name: string;
@@ -1121,6 +1757,44 @@ export interface components {
             name: string;
             /** Format: password */
             password: string;
+        };
+        "Create-vulnerability-sourceRequest": {
+            /** @description The Authorization header of each request to it. It is stored encrypted, and never shown. */
+            authorization_header?: string;
+            /** @description PEM: authorities that its certificate may be signed by, beside the system's. */
+            ca_certificates?: string;
+            /**
+             * Format: int64
+             * @description How many images it is asked of at once.
+             * @default 2
+             */
+            concurrency?: number;
+            /** @example clair-v4 */
+            extension: string;
+            /** @example clair.example.com */
+            host?: string;
+            /** @description Lower-case letters and digits, separated by one of . _ -. */
+            name: string;
+            /**
+             * Format: int64
+             * @example 6060
+             */
+            port?: number;
+            /** @description Take any certificate. */
+            skip_tls_verify?: boolean;
+            /**
+             * Format: int64
+             * @description Bounds the scan of one image.
+             * @default 600
+             */
+            timeout_seconds?: number;
+            /** @description With a host: https instead of http. */
+            tls?: boolean;
+            /**
+             * @description Where its API is; or give host and port.
+             * @example http://clair.example.com:6060
+             */
+            url?: string;
         };
         Detail: {
             description?: string;
@@ -1142,6 +1816,16 @@ export interface components {
             weaknesses: string[];
             /** Format: date-time */
             withdrawn?: string;
+        };
+        Disagreement: {
+            /** @description What they disagree on. */
+            on: ("reported" | "severity" | "fixed_version")[];
+            package: components["schemas"]["Package"];
+            /** @enum {string} */
+            severity: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            /** @description What each source that has answered says. */
+            sources: components["schemas"]["Word"][];
+            vulnerability: string;
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -1182,7 +1866,17 @@ export interface components {
              * @default about:blank
              * @example https://example.com/errors/example
              */
-            type: string;
+            type?: string;
+        };
+        Event: {
+            feed?: components["schemas"]["FeedEvent"];
+            image?: components["schemas"]["ImageEvent"];
+            job?: components["schemas"]["Job"];
+            /**
+             * @description ready: what changes from now on is told. job, feed, image: the member of that name is how it stands now. reload: more changed than is told, so read what you show again.
+             * @enum {string}
+             */
+            type: "ready" | "job" | "feed" | "image" | "reload";
         };
         Evidence: {
             /**
@@ -1274,6 +1968,15 @@ export interface components {
             /** @description Where the document was read. */
             url?: string;
         };
+        Extension: {
+            description: string;
+            /** @description Whether sources can be made of it. */
+            enabled: boolean;
+            /** @example clair-v4 */
+            name: string;
+            /** @example Clair (v4 API) */
+            title: string;
+        };
         Feed: {
             /** Format: int64 */
             advisories: number;
@@ -1303,6 +2006,18 @@ export interface components {
              * @description Records that could not be read.
              */
             skipped: number;
+        };
+        FeedEvent: {
+            /** @description Why the last attempt failed; empty where it did not. */
+            error: string;
+            /** Format: date-time */
+            last_attempt: string | null;
+            /** Format: date-time */
+            last_change: string | null;
+            /** Format: date-time */
+            last_success: string | null;
+            /** @example debian */
+            name: string;
         };
         FeedPart: {
             /** Format: int64 */
@@ -1434,6 +2149,8 @@ export interface components {
              * @description The sum of the compressed layers in bytes; of an index, of its images.
              */
             size: number;
+            /** @description The vulnerability sources that are attached to any registry which holds the image, and how far each of them is; absent for an index. */
+            sources?: components["schemas"]["ImageSource"][];
             variant?: string;
             warnings: components["schemas"]["Warning"][];
         };
@@ -1468,6 +2185,12 @@ export interface components {
             /** Format: int64 */
             pending: number;
         };
+        ImageEvent: {
+            /** @enum {string} */
+            analysis: "pending" | "done" | "failed";
+            digest: string;
+            error: string;
+        };
         ImageEvents: {
             /** @description The days on which findings came or went, in the order of time. */
             findings: components["schemas"]["FindingsOn"][];
@@ -1489,6 +2212,33 @@ export interface components {
             /** @enum {string} */
             verdict: "affected" | "not_affected" | "undetermined";
             vulnerability: string;
+        };
+        ImageSource: {
+            /**
+             * Format: date-time
+             * @description The last good answer, which stands until there is a newer one.
+             */
+            answered_at?: string;
+            /**
+             * Format: date-time
+             * @description The start of the last try.
+             */
+            asked_at?: string;
+            /**
+             * Format: int64
+             * @description Since it was last asked for.
+             */
+            attempts: number;
+            /** @description Why the last try failed; empty where it did not. */
+            error: string;
+            name: string;
+            /** Format: date-time */
+            next_try_at?: string;
+            /**
+             * @description Waiting: a try failed, and there is another one at next_try_at. Quarantined: it was given up, for the reason in error, until someone asks again.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "answered" | "waiting" | "quarantined";
         };
         ImageSummary: {
             /**
@@ -1551,6 +2301,16 @@ export interface components {
         Job: {
             /** Format: int64 */
             attempts: number;
+            /**
+             * Format: date-time
+             * @description When somebody asked for its end; it ends within seconds.
+             */
+            cancelled_at: string | null;
+            /**
+             * Format: int64
+             * @description How far it is, in a unit of its own.
+             */
+            completed: number;
             /** Format: date-time */
             created_at: string;
             /** @description Why the last try that failed did. */
@@ -1564,6 +2324,7 @@ export interface components {
             kind: string;
             /** Format: int64 */
             max_attempts: number;
+            /** @description How far it is, in words. */
             progress: string;
             /**
              * Format: date-time
@@ -1575,8 +2336,40 @@ export interface components {
              * @description The start of the last try.
              */
             started_at: string | null;
+            /**
+             * @description A job that failed used up its tries, or cannot succeed; error says why.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+            /**
+             * Format: int64
+             * @description Where completed leads to; 0 where that is not known.
+             */
+            total: number;
+        };
+        JobKind: {
+            description: string;
+            /** @description The newest, whatever its state. */
+            last_job: components["schemas"]["Job"];
+            name: string;
+            /** Format: int64 */
+            queued: number;
+            /** Format: int64 */
+            running: number;
+            /** @description When it is due; null where nothing but the work itself asks for it. */
+            schedule: components["schemas"]["Schedule"];
+        };
+        JobLine: {
+            /** Format: date-time */
+            at: string;
             /** @enum {string} */
-            state: "queued" | "running" | "done" | "failed";
+            level: "info" | "warning" | "error";
+            /**
+             * Format: int64
+             * @description Counts the lines of the job, from 1.
+             */
+            position: number;
+            text: string;
         };
         Key: {
             /** Format: date-time */
@@ -1623,6 +2416,11 @@ export interface components {
              */
             size: number;
         };
+        ListAdmissionToken: {
+            items: components["schemas"]["AdmissionToken"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListAffected: {
             items: components["schemas"]["Affected"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1640,6 +2438,16 @@ export interface components {
         };
         ListAuditEntry: {
             items: components["schemas"]["AuditEntry"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListDisagreement: {
+            items: components["schemas"]["Disagreement"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListExtension: {
+            items: components["schemas"]["Extension"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1668,6 +2476,16 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListJobKind: {
+            items: components["schemas"]["JobKind"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListJobLine: {
+            items: components["schemas"]["JobLine"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListKey: {
             items: components["schemas"]["Key"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1678,6 +2496,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListPolicyException: {
+            items: components["schemas"]["PolicyException"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListReferrer: {
             items: components["schemas"]["Referrer"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1685,6 +2508,11 @@ export interface components {
         };
         ListRegistry: {
             items: components["schemas"]["Registry"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListRegistrySource: {
+            items: components["schemas"]["RegistrySource"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1700,6 +2528,11 @@ export interface components {
         };
         ListSetting: {
             items: components["schemas"]["Setting"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListSourceScan: {
+            items: components["schemas"]["SourceScan"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1720,6 +2553,11 @@ export interface components {
         };
         ListVEXDocument: {
             items: components["schemas"]["VEXDocument"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListVulnerabilitySource: {
+            items: components["schemas"]["VulnerabilitySource"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1780,8 +2618,15 @@ export interface components {
             blocked: boolean;
             /** @description One for each place. */
             verdicts: components["schemas"]["Verdict"][];
+            /** @description Whether there are warnings at any place. */
+            warns: boolean;
         };
         Policy: {
+            /**
+             * @description Whether blocked images can be pulled by digest, as nodes do that run them: recent is for digest_pull_hours after an image that could be pulled became blocked.
+             * @enum {string}
+             */
+            allow_digest_pulls: "never" | "recent" | "always";
             /** @description The assessment types that block pulls. */
             block: string[];
             /**
@@ -1789,22 +2634,186 @@ export interface components {
              * @enum {string|null}
              */
             block_unassessed_from: "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            /** Format: int64 */
+            digest_pull_hours: number;
             /**
              * Format: int64
-             * @description How long after it was first seen an unassessed finding does not block yet.
+             * @description How long after it was first seen an unassessed finding neither blocks nor warns yet; what will block warns meanwhile.
              */
             grace_hours: number;
-        };
-        PolicyChange: {
-            /** @description The assessment types that block pulls; null for those whose blocks is set. */
-            block?: string[] | null;
             /**
-             * @description Null for never.
+             * Format: int64
+             * @description How long ago the data of the feeds that judge an image may have been confirmed; 0 for any time.
+             */
+            max_feed_age_hours: number;
+            /**
+             * @description How a refused pull is answered: denied is 403 DENIED, unknown 404 MANIFEST_UNKNOWN as ProGet does.
+             * @enum {string}
+             */
+            refusal: "denied" | "unknown";
+            /** @description Whether an image is refused until its analysis is done and all attached vulnerability sources have answered. */
+            require_analysis: boolean;
+            /**
+             * @description How much has to be known of an image: with known, neither partial nor unknown coverage is enough.
+             * @enum {string}
+             */
+            require_coverage: "none" | "partial" | "known";
+            /** @description The assessment types that warn. */
+            warn: string[];
+            /**
+             * @description The lowest severity at which an unassessed finding warns; null for never.
              * @enum {string|null}
              */
-            block_unassessed_from?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            warn_unassessed_from: "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+        };
+        PolicyChange: {
+            /** @enum {string|null} */
+            allow_digest_pulls?: "never" | "recent" | "always" | null;
+            /** @description The assessment types that block pulls. Null everywhere: those whose effect is to block. */
+            block?: string[] | null;
+            /** @enum {string|null} */
+            block_unassessed_from?: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            /** Format: int64 */
+            digest_pull_hours?: number | null;
             /** Format: int64 */
             grace_hours?: number | null;
+            /** Format: int64 */
+            max_feed_age_hours?: number | null;
+            /** @enum {string|null} */
+            refusal?: "denied" | "unknown" | null;
+            require_analysis?: boolean | null;
+            /** @enum {string|null} */
+            require_coverage?: "none" | "partial" | "known" | null;
+            /** @description The assessment types that warn. Null everywhere: those whose effect is to warn. */
+            warn?: string[] | null;
+            /** @enum {string|null} */
+            warn_unassessed_from?: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+        };
+        PolicyDocument: {
+            /** @description What holds. */
+            effective: components["schemas"]["Policy"];
+            /** @description For each setting whose word counts: registry, global or default. */
+            from: {
+                [key: string]: string;
+            };
+            /** @description Empty for the global policy. */
+            registry: string;
+            /** @description What it says itself; null is inherited: by a registry from the global policy, by that from defaults. */
+            settings: components["schemas"]["PolicySettings"];
+            /**
+             * Format: int64
+             * @description Grows with each change; the ETag is the same, for If-Match.
+             */
+            version: number;
+        };
+        PolicyEffect: {
+            digest: string;
+            /** @description The first five: what would block it, or what blocks it now. */
+            reasons: string[];
+            repository: string;
+        };
+        PolicyException: {
+            author: string;
+            comment: string;
+            /** Format: date-time */
+            created_at: string;
+            digest: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description The name system where it expired. */
+            ended_by?: string;
+            /**
+             * Format: date-time
+             * @description The first instant at which it does not hold.
+             */
+            expires_at: string;
+            /** Format: int64 */
+            id: number;
+            /** @description Whether it holds now. */
+            live: boolean;
+            /** @description Empty, here and in the next members: any. */
+            registry: string;
+            repository: string;
+            tag: string;
+            user: string;
+        };
+        PolicyPreview: {
+            /** @description The first 20 of those that would become blocked. */
+            blocked: components["schemas"]["PolicyEffect"][];
+            /** Format: int64 */
+            blocked_now: number;
+            /** Format: int64 */
+            blocked_then: number;
+            /** @description False where the time did not suffice to look at all images. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many there are; one in two repositories counts twice.
+             */
+            images: number;
+            /** Format: int64 */
+            newly_blocked: number;
+            /** Format: int64 */
+            newly_pullable: number;
+            /** @description The first 20 of those that would become pullable. */
+            pullable: components["schemas"]["PolicyEffect"][];
+            registry: string;
+        };
+        PolicyPreviews: {
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description The sum over all registries.
+             */
+            newly_blocked: number;
+            /** Format: int64 */
+            newly_pullable: number;
+            registries: components["schemas"]["PolicyPreview"][];
+        };
+        PolicySettings: {
+            /** @enum {string|null} */
+            allow_digest_pulls: "never" | "recent" | "always" | null;
+            /** @description Null in all members: inherited. */
+            block: string[] | null;
+            /** @enum {string|null} */
+            block_unassessed_from: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            /** Format: int64 */
+            digest_pull_hours: number | null;
+            /** Format: int64 */
+            grace_hours: number | null;
+            /** Format: int64 */
+            max_feed_age_hours: number | null;
+            /** @enum {string|null} */
+            refusal: "denied" | "unknown" | null;
+            require_analysis: boolean | null;
+            /** @enum {string|null} */
+            require_coverage: "none" | "partial" | "known" | null;
+            warn: string[] | null;
+            /** @enum {string|null} */
+            warn_unassessed_from: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+        };
+        "Preview-policyRequest": {
+            /** @description The change, as PATCH takes it. */
+            policy: components["schemas"]["PolicyChange"];
+            /** @description Whose policy would change; empty for the global one. */
+            registry?: string;
+        };
+        PullVerdict: {
+            /**
+             * @description Of an index: failed where any image's failed, else pending where any is. None where there is nothing to analyse.
+             * @enum {string}
+             */
+            analysis: "pending" | "done" | "failed" | "none";
+            /** @description Of the manifest that the reference names: an image, an index or another artifact. */
+            digest: string;
+            /** @description The reference that was asked for. */
+            image: string;
+            /** @description The images of an index. */
+            images?: components["schemas"]["Child"][];
+            /** @description Whether a vulnerability source has not answered yet. */
+            sources_pending: boolean;
+            tag?: string;
+            verdict: components["schemas"]["Verdict"];
         };
         Push: {
             /** Format: date-time */
@@ -1818,12 +2827,27 @@ export interface components {
         Reason: {
             /** Format: int64 */
             assessment_id?: number;
-            package: string;
+            /**
+             * Format: date-time
+             * @description When it will block: it is in its grace.
+             */
+            blocks_from?: string;
             /** @enum {string} */
-            severity: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
-            state: string;
-            version: string;
-            vulnerability: string;
+            kind: "vulnerability" | "analysis" | "sources" | "coverage" | "feeds" | "exception";
+            /** @description For people. */
+            message: string;
+            package?: string;
+            /** @enum {string} */
+            severity?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            /**
+             * Format: date-time
+             * @description When it began to hold.
+             */
+            since?: string;
+            state?: string;
+            version?: string;
+            /** @description This and what follows: of the finding that it is about. */
+            vulnerability?: string;
         };
         Referrer: {
             annotations: {
@@ -1857,7 +2881,17 @@ export interface components {
             /** @description Whether VEX documents that are attached to images assess them. */
             honour_vex: boolean;
             name: string;
+            /** @description What holds, with what is inherited: see registries/{registry}/policy. */
             policy: components["schemas"]["Policy"];
+        };
+        RegistrySource: {
+            /**
+             * Format: date-time
+             * @description Absent for the built-in analyser.
+             */
+            attached_at?: string;
+            extension: string;
+            name: string;
         };
         Remedy: {
             base: components["schemas"]["Base"];
@@ -1880,14 +2914,27 @@ export interface components {
             updated_at: string | null;
         };
         Schedule: {
+            /** @description Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly. */
             cron: string;
             enabled: boolean;
-            /** Format: date-time */
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Of its jobs: jobs?kind= is the history. */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When it was last due, or run by hand.
+             */
             last_run_at: string | null;
             /** @description Give it to jobs/{name}/run. */
             name: string;
-            /** Format: date-time */
-            next_run_at: string;
+            /**
+             * Format: date-time
+             * @description Null while it is disabled.
+             */
+            next_run_at: string | null;
+            /** @description Whose clocks the expression is about. */
+            time_zone: string;
         };
         Scope: {
             /**
@@ -1956,6 +3003,34 @@ export interface components {
             /** Format: int64 */
             id: number;
             name: string;
+        };
+        SourceScan: {
+            /**
+             * Format: date-time
+             * @description The last good answer, which stands until there is a newer one.
+             */
+            answered_at?: string;
+            /**
+             * Format: date-time
+             * @description The start of the last try.
+             */
+            asked_at?: string;
+            /**
+             * Format: int64
+             * @description Since it was last asked for.
+             */
+            attempts: number;
+            /** @description Why the last try failed; empty where it did not. */
+            error: string;
+            image: string;
+            name: string;
+            /** Format: date-time */
+            next_try_at?: string;
+            /**
+             * @description Waiting: a try failed, and there is another one at next_try_at. Quarantined: it was given up, for the reason in error, until someone asks again.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "answered" | "waiting" | "quarantined";
         };
         Tag: {
             /** @description Of an image or an index: see images/{digest}. */
@@ -2116,7 +3191,12 @@ export interface components {
         };
         Verdict: {
             blocked: boolean;
-            /** @description The findings that block, the gravest first. */
+            /**
+             * Format: int64
+             * @description The exception that lets it through although there are reasons.
+             */
+            exception_id?: number;
+            /** @description What blocks, or would where an exception lets it through; the gravest findings first. */
             reasons: components["schemas"]["Reason"][];
             registry: string;
             repository: string;
@@ -2125,6 +3205,10 @@ export interface components {
              * @description When time alone may change the verdict.
              */
             valid_until?: string;
+            /** @description What does not block. */
+            warnings: components["schemas"]["Reason"][];
+            /** @description Whether there are warnings. */
+            warns: boolean;
         };
         Vulnerability: {
             advisories: components["schemas"]["Advisory"][];
@@ -2176,6 +3260,33 @@ export interface components {
              */
             withdrawn?: string;
         };
+        VulnerabilitySource: {
+            /** @description PEM. */
+            ca_certificates: string;
+            /**
+             * Format: int64
+             * @description How many images it is asked of at once.
+             */
+            concurrency: number;
+            /** Format: date-time */
+            created_at?: string;
+            /** @example clair-v4 */
+            extension: string;
+            /** @description Whether an API authorization header is set. It is never shown. */
+            has_authorization_header: boolean;
+            /** @description Unique; it never changes. */
+            name: string;
+            skip_tls_verify: boolean;
+            /**
+             * Format: int64
+             * @description Bounds the scan of one image.
+             */
+            timeout_seconds: number;
+            /** Format: date-time */
+            updated_at?: string;
+            /** @description Empty for the built-in analyser. */
+            url: string;
+        };
         VulnerabilitySummary: {
             description: string;
             /**
@@ -2214,6 +3325,17 @@ export interface components {
             message: string;
             path?: string;
         };
+        Word: {
+            fixed_version?: string;
+            link?: string;
+            /** @description Whether it reports the vulnerability at all. */
+            reports: boolean;
+            /** @enum {string} */
+            severity?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            source: string;
+            /** @description What it calls it. */
+            vulnerability?: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -2223,6 +3345,164 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "get-admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Admission"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-admission": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-admissionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Admission"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-admission-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAdmissionToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-admission-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-admission-tokenRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "revoke-admission-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-api-keys": {
         parameters: {
             query?: never;
@@ -2579,6 +3859,116 @@ export interface operations {
             };
         };
     };
+    listen: {
+        parameters: {
+            query?: {
+                /** @description What to be told of, separated by commas; everything where absent. */
+                topics?: ("jobs" | "feeds" | "images")[];
+            };
+            header?: {
+                /** @description The id of the last event that was received. */
+                "Last-Event-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": {
+                        data: components["schemas"]["Event"];
+                        /**
+                         * @description The event name.
+                         * @constant
+                         */
+                        event?: "message";
+                        /** @description The event ID. */
+                        id?: number;
+                        /** @description The retry time in milliseconds. */
+                        retry?: number;
+                    }[];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-extensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListExtension"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-extension": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-extensionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Extension"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-feeds": {
         parameters: {
             query?: never;
@@ -2690,6 +4080,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Image"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-disagreements": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListDisagreement"];
                 };
             };
             /** @description Error */
@@ -2985,6 +4412,38 @@ export interface operations {
             };
         };
     };
+    "scan-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-image-vex": {
         parameters: {
             query?: {
@@ -3023,11 +4482,40 @@ export interface operations {
             };
         };
     };
+    "list-job-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListJobKind"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-jobs": {
         parameters: {
             query?: {
                 kind?: string;
-                state?: "queued" | "running" | "done" | "failed";
+                state?: "queued" | "running" | "done" | "failed" | "cancelled";
                 /** @description The most items to return. */
                 page_size?: number;
                 /** @description The next_page_token of the page before; empty for the first. */
@@ -3090,6 +4578,75 @@ export interface operations {
             };
         };
     };
+    "cancel-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-job-log": {
+        parameters: {
+            query?: {
+                /** @description Only the lines after this position: what was added since. */
+                after?: number;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListJobLine"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "run-job": {
         parameters: {
             query?: never;
@@ -3109,6 +4666,271 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-policy": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-policy-exceptions": {
+        parameters: {
+            query?: {
+                /** @description Those that hold in it, with those of all registries. */
+                registry?: string;
+                /** @description Only those that hold now. */
+                live?: boolean;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPolicyException"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-policy-exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-policy-exceptionRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyException"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-policy-exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyException"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "end-policy-exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Preview-policyRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPreviews"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-verdict": {
+        parameters: {
+            query: {
+                /** @description REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST, with or without the server's host. */
+                image: string;
+                /** @description Who would pull; without, who asks. */
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PullVerdict"];
                 };
             };
             /** @description Error */
@@ -3287,6 +5109,77 @@ export interface operations {
             };
         };
     };
+    "get-registry-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-registry-policy": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-repositories": {
         parameters: {
             query?: {
@@ -3361,6 +5254,99 @@ export interface operations {
             };
         };
     };
+    "list-registry-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRegistrySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "attach-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attached"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "detach-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-schedules": {
         parameters: {
             query?: never;
@@ -3390,10 +5376,45 @@ export interface operations {
             };
         };
     };
-    "change-schedule": {
+    "get-schedule": {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-schedule": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3408,6 +5429,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4028,6 +6050,240 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListAffected"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-vulnerability-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListVulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-vulnerability-sourceRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-vulnerability-sourceRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-source-scans": {
+        parameters: {
+            query?: {
+                state?: "queued" | "running" | "answered" | "waiting" | "quarantined";
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSourceScan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "test-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connection"];
                 };
             };
             /** @description Error */

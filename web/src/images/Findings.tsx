@@ -50,7 +50,7 @@ export function Component() {
     return next
   })
   const columns: Column<Finding>[] = [
-    { key: 'choose', title: '', width: '32px', render: (f) => <Checkbox size="xs" aria-label={`Choose ${f.vulnerability} of ${f.package.name}`} checked={chosen.has(f.vulnerability)} onChange={() => toggle(f.vulnerability)} /> },
+    { key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (f) => <Checkbox size="xs" aria-label={`Choose ${f.vulnerability} of ${f.package.name}`} checked={chosen.has(f.vulnerability)} onChange={() => toggle(f.vulnerability)} /> },
     {
       key: 'vulnerability', title: 'Vulnerability', lead: true, value: (f) => f.vulnerability,
       render: (f) => (
@@ -70,7 +70,7 @@ export function Component() {
     { key: 'epss', title: 'EPSS', numeric: true, value: (f) => f.epss ?? -1, render: (f) => (f.epss === undefined ? '' : percent(f.epss)) },
     { key: 'state', title: 'State', value: (f) => f.state, render: (f) => <State name={f.state} blocks={f.blocks} /> },
     { key: 'layer', title: 'Layer', numeric: true, value: (f) => f.layer_index, render: (f) => <>{f.layer_index}{base > 0 && <Text span size="xs" c="dimmed"> {f.layer_index < base ? 'base' : 'own'}</Text>}</> },
-    { key: 'why', title: '', render: (f) => <Anchor component={Link} to={explain(f)} fz="xs" aria-label={`Why ${f.vulnerability} is found in ${f.package.name}`}>why</Anchor> },
+    { key: 'why', title: 'Actions', quiet: true, render: (f) => <Anchor component={Link} to={explain(f)} fz="xs" aria-label={`Why ${f.vulnerability} is found in ${f.package.name}`}>why</Anchor> },
   ]
   const place = parseAt(at)
   const filters = (

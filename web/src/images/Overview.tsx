@@ -81,14 +81,16 @@ function Policy({ image, at }: { image: Schemas['Image']; at: string }) {
           {v.blocked
             ? <Verdict kind="bad">Blocked in {v.registry}/{v.repository}: it cannot be pulled</Verdict>
             : <Verdict kind="good">May be pulled from {v.registry}/{v.repository}</Verdict>}
-          {v.reasons.length > 0 && (
+          {!v.blocked && v.warns && <div><Verdict kind="warn">With warnings</Verdict></div>}
+          {v.exception_id !== undefined && <div><Verdict kind="warn">An exception lets it be pulled</Verdict></div>}
+          {[...v.reasons, ...v.warnings].length > 0 && (
             <DataTable
-              caption="The findings that block" rows={v.reasons} rowKey={(r) => `${r.vulnerability} ${r.package} ${r.version}`}
+              caption="Why" rows={[...v.reasons, ...v.warnings]} rowKey={(r) => [r.kind, r.vulnerability, r.package, r.version, r.message].join(' ')}
               columns={[
-                { key: 'v', title: 'Vulnerability', lead: true, render: (r) => <Anchor component={Link} fz="inherit" to={`/vulnerabilities/${r.vulnerability}?image=${image.digest}&at=${encodeURIComponent(at)}`}>{r.vulnerability}</Anchor> },
-                { key: 's', title: 'Severity', render: (r) => <Severity value={r.severity} /> },
-                { key: 'p', title: 'Package', render: (r) => `${r.package} ${r.version}` },
-                { key: 'st', title: 'State', render: (r) => <State name={r.state} blocks /> },
+                { key: 'v', title: 'Why', lead: true, render: (r) => (r.vulnerability ? <Anchor component={Link} fz="inherit" to={`/vulnerabilities/${r.vulnerability}?image=${image.digest}&at=${encodeURIComponent(at)}`}>{r.vulnerability}</Anchor> : r.message) },
+                { key: 's', title: 'Severity', render: (r) => (r.severity ? <Severity value={r.severity} /> : null) },
+                { key: 'p', title: 'Package', render: (r) => (r.package ? `${r.package} ${r.version ?? ''}` : null) },
+                { key: 'st', title: 'State', render: (r) => (r.state ? <State name={r.state} blocks={v.reasons.includes(r)} /> : null) },
               ]}
             />
           )}

@@ -1,8 +1,8 @@
-import { Button, Group, MultiSelect, NumberInput, Select, Stack, Switch, Text, TextInput } from '@mantine/core'
+import { Anchor, Button, Group, Select, Stack, Switch, Text, TextInput } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useNavigate, useParams } from 'react-router'
+import { Link, useNavigate, useParams } from 'react-router'
 
 import { api, type Schemas } from '../api/client'
 import { useAdministrator } from '../shell/session'
@@ -12,6 +12,8 @@ import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
 import { Verdict } from '../ui/Verdict'
+import { PolicyForm } from './PolicyForm'
+import { Sources } from './Sources'
 
 type Registry = Schemas['Registry']
 
@@ -26,7 +28,8 @@ export function Component() {
       {about.data ? (
         <Stack gap="md" maw={760}>
           <General registry={about.data} disabled={!administrator} />
-          <PolicyForm registry={about.data} disabled={!administrator} />
+          <Sources registry={registry} administrator={administrator} />
+          <RegistryPolicy name={registry} disabled={!administrator} />
           {administrator && <Remove name={registry} />}
         </Stack>
       ) : <Waiting query={about} what={`The registry ${registry} cannot be shown`} />}
@@ -72,36 +75,13 @@ function General({ registry, disabled }: { registry: Registry; disabled: boolean
   )
 }
 
-function PolicyForm({ registry, disabled }: { registry: Registry; disabled: boolean }) {
-  const types = api.useQuery('get', '/assessment-types')
-  const [block, setBlock] = useState(registry.policy.block)
-  const [from, setFrom] = useState<string>(registry.policy.block_unassessed_from ?? 'never')
-  const [grace, setGrace] = useState<string | number>(registry.policy.grace_hours)
-  const change = useChange(registry.name)
+function RegistryPolicy({ name, disabled }: { name: string; disabled: boolean }) {
+  const queries = useQueryClient()
+  const policy = api.useQuery('get', '/registries/{registry}/policy', { params: { path: { registry: name } } })
+  const change = api.useMutation('patch', '/registries/{registry}/policy', { onSuccess: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }) })
   return (
-    <Panel title="What it refuses to serve">
-      <form onSubmit={(e) => {
-        e.preventDefault()
-        change.mutate({
-          params: { path: { registry: registry.name } },
-          body: { policy: { block, block_unassessed_from: from === 'never' ? null : from as 'high', grace_hours: Number(grace) || 0 } },
-        })
-      }}>
-        <Stack gap="sm">
-          <MultiSelect
-            label="Images with a finding that is assessed as" disabled={disabled} value={block} onChange={setBlock}
-            data={(types.data?.items ?? []).map((t) => t.name)} placeholder={block.length === 0 ? 'none' : ''}
-          />
-          <Group grow align="flex-start" preventGrowOverflow={false}>
-            <Select
-              label="Images with an unassessed finding" disabled={disabled} value={from} onChange={(v) => setFrom(v ?? 'never')} miw={220}
-              data={[{ value: 'never', label: 'are served' }, ...['critical', 'high', 'medium', 'low', 'negligible', 'unknown'].map((s) => ({ value: s, label: s === 'critical' ? 'that is critical' : `that is ${s} or graver` }))]}
-            />
-            <NumberInput label="But not in the first hours" description="after the finding was first seen" inputWrapperOrder={['label', 'input', 'description']} disabled={disabled || from === 'never'} value={grace} onChange={setGrace} min={0} max={87600} suffix=" h" miw={180} />
-          </Group>
-          <Saved change={change} disabled={disabled} />
-        </Stack>
-      </form>
+    <Panel title="Policy" actions={<Anchor component={Link} to="/administration/policies" fz="sm">global policy</Anchor>}>
+      {policy.data ? <PolicyForm key={policy.data.version} document={policy.data} disabled={disabled} change={change} onSave={(body) => change.mutate({ params: { path: { registry: name } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
     </Panel>
   )
 }

@@ -35,7 +35,7 @@ export function Component() {
   const toggle = (tag: string) => setChosen((now) => (now.includes(tag) ? now.filter((t) => t !== tag) : [...now.slice(-1), tag]))
   const columns: Column<Tag>[] = [
     {
-      key: 'choose', title: '', width: '32px', render: (t) => (t.image?.kind === 'image'
+      key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (t) => (t.image?.kind === 'image'
         ? <Checkbox size="xs" aria-label={`Compare ${t.name}`} checked={chosen.includes(t.name)} onChange={() => toggle(t.name)} /> : null),
     },
     {

@@ -8,6 +8,7 @@ import { api } from '../api/client'
 import { Failure } from '../ui/Failure'
 import { Loading } from '../ui/Loading'
 import { Mark } from './Mark'
+import { useEvents } from './events'
 import { isCurrent, sections } from './navigation'
 import { useForget, useSession } from './session'
 import classes from './Shell.module.css'
@@ -20,6 +21,7 @@ export function Shell() {
   const close = menu.close
   const main = useRef<HTMLDivElement>(null)
   const path = location.pathname
+  useEvents(session.data?.user !== null && session.data?.user !== undefined)
   const before = useRef(path)
   useEffect(() => {
     if (before.current === path) return

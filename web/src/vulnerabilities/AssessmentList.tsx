@@ -34,7 +34,7 @@ export function AssessmentList({ assessments, vulnerability = true, empty }: { a
       key: 'until', title: 'Until',
       render: (a) => (a.live ? (a.expires_at ? <When time={a.expires_at} /> : 'without end') : <Text span size="sm" c="dimmed">{a.ended_reason}{a.ended_by ? ` by ${a.ended_by}` : ''}, <When time={a.ended_at} /></Text>),
     },
-    { key: 'end', title: '', render: (a) => (a.live ? <Button size="compact-xs" variant="default" onClick={() => setEnding(a)} aria-label={`Withdraw the assessment of ${a.vulnerability} as ${a.type}`}>Withdraw</Button> : null) },
+    { key: 'end', title: 'Actions', quiet: true, render: (a) => (a.live ? <Button size="compact-xs" variant="default" onClick={() => setEnding(a)} aria-label={`Withdraw the assessment of ${a.vulnerability} as ${a.type}`}>Withdraw</Button> : null) },
   ]
   return (
     <>

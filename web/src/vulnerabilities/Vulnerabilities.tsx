@@ -42,7 +42,7 @@ export function Component() {
   })
   const everything = rows.length > 0 && rows.every((v) => chosen.has(v.name))
   const columns: Column<Summary>[] = [
-    { key: 'choose', title: '', width: '32px', render: (v) => <Checkbox size="xs" aria-label={`Choose ${v.name}`} checked={chosen.has(v.name)} onChange={() => toggle(v.name)} /> },
+    { key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (v) => <Checkbox size="xs" aria-label={`Choose ${v.name}`} checked={chosen.has(v.name)} onChange={() => toggle(v.name)} /> },
     {
       key: 'name', title: 'Vulnerability', lead: true,
       render: (v) => (
