@@ -75,7 +75,7 @@ func (accounts) Authenticate(r *http.Request) (auth.Principal, error) {
 
 func serve(t *testing.T, p *port) *httptest.Server {
 	t.Helper()
-	h := admission.New(p, p, p, accounts{}, admission.Options{Witness: p, BaseURL: "https://r.example", Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	h := admission.New(p, p, p, accounts{}, admission.Options{Witness: p, BaseURL: func(context.Context) string { return "https://r.example" }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	mux := http.NewServeMux()
 	mux.Handle(admission.Path, h)
 	mux.Handle(admission.Path+"/{token}", h)

@@ -150,7 +150,7 @@ func TestJobsOverREST(t *testing.T) {
 	for _, test := range []struct {
 		tag    string
 		status int
-	}{{`"1"`, 412}, {`W/"2"`, 422}, {`2`, 422}, {`"x"`, 422}, {`"2"`, 200}, {`"2"`, 412}, {`*`, 200}} {
+	}{{`"1"`, 412}, {`W/"2"`, 412}, {`2`, 412}, {`"x"`, 412}, {`"2"`, 200}, {`"2"`, 412}, {`*`, 200}} {
 		if r := edit(test.tag); r.status != test.status {
 			t.Errorf("If-Match %s: %d, want %d", test.tag, r.status, test.status)
 		}

@@ -58,6 +58,7 @@ type harbour struct {
 	gate   *policy.Gate
 	clock  *clock
 	server *httptest.Server
+	feeds  *someFeeds
 }
 
 func newHarbour(t *testing.T) *harbour {
@@ -105,10 +106,11 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	base := &address{}
 	sources := source.New(s, []source.Extension{clairv1.Extension(), clairv4.Extension(), adapter.Extension()}, box,
 		source.Options{BaseURL: func(context.Context) string { return base.url }, Changed: gate.Invalidate})
+	feeds := new(someFeeds)
 	handler, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
-		Feeds: noFeeds{}, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
+		Feeds: feeds, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
 		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
 		Settings: setting.New(s, []setting.Known{
 			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
@@ -122,7 +124,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &harbour{base: base, store: s, gate: gate, clock: c, server: server}
+	return &harbour{base: base, store: s, gate: gate, clock: c, server: server, feeds: feeds}
 }
 
 // address is the base URL, which tests set before they ask.
@@ -140,11 +142,19 @@ func (q vexQueue) Later(ctx context.Context, work ...vex.Work) error {
 	return nil
 }
 
-// noFeeds is an installation whose feeds are all switched off.
-type noFeeds struct{}
+// someFeeds are those of a test: all feeds are switched off where it says nothing.
+type someFeeds struct {
+	statuses []feed.Status
+	stale    map[string]string
+}
 
-func (noFeeds) Status(context.Context) ([]feed.Status, error)          { return nil, nil }
-func (noFeeds) Enqueue(context.Context, []string, bool) (int64, error) { return 0, feed.ErrUnknown }
+func (f *someFeeds) Status(context.Context) ([]feed.Status, error) { return f.statuses, nil }
+func (f *someFeeds) Stale(context.Context, []feed.Status) (map[string]string, error) {
+	return f.stale, nil
+}
+func (f *someFeeds) Enqueue(context.Context, []string, bool) (int64, error) {
+	return 0, feed.ErrUnknown
+}
 
 // Who sends requests.
 const (

@@ -72,6 +72,7 @@ type Image struct {
 	Error        string     `json:"error,omitempty" doc:"Why the analysis failed."`
 	Warnings     []Warning  `json:"warnings" nullable:"false"`
 	Coverage     *Coverage  `json:"coverage,omitempty" doc:"How much the findings can be relied on; absent for an index."`
+	DataUpdated  *time.Time `json:"data_updated_at,omitempty" doc:"When the feeds' data on its packages was last confirmed, the oldest of it; absent where there is none."`
 	Distribution string     `json:"distribution,omitempty" example:"alpine:v3.20"`
 	DistroName   string     `json:"distribution_name,omitempty" example:"Alpine Linux v3.20"`
 	Findings     Severities `json:"finding_counts"`
@@ -212,6 +213,7 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 		ConfigDigest: img.ConfigDigest, Size: img.Size(), LayerCount: len(img.Layers), PackageCount: img.Packages,
 		Analysis: string(img.State), Error: img.Error, Warnings: make([]Warning, len(img.Warnings)),
 		Coverage:     &Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)},
+		DataUpdated:  orNil(image.Oldest(data)),
 		Distribution: img.Distribution, DistroName: img.DistributionName,
 		Findings: countSeverities(findings), Places: showLocations(locations), Sources: showSources(img, scans, builtIn),
 		CreatedAt: orNil(img.CreatedAt), AnalysedAt: orNil(img.AnalysedAt),

@@ -118,7 +118,9 @@ func TestBadPolicies(t *testing.T) {
 	if _, err := c.store.CreateRegistry(t.Context(), registry.Registry{Name: "main"}); err != nil {
 		t.Fatal(err)
 	}
-	exception := func(change string) string { return `{"comment": "c", "expires_at": "2027-01-01T00:00:00Z", ` + change + `}` }
+	exception := func(change string) string {
+		return `{"comment": "c", "expires_at": "2027-01-01T00:00:00Z", ` + change + `}`
+	}
 	before := string(c.ask(t, "GET", "/registries/main", "", nil, admin).body)
 	for _, test := range []struct{ method, path, body, field string }{
 		{"PATCH", "/policy", `{"block": ["Shrug"]}`, "body.block[0]"},

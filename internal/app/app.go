@@ -79,6 +79,7 @@ type App struct {
 	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
+	watch       *feedWatch
 	health      *health
 	listeners   []*listener
 }
@@ -105,6 +106,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	if a.store, err = store.Open(ctx, c.DatabaseURL(), store.Options{Now: opts.Now}); err != nil {
+		return err
+	}
+	if err := rekey(ctx, a.store, opts.Log); err != nil {
 		return err
 	}
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
@@ -136,13 +140,13 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		gatekeeper.Invalidate()
 	}
 	a.feeds.changed = changed
-	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed})
+	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed, Due: a.judgeSoon})
 	if err := a.assessments.Seed(ctx); err != nil {
 		return err
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
@@ -153,10 +157,11 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
+		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
 		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
@@ -199,7 +204,8 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 func (a *App) listen(ctx context.Context, main http.Handler) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.health = &health{database: a.store}
+	metrics.MustRegister(a.watch)
+	a.health = &health{database: a.store, alarms: a.watch.alarms}
 	add := func(name, address string, handler http.Handler) error {
 		if address == config.Off {
 			return nil
@@ -251,11 +257,12 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.watch.run(running) })
 	group.Go(func() error { return a.refusals.Run(work) })
 	group.Go(func() error { return a.unadmitted.Run(work) })
 	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {
-		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
+		if err := (feedJobs{a.feeds, a.queue, a.watch}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
 		}
 	}

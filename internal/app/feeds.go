@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -55,6 +56,12 @@ func OpenFeeds(ctx context.Context, storage config.Storage, feeds config.Feeds, 
 	s, err := store.Open(ctx, storage.DatabaseURL(), store.Options{Now: opts.Now})
 	if err != nil {
 		return nil, err
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	if err := rekey(ctx, s, opts.Log); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	f, err := newFeeds(s, feeds, storage.Data+"/tmp", opts)
 	if err != nil {
@@ -230,6 +237,11 @@ func (f *Feeds) Close() error {
 type feedJobs struct {
 	*Feeds
 	queue *job.Queue
+	watch *feedWatch
+}
+
+func (f feedJobs) Stale(ctx context.Context, statuses []feed.Status) (map[string]string, error) {
+	return f.watch.stale(ctx, statuses)
 }
 
 func (f feedJobs) Enqueue(ctx context.Context, names []string, acceptLoss bool) (int64, error) {

@@ -22,6 +22,7 @@ import (
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/policy"
@@ -52,6 +53,7 @@ type Scanner struct {
 	limits   layer.Options
 	wants    func(path string) bool
 	opts     Options
+	interval time.Duration // at which a server of these settings updates the feeds
 }
 
 // ScanRequest says what to scan.
@@ -82,6 +84,9 @@ func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Sca
 	if err != nil {
 		return nil, err
 	}
+	if err := rekey(ctx, db, opts.Log); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	options := analyserOptions(settings.Layers)
 	options.Logger = opts.Log
 	s := &Scanner{store: db, opts: opts, limits: options.Limits}
@@ -90,6 +95,11 @@ func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Sca
 	}
 	s.wants = func(path string) bool {
 		return slices.ContainsFunc(options.Detectors, func(d inventory.Detector) bool { return d.Wants(path) })
+	}
+	if schedule := settings.Feeds.FeedsSchedule; schedule != config.Off && schedule != "" {
+		if s.interval, err = job.Interval(schedule, opts.Now()); err != nil {
+			return nil, errors.Join(fmt.Errorf("feeds-schedule: %w", err), s.Close())
+		}
 	}
 	// Nothing is stored and nothing is queued: layers are read here and now.
 	s.analyser = builtin.New(db, nil, nil, options)
@@ -120,7 +130,7 @@ func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Ima
 	if err != nil {
 		return report.Report{}, err
 	}
-	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds)
+	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds, s.interval)
 	if req.Target.Kind == target.SBOM {
 		return r, s.scanBill(ctx, &r, req, rules, tell)
 	}
@@ -128,6 +138,7 @@ func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Ima
 	if err != nil {
 		return report.Report{}, err
 	}
+	defer pruneLayers(ctx, s.store, s.opts.Log)
 	var unread []error
 	for _, img := range source.Images {
 		err := s.scanImage(ctx, &r, img, req, rules, tell)
@@ -239,6 +250,15 @@ func (s *Scanner) read(ctx context.Context, img *target.Image, req ScanRequest) 
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	if img.OneByOne() {
 		group.SetLimit(1)
+	}
+	var digests []string
+	for _, l := range img.Layers {
+		if l.Digest != "" {
+			digests = append(digests, l.Digest)
+		}
+	}
+	if err := s.store.TouchLayers(ctx, digests); err != nil {
+		return nil, err
 	}
 	for _, n := range img.Order() {
 		digest := img.Layers[n].Digest
@@ -382,19 +402,9 @@ func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img im
 	r.Add(report.Scan{
 		Name: name, Image: img, Installed: installed, Findings: findings,
 		Judgement: policy.Judgement{Place: at, States: states, Verdict: verdict},
-		Coverage:  coverage, DataUpdated: oldest(data),
+		Coverage:  coverage, DataUpdated: image.Oldest(data),
 	})
 	return nil
-}
-
-// oldest is when the data that was confirmed first was; zero where there is none.
-func oldest(data map[string]image.Data) (when time.Time) {
-	for _, d := range data {
-		if when.IsZero() || !d.Updated.IsZero() && d.Updated.Before(when) {
-			when = d.Updated
-		}
-	}
-	return when
 }
 
 // distinct lists each text once: that a layer could not be read is the image's

@@ -437,3 +437,34 @@ func TestScanBill(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestScanForgetsLayers: what nobody scanned for long is read again.
+func TestScanForgetsLayers(t *testing.T) {
+	at := now
+	later, err := OpenScanner(t.Context(), ScanSettings{Storage: config.Storage{Data: t.TempDir()}}, Options{Version: "test", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := later.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	scan := func(step, name string, layer tt.Layer, want int) {
+		t.Helper()
+		files := tt.Files{}
+		archive := tt.Write(t, name, files.DockerManifest(t, files.Docker(t, []string{"app:1"}, layer)).Tar(t))
+		if _, seen, err := run(t, later, "docker-archive:"+archive, nil); err != nil || len(seen.names) != want {
+			t.Errorf("%s: read %v, %v", step, seen.names, err)
+		}
+	}
+	base, other := baseLayer(t), tt.PlainLayer("RUN apk add curl", upperLayer(t).Plain)
+	scan("first", "base.tar", base, 1)
+	for range 3 {
+		at = at.Add(60 * 24 * time.Hour)
+		scan("used every two months", "base.tar", base, 0)
+	}
+	at = at.Add(100 * 24 * time.Hour)
+	scan("the other", "other.tar", other, 1)
+	scan("not used for longer than that", "base.tar", base, 1)
+}

@@ -69,9 +69,9 @@ func (c *Client) Report(ctx context.Context, v api.PullVerdict, version string, 
 	if err != nil {
 		return report.Report{}, err
 	}
-	r := report.New(v.Image, version, at, nil)
+	r := report.New(v.Image, version, at, nil, 0)
 	for _, f := range feeds {
-		shown := report.Feed{Name: f.Name, LastSuccess: f.LastSuccess, Packages: f.Packages, Advisories: f.Advisories, Error: f.Error}
+		shown := report.Feed{Name: f.Name, LastSuccess: f.LastSuccess, Packages: f.Packages, Advisories: f.Advisories, Error: f.Error, Stale: f.StaleReason}
 		if f.LastSuccess != nil {
 			age := int64(at.Sub(*f.LastSuccess) / time.Second)
 			shown.AgeSeconds = &age

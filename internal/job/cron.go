@@ -142,3 +142,22 @@ func clip(text string) string {
 	}
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
+
+// Interval is the longest time between one and the next of the times at which a cron
+// expression is due, as far as the next ones after a time tell. The error is Next's.
+func Interval(expression string, after time.Time) (longest time.Duration, err error) {
+	const several = 10 // more than a week of days
+	last, err := Next(expression, time.UTC, after)
+	if err != nil {
+		return 0, err
+	}
+	for range several {
+		next, err := Next(expression, time.UTC, last)
+		if err != nil {
+			return 0, err
+		}
+		longest = max(longest, next.Sub(last))
+		last = next
+	}
+	return longest, nil
+}

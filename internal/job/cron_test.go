@@ -208,3 +208,18 @@ func FuzzNext(f *testing.F) {
 		}
 	})
 }
+
+func TestInterval(t *testing.T) {
+	after := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	for expression, want := range map[string]time.Duration{
+		"17 */6 * * *": 6 * time.Hour, "@hourly": time.Hour, "0 9 * * 1-5": 72 * time.Hour, "0 3 * * *": 24 * time.Hour, "0 0 1 * *": 31 * 24 * time.Hour,
+		"0 8,20 * * *": 12 * time.Hour, "0 8,10 * * *": 22 * time.Hour,
+	} {
+		if got, err := job.Interval(expression, after); err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", expression, got, err, want)
+		}
+	}
+	if _, err := job.Interval("at noon", after); !errors.Is(err, job.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+}

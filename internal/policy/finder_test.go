@@ -21,8 +21,8 @@ func (shelf) ManifestDigest(_ context.Context, registry, repository, reference s
 }
 
 func TestFind(t *testing.T) {
-	f := policy.NewFinder(shelf{}, "https://Registry.example.com/")
-	bare := policy.NewFinder(shelf{}, "")
+	f := policy.NewFinder(shelf{}, func(context.Context) string { return "https://Registry.example.com/" })
+	bare := policy.NewFinder(shelf{}, func(context.Context) string { return "" })
 	hosts := []string{"mirror:5000", "localhost"}
 	for _, test := range []struct {
 		name   string

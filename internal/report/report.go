@@ -84,9 +84,11 @@ type Feed struct {
 	// AgeSeconds is how long before the scan that was.
 	LastSuccess *time.Time `json:"last_success"`
 	AgeSeconds  *int64     `json:"age_seconds"`
-	Packages    int        `json:"packages"`
-	Advisories  int        `json:"advisories"`
-	Error       string     `json:"error"`
+	// Stale says why it is too old, "" where it is not or was never fetched.
+	Stale      string `json:"stale,omitempty"`
+	Packages   int    `json:"packages"`
+	Advisories int    `json:"advisories"`
+	Error      string `json:"error"`
 }
 
 // Scan is what an image's scan brought to light.
@@ -103,11 +105,12 @@ type Scan struct {
 	DataUpdated time.Time
 }
 
-// New starts a report without images.
-func New(target, version string, at time.Time, feeds []feed.Status) Report {
+// New starts a report without images. The interval is the one at which the feeds are
+// to be updated, 0 where they are by no schedule.
+func New(target, version string, at time.Time, feeds []feed.Status, interval time.Duration) Report {
 	r := Report{SchemaVersion: SchemaVersion, Tool: Tool{tool, version}, Target: target, ScannedAt: at.UTC(), Images: []Image{}, Feeds: []Feed{}}
 	for _, s := range feeds {
-		f := Feed{Name: s.Name, Packages: s.Packages(), Advisories: s.Advisories(), Error: s.Error, LastSuccess: orNil(s.LastSuccess)}
+		f := Feed{Name: s.Name, Packages: s.Packages(), Advisories: s.Advisories(), Error: s.Error, LastSuccess: orNil(s.LastSuccess), Stale: s.Stale(at, interval, at)}
 		if f.LastSuccess != nil {
 			age := int64(at.Sub(s.LastSuccess) / time.Second)
 			f.AgeSeconds = &age

@@ -103,6 +103,8 @@ func feeds() []feed.Status {
 	return []feed.Status{
 		{Name: "debian", LastSuccess: now.Add(-3 * time.Hour), Parts: []feed.PartState{{Packages: 10, Advisories: 20}}},
 		{Name: "alpine", Error: "not reachable"},
+		{Name: "suse", LastSuccess: now.Add(-30 * time.Hour)},
+		{Name: "kev", LastSuccess: now.Add(-30 * time.Hour), Error: "not reachable"},
 	}
 }
 
@@ -110,7 +112,7 @@ func feeds() []feed.Status {
 func reports() map[string]report.Report {
 	all := make(map[string]report.Report)
 	make := func(name string, images ...report.Scan) {
-		r := report.New("registry.example/app:1", "1.2.3", now, feeds())
+		r := report.New("registry.example/app:1", "1.2.3", now, feeds(), 6*time.Hour)
 		for _, s := range images {
 			r.Add(s)
 		}
@@ -197,7 +199,7 @@ func TestTableIsText(t *testing.T) {
 }
 
 func TestNoFeedIsTold(t *testing.T) {
-	r := report.New("x", "1", now, []feed.Status{{Name: "debian"}})
+	r := report.New("x", "1", now, []feed.Status{{Name: "debian"}}, 0)
 	s := scan()
 	s.Findings, s.Judgement, s.Coverage = nil, policy.Judgement{}, image.Coverage{Verdict: image.Unjudged, Reasons: []string{"no feed has data on debian:12"}}
 	r.Add(s)

@@ -373,7 +373,12 @@ func (t *table) feeds() {
 			continue
 		}
 		text := plain(f.Name) + " " + t.ago(f.LastSuccess)
-		if f.Error != "" {
+		switch {
+		case f.Stale != "" && f.Error != "":
+			text += " (STALE; the last update failed)"
+		case f.Stale != "":
+			text += " (STALE)"
+		case f.Error != "":
 			text += " (the last update failed)"
 		}
 		parts = append(parts, text)

@@ -34,7 +34,7 @@ func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
 		for position, l := range img.Layers {
 			rows = append(rows, id, position, l.Digest, l.Size, l.MediaType, l.CreatedBy, l.Foreign)
 		}
-		return s.insertRows(ctx, tx, `insert into image_layers (image_id, position, digest, size, media_type, created_by, foreign_layer) values `, 7, rows)
+		return s.insertRows(ctx, tx, `image_layers (image_id bigint, position integer, digest text, size bigint, media_type text, created_by text, foreign_layer boolean)`, rows)
 	})
 	if err != nil {
 		return fmt.Errorf("save image %s: %w", img.Digest, err)

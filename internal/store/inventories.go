@@ -68,7 +68,10 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 		if err != nil {
 			return err
 		}
-		return s.insertInstalled(ctx, tx, id, img.Packages, packages)
+		if err := s.insertInstalled(ctx, tx, id, img.Packages, packages); err != nil {
+			return err
+		}
+		return s.pathsDue(ctx, tx, id)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("save inventory %s: %w", key, err)
@@ -87,29 +90,30 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 			distinct = append(distinct, p.Package)
 		}
 	}
-	const width, batch = 9, 64
-	const columns = `type, distribution, name, version, architecture, source_name, source_version, module, repositories`
+	const width = 9
+	const columns = `type text, distribution text, name text, version text, architecture text, source_name text, source_version text, module text, repositories text`
 	values := func(p inventory.Package) []any {
 		return []any{p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion, p.Module, p.Repositories}
 	}
 	var added []packageRow
-	for chunk := range slices.Chunk(distinct, batch) {
+	for chunk := range slices.Chunk(distinct, relationRows) {
 		args := make([]any, 0, width*len(chunk))
 		for _, p := range chunk {
 			args = append(args, values(p)...)
 		}
-		known, err := queryAll(ctx, tx, scanPackage, `with k (`+columns+`) as (values `+placeholders(len(chunk), width)+`)
+		given := s.relation(columns, args)
+		known, err := queryAll(ctx, tx, scanPackage, `with k (`+namesOf(columns)+`) as (`+given.query+`)
 			select p.id, `+packageColumns+`
 			from k join packages p on p.name = k.name and p.version = k.version and p.distribution = k.distribution
 				and p.architecture = k.architecture and p.source_name = k.source_name and p.source_version = k.source_version
-				and p.type = k.type and p.module = k.module and p.repositories = k.repositories`, args...)
+				and p.type = k.type and p.module = k.module and p.repositories = k.repositories`, given.args...)
 		if err != nil {
 			return nil, fmt.Errorf("read packages: %w", err)
 		}
 		for _, row := range known {
 			ids[row.Package] = row.id
 		}
-		args = args[:0]
+		args = nil
 		for _, p := range chunk {
 			if ids[p] == 0 {
 				binary, source := match.VersionKeys(p)
@@ -119,8 +123,9 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		if len(args) == 0 {
 			continue
 		}
-		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+columns+`, version_key, source_key) values `+
-			placeholders(len(args)/(width+2), width+2)+` returning id, `+columns, args...)
+		given = s.relation(columns+`, version_key bytes, source_key bytes`, args)
+		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+namesOf(columns)+`, version_key, source_key) `+given.query+
+			` returning id, `+namesOf(columns), given.args...)
 		if err != nil {
 			return nil, fmt.Errorf("insert packages: %w", err)
 		}
@@ -159,41 +164,11 @@ func (s *Store) insertInstalled(ctx context.Context, tx *sql.Tx, id int64, insta
 		placed[at] = true
 		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line, p.Evidence, p.Owner)
 	}
-	if err := s.insertRows(ctx, tx, `insert into inventory_files (inventory_id, position, path, detector) values `, 4, files); err != nil {
+	if err := s.insertRows(ctx, tx, `inventory_files (inventory_id bigint, position integer, path text, detector text)`, files); err != nil {
 		return fmt.Errorf("insert files: %w", err)
 	}
-	if err := s.insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line, evidence, owner) values `, 7, rows); err != nil {
+	if err := s.insertRows(ctx, tx, `inventory_packages (inventory_id bigint, package_id bigint, file_position integer, layer_position integer, line integer, evidence text, owner text)`, rows); err != nil {
 		return fmt.Errorf("insert installed packages: %w", err)
-	}
-	return nil
-}
-
-// insertRows runs an insert that ends in "values " for rows of width values, in
-// batches: the statement is read once for all that are full. SQLite looks each
-// parameter up among those before it, so that long statements cost the square of
-// their length; PostgreSQL pays for each statement.
-func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) (err error) {
-	parameters := 256
-	if s.engine == Postgres {
-		parameters = 8192
-	}
-	batch := max(1, parameters/width) * width
-	if len(values) >= 2*batch {
-		statement, err := tx.PrepareContext(ctx, insert+placeholders(batch/width, width))
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, statement.Close()) }()
-		for ; len(values) >= batch; values = values[batch:] {
-			if _, err := statement.ExecContext(ctx, values[:batch]...); err != nil {
-				return err
-			}
-		}
-	}
-	for chunk := range slices.Chunk(values, batch) {
-		if _, err := tx.ExecContext(ctx, insert+placeholders(len(chunk)/width, width), chunk...); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func productsOf(ctx context.Context, q querier, packages []inventory.Package) (m
 		}
 	}
 	products := make(match.Products, len(ids))
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(ids)), importBatch) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(ids)), matchBatch) {
 		if err := readProducts(ctx, q, products, `where repository in (`+parameters(1, len(chunk))+`)`, anys(chunk)...); err != nil {
 			return nil, err
 		}
@@ -131,12 +131,12 @@ func (s *Store) replaceProducts(ctx context.Context, tx *sql.Tx, products match.
 	}
 	changed = len(rows)/3 + len(stored)
 	gone = append(gone, anys(slices.Sorted(maps.Keys(stored)))...)
-	for chunk := range slices.Chunk(gone, importBatch) {
+	for chunk := range slices.Chunk(gone, matchBatch) {
 		if _, err := tx.ExecContext(ctx, `delete from repository_products where repository in (`+parameters(1, len(chunk))+`)`, chunk...); err != nil {
 			return 0, err
 		}
 	}
-	return changed, s.insertRows(ctx, tx, `insert into repository_products (repository, own, fallback) values `, 3, rows)
+	return changed, s.insertRows(ctx, tx, `repository_products (repository text, own text, fallback text)`, rows)
 }
 
 // rejoinPackages brings the names by which advisories speak of packages, and the
@@ -244,7 +244,7 @@ func (s *Store) insertSubjects(ctx context.Context, tx *sql.Tx, packages []packa
 			subjects = append(subjects, h.Ecosystem, h.Key.Package, h.Source, p.id, h.Fallback)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `insert into package_subjects (ecosystem, package, source, package_id, fallback) values `, 5, subjects); err != nil {
+	if err := s.insertRows(ctx, tx, `package_subjects (ecosystem text, package text, source boolean, package_id bigint, fallback boolean)`, subjects); err != nil {
 		return fmt.Errorf("insert names of packages: %w", err)
 	}
 	return nil

@@ -84,10 +84,10 @@ func (s *Store) insertVEXStatements(ctx context.Context, tx *sql.Tx, id int64, d
 			names = append(names, name, d.Image, id, i)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `insert into vex_statements (document_id, position, statement) values `, 3, statements); err != nil {
+	if err := s.insertRows(ctx, tx, `vex_statements (document_id bigint, position integer, statement text)`, statements); err != nil {
 		return err
 	}
-	return s.insertRows(ctx, tx, `insert into vex_names (name, image, document_id, position) values `, 4, names)
+	return s.insertRows(ctx, tx, `vex_names (name text, image text, document_id bigint, position integer)`, names)
 }
 
 // auditVEXDocument writes an entry in the transaction of the change.

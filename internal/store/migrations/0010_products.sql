@@ -21,3 +21,13 @@ create index packages_repositories on packages (repositories, id) where reposito
 
 -- What is stated under the name counts only where nothing is stated under the others.
 alter table package_subjects add column fallback boolean not null default false;
+
+-- All keys of versions that are stored have the format version.KeyFormat of the
+-- program that made them: so far there was one. Where it differs from the running
+-- program's, they are made anew; after says how far that is, in each stage.
+insert into formats (name, value) values ('version-keys', 1);
+create table rekeying (
+  stage text primary key, -- packages, advisories, matches
+  target integer not null, -- the format that is being made
+  after bigint not null -- the last id that is done
+);
