@@ -113,6 +113,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/assessment-history/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check the history of assessments
+         * @description Its events are a chain of hashes; where one was changed or taken away, or an assessment is not as its history says, that is named.
+         *
+         *     For administrators.
+         */
+        get: operations["verify-assessment-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessment-type-order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Order the assessment types
+         * @description The first type whose rule matches assesses.
+         *
+         *     For administrators.
+         */
+        put: operations["order-assessment-types"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/assessment-types": {
         parameters: {
             query?: never;
@@ -128,7 +172,9 @@ export interface paths {
         put?: never;
         /**
          * Add an assessment type
-         * @description For administrators.
+         * @description What its rule matches is assessed in the background.
+         *
+         *     For administrators.
          */
         post: operations["create-assessment-type"];
         delete?: never;
@@ -144,15 +190,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show an assessment type */
+        get: operations["get-assessment-type"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete an assessment type
+         * @description One that live assessments or policies use is refused, unless another takes its place. What its rule assessed ends.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-assessment-type"];
         options?: never;
         head?: never;
         /**
          * Change an assessment type
-         * @description What is absent stays.
+         * @description What is absent stays. Where its rule changes, what it assessed is judged again in the background.
          *
          *     For administrators.
          */
@@ -183,6 +236,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/assessments/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Assess many vulnerabilities at once
+         * @description All or none: where anything is wrong, each mistake is named and nothing is changed. At most 10,000 assessments.
+         */
+        post: operations["create-assessments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessments/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export decisions
+         * @description What people, and VEX documents, decided and holds now; what rules decided is left out.
+         */
+        get: operations["export-assessments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessments/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import decisions
+         * @description CSV with a header (vulnerability, type, scope_kind, scope_value, comment, justification, author, created_at, expires_at, or ProGet's names), .trivyignore, .trivyignore.yaml, Grype's ignore rules, clair-scanner's whitelist, OpenVEX, CSAF or CycloneDX VEX; as the body, or as the file of a form. All or none, unless bad lines are to be skipped. What is not known yet is kept, and takes effect when it is.
+         *
+         *     For administrators.
+         */
+        post: operations["import-assessments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessments/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview assessments
+         * @description What the same request would change if it were made: which findings, and which images could be pulled, or not any more. Nothing is stored.
+         */
+        post: operations["preview-assessments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/assessments/{id}": {
         parameters: {
             query?: never;
@@ -199,6 +334,30 @@ export interface paths {
          * @description It ends now and is kept as history.
          */
         delete: operations["withdraw-assessment"];
+        options?: never;
+        head?: never;
+        /**
+         * Edit a live assessment
+         * @description Its comment, justification or expiry; what is absent stays. Another decision is another assessment.
+         */
+        patch: operations["change-assessment"];
+        trace?: never;
+    };
+    "/assessments/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the history of an assessment
+         * @description The newest first.
+         */
+        get: operations["list-assessment-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1292,6 +1451,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vulnerabilities/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the history of all assessments of a vulnerability
+         * @description The newest first.
+         */
+        get: operations["list-vulnerability-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vulnerabilities/{name}/images": {
         parameters: {
             query?: never;
@@ -1491,15 +1670,20 @@ export interface components {
             sources: string[];
         };
         Assessment: {
+            /** @description A user, the author of a VEX document, or rule: and the name of the type whose rule took it. */
             author: string;
+            /** @description Whether a rule took it. What people decide comes before. */
+            automatic: boolean;
             comment: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             ended_at: string | null;
             ended_by?: string;
+            /** @description What made it end. */
+            ended_note?: string;
             /** @enum {string} */
-            ended_reason?: "expired" | "superseded" | "withdrawn" | "scope deleted";
+            ended_reason?: "expired" | "superseded" | "withdrawn" | "scope deleted" | "rule ended" | "fix available" | "severity raised" | "exploited";
             /**
              * Format: date-time
              * @description The first instant at which it does not hold; null for never.
@@ -1507,30 +1691,136 @@ export interface components {
             expires_at: string | null;
             /** Format: int64 */
             id: number;
+            /** @description Why it does not matter, in the words of VEX. */
+            justification?: string;
             /** @description Whether it holds now. */
             live: boolean;
             scope: components["schemas"]["Scope"];
             type: string;
             vulnerability: string;
         };
+        AssessmentEvent: {
+            /** @enum {string} */
+            action: "created" | "edited" | "ended" | "retyped" | "joined";
+            actor: string;
+            /** @description As it was then; note says where it is from, or why it happened. */
+            assessment: unknown;
+            /** Format: int64 */
+            assessment_id: number;
+            /** Format: date-time */
+            at: string;
+            /** @description SHA-256, in hexadecimal, of the hash before and this event. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description From 1, without gaps, over all assessments.
+             */
+            id: number;
+        };
+        AssessmentHistoryCheck: {
+            /**
+             * Format: int64
+             * @description How many were compared with what their history says.
+             */
+            assessments: number;
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            events: number;
+            /** @description What is wrong, the first hundred. */
+            faults: string[];
+            /** @description The hash of the last. Note both somewhere else: given later as known_events and known_head, they show that nothing before was rewritten. */
+            head: string;
+            intact: boolean;
+        };
+        AssessmentRule: {
+            /**
+             * Format: double
+             * @description The base score is at least this. What has no score does not match.
+             */
+            cvss_from?: number;
+            /** Format: double */
+            cvss_to?: number;
+            /**
+             * Format: double
+             * @description The probability of being exploited is at least this.
+             */
+            epss_from?: number;
+            /** @description Whether it is on a list of exploited vulnerabilities, such as CISA's. */
+            exploited?: boolean;
+            /**
+             * @description All findings are from these feeds.
+             * @example [
+             *       "debian"
+             *     ]
+             */
+            feeds?: string[];
+            /** @description True: there is a fix for all affected packages of the name. False: there is one for none. */
+            fix_available?: boolean;
+            /**
+             * @description All packages are of these types.
+             * @example [
+             *       "deb"
+             *     ]
+             */
+            package_types?: string[];
+            /**
+             * @description Patterns, of which one must match the package's name; ** stands for any number of elements between slashes.
+             * @example [
+             *       "linux-*"
+             *     ]
+             */
+            packages?: string[];
+            /**
+             * @description Patterns, of which one must match the path of the package in every image.
+             * @example [
+             *       "usr/share/doc/**"
+             *     ]
+             */
+            paths?: string[];
+            /**
+             * @description The gravest severity is at least this.
+             * @enum {string}
+             */
+            severity_from?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            /**
+             * @description The gravest severity is at most this.
+             * @enum {string}
+             */
+            severity_to?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+        };
         AssessmentType: {
-            /** @description Whether it blocks pulls in the registries whose policy does not name the blocking types itself. */
+            /** @description Whether its effect is blocks. */
             blocks: boolean;
             /** @example #dc2626 */
             color: string;
             description: string;
             /**
+             * @description What it does to pulls in the registries whose policy does not name types itself.
+             * @enum {string}
+             */
+            effect: "blocks" | "warns" | "none";
+            /** @description Whether it can be chosen, and its rule is followed. What was assessed with it holds either way. */
+            enabled: boolean;
+            /**
              * Format: int64
              * @description How long an assessment holds that does not say; null for ever.
              */
             expiry_days: number | null;
-            /** @description Unique; it never changes. */
+            /** @description Whether statements of VEX documents become this type. One type does. */
+            for_vex: boolean;
+            /** @description Unique. Policies that name it follow where it changes. */
             name: string;
             /**
              * Format: int64
-             * @description Orders lists, the lowest first.
+             * @description Orders lists and rules, the lowest first.
              */
             position: number;
+            /** @description What returns people's assessments of the type to unassessed. */
+            reopen_on: ("fix_available" | "severity_raised" | "exploited")[];
+            /** @description The findings that it assesses by itself; absent for none. */
+            rule?: components["schemas"]["AssessmentRule"];
         };
         Attached: {
             /** @description All that are attached now. */
@@ -1567,22 +1857,138 @@ export interface components {
             newer_tags: components["schemas"]["NewerTag"][];
             places: components["schemas"]["Location"][];
         };
+        BulkAssessment: {
+            comment?: string;
+            /**
+             * Format: date-time
+             * @description Absent: after the type's days; null: never.
+             */
+            expires_at?: string | null;
+            /** @description The vulnerabilities that the list of vulnerabilities shows with the same filter. */
+            filter?: components["schemas"]["VulnerabilityFilter"];
+            /** @description Decisions of their own, instead of all of the above. */
+            items?: components["schemas"]["BulkItem"][];
+            /** @description Why it does not matter, in the words of VEX. */
+            justification?: string;
+            scope?: components["schemas"]["Scope"];
+            /** @description Several scopes; each vulnerability is assessed in each. */
+            scopes?: components["schemas"]["Scope"][];
+            /** @example Block */
+            type?: string;
+            /** @description Many vulnerabilities. */
+            vulnerabilities?: string[];
+            /** @description One vulnerability. */
+            vulnerability?: string;
+        };
+        BulkItem: {
+            comment?: string;
+            /** Format: date-time */
+            expires_at?: string | null;
+            justification?: string;
+            scope: components["schemas"]["Scope"];
+            type: string;
+            vulnerability: string;
+        };
+        BulkResult: {
+            /** @description The first thousand. */
+            assessments: components["schemas"]["Assessment"][];
+            /** Format: int64 */
+            count: number;
+        };
         "Change-admissionRequest": {
             hosts?: string[];
             /** @enum {string} */
             unknown_images?: "allow" | "warn" | "deny";
         };
         "Change-assessment-typeRequest": {
+            /** @description True is the same as the effect blocks, false as none where it blocks. */
             blocks?: boolean;
             color?: string;
             description?: string;
+            /** @enum {string} */
+            effect?: "blocks" | "warns" | "none";
+            enabled?: boolean;
             /**
              * Format: int64
              * @description Null: for ever.
              */
             expiry_days?: number | null;
+            /** @description True takes it from the type that had it. */
+            for_vex?: boolean;
+            name?: string;
             /** Format: int64 */
             position?: number;
+            reopen_on?: ("fix_available" | "severity_raised" | "exploited")[];
+            /** @description Replaces the whole rule; null: none. */
+            rule?: {
+                /**
+                 * Format: double
+                 * @description The base score is at least this. What has no score does not match.
+                 */
+                cvss_from?: number;
+                /** Format: double */
+                cvss_to?: number;
+                /**
+                 * Format: double
+                 * @description The probability of being exploited is at least this.
+                 */
+                epss_from?: number;
+                /** @description Whether it is on a list of exploited vulnerabilities, such as CISA's. */
+                exploited?: boolean;
+                /**
+                 * @description All findings are from these feeds.
+                 * @example [
+                 *       "debian"
+                 *     ]
+                 */
+                feeds?: string[];
+                /** @description True: there is a fix for all affected packages of the name. False: there is one for none. */
+                fix_available?: boolean;
+                /**
+                 * @description All packages are of these types.
+                 * @example [
+                 *       "deb"
+                 *     ]
+                 */
+                package_types?: string[];
+                /**
+                 * @description Patterns, of which one must match the package's name; ** stands for any number of elements between slashes.
+                 * @example [
+                 *       "linux-*"
+                 *     ]
+                 */
+                packages?: string[];
+                /**
+                 * @description Patterns, of which one must match the path of the package in every image.
+                 * @example [
+                 *       "usr/share/doc/**"
+                 *     ]
+                 */
+                paths?: string[];
+                /**
+                 * @description The gravest severity is at least this.
+                 * @enum {string}
+                 */
+                severity_from?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+                /**
+                 * @description The gravest severity is at most this.
+                 * @enum {string}
+                 */
+                severity_to?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            } | null;
+        };
+        "Change-assessmentRequest": {
+            comment?: string;
+            /**
+             * Format: date-time
+             * @description Null: never.
+             */
+            expires_at?: string | null;
+            /**
+             * @description Empty for none.
+             * @enum {string}
+             */
+            justification?: "" | "component_not_present" | "vulnerable_code_not_present" | "vulnerable_code_not_in_execute_path" | "vulnerable_code_cannot_be_controlled_by_adversary" | "inline_mitigations_already_exist";
         };
         "Change-extensionRequest": {
             enabled: boolean;
@@ -1686,18 +2092,30 @@ export interface components {
             name: string;
         };
         "Create-assessment-typeRequest": {
+            /** @description True is the same as the effect blocks. */
             blocks?: boolean;
             /** @description #rrggbb; grey where absent. */
             color?: string;
             description?: string;
             /**
+             * @description Absent: none, or blocks where that member is true.
+             * @enum {string}
+             */
+            effect?: "blocks" | "warns" | "none";
+            /** @description Absent: true. */
+            enabled?: boolean;
+            /**
              * Format: int64
              * @description Absent or null: for ever.
              */
             expiry_days?: number | null;
+            for_vex?: boolean;
             name: string;
             /** Format: int64 */
             position?: number;
+            /** @description Absent: all of them, or none where the type blocks. */
+            reopen_on?: ("fix_available" | "severity_raised" | "exploited")[];
+            rule?: components["schemas"]["AssessmentRule"];
         };
         "Create-assessmentRequest": {
             comment?: string;
@@ -1706,6 +2124,11 @@ export interface components {
              * @description Absent: after the type's days; null: never.
              */
             expires_at?: string | null;
+            /**
+             * @description Why it does not matter, in the words of VEX.
+             * @enum {string}
+             */
+            justification?: "component_not_present" | "vulnerable_code_not_present" | "vulnerable_code_not_in_execute_path" | "vulnerable_code_cannot_be_controlled_by_adversary" | "inline_mitigations_already_exist";
             scope: components["schemas"]["Scope"];
             /** @example Block */
             type: string;
@@ -1980,6 +2403,11 @@ export interface components {
         Feed: {
             /** Format: int64 */
             advisories: number;
+            /**
+             * Format: int64
+             * @description How long ago last_success was; null where it never was.
+             */
+            age_seconds: number | null;
             /** @description Why the last attempt failed; empty where it did not. */
             error: string;
             /** Format: date-time */
@@ -2006,6 +2434,10 @@ export interface components {
              * @description Records that could not be read.
              */
             skipped: number;
+            /** @description It is older than twice the interval at which it is to be read, or than a week where no schedule reads it. */
+            stale: boolean;
+            /** @description Why it is; empty where it is not. */
+            stale_reason: string;
         };
         FeedEvent: {
             /** @description Why the last attempt failed; empty where it did not. */
@@ -2121,6 +2553,11 @@ export interface components {
              * @description When it was first pushed.
              */
             created_at?: string;
+            /**
+             * Format: date-time
+             * @description When the feeds' data on its packages was last confirmed, the oldest of it; absent where there is none.
+             */
+            data_updated_at?: string;
             /** @example sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 */
             digest: string;
             /** @example alpine:v3.20 */
@@ -2261,6 +2698,55 @@ export interface components {
              * @description Of the compressed layers, in bytes; of an index, of its images.
              */
             size: number;
+        };
+        ImportCounts: {
+            /** Format: int64 */
+            bad: number;
+            /** Format: int64 */
+            new: number;
+            /** Format: int64 */
+            replaces: number;
+            /** Format: int64 */
+            same: number;
+            /** Format: int64 */
+            skipped: number;
+            /** Format: int64 */
+            waits: number;
+        };
+        ImportResult: {
+            /** @description Whether the decisions were stored. */
+            applied: boolean;
+            counts: components["schemas"]["ImportCounts"];
+            /** @enum {string} */
+            format: "csv" | "trivyignore" | "trivyignore-yaml" | "grype" | "clair" | "vex";
+            /** @description What became of each line, the first ten thousand; those that are bad are among them in any case. */
+            lines: components["schemas"]["ImportedLine"][];
+            /** @description What would change, of a dry run. */
+            preview?: components["schemas"]["PreviewResult"];
+        };
+        ImportedLine: {
+            /** @description What it becomes; its id is 0 in a dry run. */
+            assessment?: components["schemas"]["Assessment"];
+            /**
+             * Format: int64
+             * @description From 1; of VEX, the statement.
+             */
+            line: number;
+            /** @description What of the line no assessment can express. */
+            note?: string;
+            /**
+             * @description Waits: it is assessed, and takes effect when what it names is there.
+             * @enum {string}
+             */
+            outcome: "new" | "replaces" | "waits" | "same" | "skipped" | "bad";
+            /** @description Why it is bad or skipped, or what it waits for. */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description The live assessment in whose place it comes, or that says the same.
+             */
+            replaced_id?: number;
+            text: string;
         };
         InstalledPackage: {
             architecture: string;
@@ -2431,6 +2917,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListAssessmentEvent: {
+            items: components["schemas"]["AssessmentEvent"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListAssessmentType: {
             items: components["schemas"]["AssessmentType"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -2583,6 +3074,10 @@ export interface components {
             registry: string;
             repository: string;
             tag: string;
+        };
+        "Order-assessment-typesRequest": {
+            /** @description All types, in their new order. */
+            names: string[];
         };
         Package: {
             architecture: string;
@@ -2798,6 +3293,68 @@ export interface components {
             /** @description Whose policy would change; empty for the global one. */
             registry?: string;
         };
+        PreviewChange: {
+            after: string;
+            before: string;
+            package: string;
+            version: string;
+            vulnerability: string;
+        };
+        PreviewResult: {
+            /**
+             * Format: int64
+             * @description How many would be taken.
+             */
+            assessments: number;
+            /**
+             * Format: int64
+             * @description How many could be pulled, and could not any more.
+             */
+            become_blocked: number;
+            /**
+             * Format: int64
+             * @description How many could not be pulled, and could.
+             */
+            become_pullable: number;
+            /** @description Whether all images were looked at; else what follows counts the first ones only. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many would have another state.
+             */
+            findings: number;
+            /**
+             * Format: int64
+             * @description How many have such findings.
+             */
+            images: number;
+            /**
+             * Format: int64
+             * @description Images count once for each repository that holds them.
+             */
+            images_examined: number;
+            /**
+             * Format: int64
+             * @description How many of those are of the same type.
+             */
+            same: number;
+            /** @description A few of the images, those that could or could not be pulled any more first. */
+            samples: components["schemas"]["PreviewSample"][];
+            /**
+             * Format: int64
+             * @description How many live ones they would take the place of.
+             */
+            superseded: number;
+        };
+        PreviewSample: {
+            blocked_after: boolean;
+            blocked_before: boolean;
+            /** @description The first few. */
+            changes: components["schemas"]["PreviewChange"][];
+            digest: string;
+            registry: string;
+            repository: string;
+        };
         PullVerdict: {
             /**
              * @description Of an index: failed where any image's failed, else pending where any is. None where there is nothing to analyse.
@@ -2938,11 +3495,11 @@ export interface components {
         };
         Scope: {
             /**
-             * @description The narrowest live assessment decides: image, repository, registry, package, everywhere.
+             * @description The narrowest live assessment decides: image, repository, registry, package, everywhere; what people decide comes before what rules do.
              * @enum {string}
              */
             kind: "everywhere" | "registry" | "repository" | "image" | "package";
-            /** @description Empty for everywhere; main for a registry; main/app for a repository; the digest of an image; the name of a package. */
+            /** @description Empty for everywhere; main for a registry; main/app for a repository; the digest of an image; the name of a package, or NAME@VERSION for one version of it. */
             value?: string;
         };
         Score: {
@@ -3259,6 +3816,12 @@ export interface components {
              * @description Set where everybody who speaks of it withdrew it.
              */
             withdrawn?: string;
+        };
+        VulnerabilityFilter: {
+            /** @description A part of the name, in any case. */
+            q?: string;
+            severity?: ("critical" | "high" | "medium" | "low" | "negligible" | "unknown")[];
+            state?: string[];
         };
         VulnerabilitySource: {
             /** @description PEM. */
@@ -3594,6 +4157,73 @@ export interface operations {
             };
         };
     };
+    "verify-assessment-history": {
+        parameters: {
+            query?: {
+                /** @description A number of events that was noted earlier. */
+                known_events?: number;
+                /** @description The head that was noted with it. */
+                known_head?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssessmentHistoryCheck"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "order-assessment-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Order-assessment-typesRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAssessmentType"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-assessment-types": {
         parameters: {
             query?: never;
@@ -3639,6 +4269,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3656,10 +4287,80 @@ export interface operations {
             };
         };
     };
-    "change-assessment-type": {
+    "get-assessment-type": {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssessmentType"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-assessment-type": {
+        parameters: {
+            query?: {
+                /** @description The type that live assessments and policies get instead. */
+                replace_by?: string;
+            };
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-assessment-type": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3674,6 +4375,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3699,6 +4401,9 @@ export interface operations {
                 type?: string;
                 scope_kind?: "everywhere" | "registry" | "repository" | "image" | "package";
                 scope_value?: string;
+                author?: string;
+                /** @description Only those that rules took, or only others. */
+                automatic?: "true" | "false";
                 /** @description Only those that hold now. */
                 live?: boolean;
                 /** @description The most items to return. */
@@ -3748,10 +4453,168 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Assessment"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-assessments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkAssessment"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResult"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-assessments": {
+        parameters: {
+            query?: {
+                /** @description CSV that can be imported again; OpenVEX 0.2.0 or CycloneDX 1.6, as JSON. */
+                format?: "csv" | "openvex" | "cyclonedx";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.cyclonedx+json": Record<string, never>;
+                    "application/vnd.openvex+json": Record<string, never>;
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "import-assessments": {
+        parameters: {
+            query?: {
+                /** @description Absent: told by the content. */
+                format?: "csv" | "trivyignore" | "trivyignore-yaml" | "grype" | "clair" | "vex" | "openvex" | "cyclonedx" | "csaf";
+                /** @description Only say what would become of each line, and what would change. */
+                dry_run?: boolean;
+                /** @description Import the rest where some lines are bad. */
+                skip_bad?: boolean;
+                /** @description The type of lines that name none; absent: what VEX statements become. */
+                type?: string;
+                /** @description The scope of lines that name none; absent: everywhere. */
+                scope_kind?: "everywhere" | "registry" | "repository" | "image" | "package";
+                scope_value?: string;
+                /** @description Where the images of clair-scanner's whitelist are. */
+                registry?: string;
+                /** @description Lines without an expiry get their type's; else they never expire. */
+                type_expiry?: boolean;
+            };
+            header?: {
+                "Content-Type"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportResult"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-assessments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkAssessment"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewResult"];
                 };
             };
             /** @description Error */
@@ -3779,6 +4642,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3799,7 +4663,10 @@ export interface operations {
     "withdraw-assessment": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 id: number;
             };
@@ -3813,6 +4680,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-assessment": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-assessmentRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Assessment"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-assessment-events": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAssessmentEvent"];
+                };
             };
             /** @description Error */
             default: {
@@ -6013,6 +6955,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Vulnerability"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-vulnerability-events": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A CVE id, or any other name that feeds use for it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAssessmentEvent"];
                 };
             };
             /** @description Error */
