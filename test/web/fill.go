@@ -54,7 +54,9 @@ func (h *harbour) fill(ctx context.Context) (map[string]string, error) {
 		func() error {
 			return h.call(ctx, http.MethodPost, "/users", map[string]any{"name": "grace", "password": "harbour-pilot"}, nil)
 		},
-		func() error { return h.call(ctx, http.MethodPatch, "/extensions/clair-v1", map[string]any{"enabled": true}, nil) },
+		func() error {
+			return h.call(ctx, http.MethodPatch, "/extensions/clair-v1", map[string]any{"enabled": true}, nil)
+		},
 		func() error {
 			return h.call(ctx, http.MethodPost, "/vulnerability-sources", map[string]any{"name": "clair", "extension": "clair-v1", "url": "http://127.0.0.1:6060/"}, nil)
 		},

@@ -120,6 +120,11 @@ test('a vulnerability is assessed as Block until a date, and its pull is refused
 test('an expired assessment leaves the vulnerability unassessed again', async () => {
   await harbour.advance('96h')
   expect(await harbour.pull('main/shop/checkout', '1.3.0')).toBe('')
+  // The session was not used for days, and has ended, too.
+  await page.goto('/')
+  await page.waitForURL(/\/sign-in/)
+  window.complaints()
+  await signIn(page, harbour.password)
   await page.goto('/vulnerabilities/CVE-2023-4911?tab=assessments')
   await settle(page)
   await page.getByText('Unassessed').first().waitFor()
