@@ -10,6 +10,7 @@ import { type Harbour, startHarbour } from './harbour'
 let harbour: Harbour
 let browser: Browser
 let digests: Record<string, string>
+let job: number
 
 beforeAll(async () => {
   [harbour, browser] = await Promise.all([startHarbour('-back', '720h'), launch()])
@@ -17,6 +18,7 @@ beforeAll(async () => {
   window = await open(browser, harbour.url, { viewport: { width: 1440, height: 900 } })
   await signIn(window.page, harbour.password)
   await settle(window.page)
+  job = await window.page.evaluate(async () => ((await (await fetch('/api/v1/jobs?kind=update-feeds&page_size=1')).json()) as { items: { id: number }[] }).items[0]?.id ?? 0)
 })
 
 afterAll(async () => {
@@ -59,7 +61,7 @@ const pages: [name: string, path: () => string][] = [
   ['feeds', () => '/administration/feeds'],
   ['feed', () => '/administration/feeds/debian'],
   ['scheduled-jobs', () => '/administration/scheduled-jobs'],
-  ['job', () => '/administration/jobs/1'],
+  ['job', () => `/administration/jobs/${job}`],
   ['users', () => '/administration/users'],
   ['api-keys', () => '/administration/api-keys'],
   ['audit-log', () => '/administration/audit-log'],

@@ -48,7 +48,7 @@ function Schedules() {
     { key: 'last', title: 'Last', render: (s) => <When time={s.last_run_at} /> },
     { key: 'go', title: 'Actions', quiet: true, render: (s) => (administrator ? (
       <Group gap={6}>
-        <Button size="compact-xs" variant="default" aria-label={`Run ${s.name} now`} loading={run.isPending && run.variables.params.path.name === s.name} onClick={() => run.mutate({ params: { path: { name: s.name } } })}>Run now</Button>
+        <Button size="compact-xs" variant="default" aria-label={`Run now: ${s.name}`} loading={run.isPending && run.variables.params.path.name === s.name} onClick={() => run.mutate({ params: { path: { name: s.name } } })}>Run now</Button>
         <Button size="compact-xs" variant="default" aria-label={`Edit ${s.name}`} onClick={() => setEditing(s)}>Edit</Button>
       </Group>
     ) : null) },

@@ -55,7 +55,7 @@ function List({ me, onPassword }: { me: User; onPassword: (user: User) => void }
     { key: 'created', title: 'Made', value: (u) => Date.parse(u.created_at), render: (u) => <When time={u.created_at} /> },
     { key: 'go', title: 'Actions', quiet: true, render: (u) => (
       <Group gap={6}>
-        <Button size="compact-xs" variant="default" aria-label={`Set the password of ${u.name}`} onClick={() => onPassword(u)}>Set password</Button>
+        <Button size="compact-xs" variant="default" aria-label={`Set password: ${u.name}`} onClick={() => onPassword(u)}>Set password</Button>
         {u.id !== me.id && <Button size="compact-xs" variant="default" aria-label={`Delete ${u.name}`} onClick={() => setRemoving(u)}>Delete</Button>}
       </Group>
     ) },

@@ -62,7 +62,7 @@ function Base({ base }: { base: Schemas['Base'] }) {
   return (
     <Panel title="Base image">
       <Text size="sm">
-        The first {base.layer_count} layers are those of {base.known === 'stored' && base.digest ? <Anchor component={Link} fz="inherit" to={imagePath(base.digest)}>{base.places[0] ? `${base.places[0].registry}/${base.places[0].repository}${base.places[0].tags[0] ? `:${base.places[0].tags[0]}` : ''}` : 'an image that is stored here'}</Anchor> : 'its base image, as its history tells'}, with these findings: <SeverityCounts counts={base.finding_counts} />
+        {base.layer_count === 1 ? 'The first layer is that of ' : `The first ${base.layer_count} layers are those of `}{base.known === 'stored' && base.digest ? <Anchor component={Link} fz="inherit" to={imagePath(base.digest)}>{base.places[0] ? `${base.places[0].registry}/${base.places[0].repository}${base.places[0].tags[0] ? `:${base.places[0].tags[0]}` : ''}` : 'an image that is stored here'}</Anchor> : 'its base image, as its history tells'}, with these findings: <SeverityCounts counts={base.finding_counts} />
       </Text>
       {base.newer_tags.length > 0 && (
         <>

@@ -44,7 +44,7 @@ export function Shell() {
   return (
     <AppShell header={{ height: { base: 48, sm: 0 } }} navbar={{ width: 224, breakpoint: 'sm', collapsed: { mobile: !opened } }} padding={{ base: 'sm', sm: 'lg' }}>
       <a className="skip" href="#content" onClick={(e) => { e.preventDefault(); main.current?.focus() }}>Skip to the content</a>
-      <AppShell.Header hiddenFrom="sm" px="sm" className={classes.header}>
+      <AppShell.Header component="div" role="region" aria-label="Top bar" hiddenFrom="sm" px="sm" className={classes.header}>
         <Group h="100%" gap="sm">
           <Burger opened={opened} onClick={menu.toggle} size="sm" aria-label={opened ? 'Close the menu' : 'Open the menu'} aria-expanded={opened} />
           <Mark size={22} />
