@@ -150,7 +150,7 @@ test('everything is reached with the keyboard', async () => {
   await page.getByRole('dialog').waitFor()
   await page.keyboard.press('Escape')
   await page.getByRole('dialog').waitFor({ state: 'detached' })
-  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Assess')
+  await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe('Assess')
 })
 
 test('signing out forgets', async () => {
