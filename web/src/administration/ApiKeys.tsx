@@ -1,8 +1,9 @@
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core'
+import { Button, Group, Stack, Text, TextInput } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { useSession } from '../shell/session'
 import { Command } from '../ui/Command'
@@ -61,7 +62,7 @@ function Create({ onClose }: { onClose: () => void }) {
   const create = api.useMutation('post', '/api-keys', { onSuccess: () => queries.invalidateQueries({ queryKey: ['get', '/api-keys'] }) })
   const secret = create.data?.key
   return (
-    <Modal opened onClose={onClose} title={secret ? 'Your new API key' : 'New API key'} closeOnClickOutside={!secret} size="lg">
+    <Dialog opened onClose={onClose} title={secret ? 'Your new API key' : 'New API key'} closeOnClickOutside={!secret} size="lg">
       {secret ? (
         <Stack gap="sm">
           <Text size="sm">Copy it now: it is shown this once.</Text>
@@ -80,6 +81,6 @@ function Create({ onClose }: { onClose: () => void }) {
           </Stack>
         </form>
       )}
-    </Modal>
+    </Dialog>
   )
 }

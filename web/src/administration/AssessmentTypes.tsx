@@ -1,8 +1,9 @@
-import { Button, ColorInput, Group, Modal, NumberInput, Stack, Switch, TextInput } from '@mantine/core'
+import { Button, ColorInput, Group, NumberInput, Stack, Switch, TextInput } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { useAdministrator } from '../shell/session'
 import { DataTable } from '../ui/DataTable'
@@ -53,7 +54,7 @@ function Edit({ type, onClose }: { type?: Type; onClose: () => void }) {
   const change = api.useMutation('patch', '/assessment-types/{name}', done)
   const body = { color, description, blocks, expiry_days: days === '' ? null : Number(days), position: Number(position) || 0 }
   return (
-    <Modal opened onClose={onClose} title={type ? `Edit ${type.name}` : 'New assessment type'}>
+    <Dialog opened onClose={onClose} title={type ? `Edit ${type.name}` : 'New assessment type'}>
       <form onSubmit={(e) => {
         e.preventDefault()
         if (type) change.mutate({ params: { path: { name: type.name } }, body })
@@ -70,6 +71,6 @@ function Edit({ type, onClose }: { type?: Type; onClose: () => void }) {
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending || change.isPending}>Save</Button></Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

@@ -1,9 +1,10 @@
-import { Anchor, Button, Group, Modal, Select, Stack, Text, TextInput } from '@mantine/core'
+import { Anchor, Button, Group, Select, Stack, Text, TextInput } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'react-router'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { PolicyForm } from '../registries/PolicyForm'
 import { policyInWords } from '../registries/policy'
@@ -95,7 +96,7 @@ function Grant({ registries, onClose }: { registries: string[]; onClose: () => v
     onClose()
   } })
   return (
-    <Modal opened onClose={onClose} title="Grant an exception">
+    <Dialog opened onClose={onClose} title="Grant an exception">
       <form onSubmit={(e) => {
         e.preventDefault()
         grant.mutate({ body: { ...(registry ? { registry } : {}), ...(repository ? { repository } : {}), ...(tag ? { tag } : {}), ...(user ? { user } : {}), comment, expires_at: new Date(Date.parse(until) + 86_400_000).toISOString() } })
@@ -112,6 +113,6 @@ function Grant({ registries, onClose }: { registries: string[]; onClose: () => v
           {!isDate(until) && <Text size="xs" c="dimmed" ta="right">Say until when first.</Text>}
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

@@ -1,8 +1,9 @@
-import { Anchor, Button, Group, Modal, Select, Stack, Switch, Text, TextInput } from '@mantine/core'
+import { Anchor, Button, Group, Select, Stack, Switch, Text, TextInput } from '@mantine/core'
 import { keepPreviousData, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { useAdministrator } from '../shell/session'
 import { DataTable } from '../ui/DataTable'
@@ -72,7 +73,7 @@ function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }
     onClose()
   } })
   return (
-    <Modal opened onClose={onClose} title={`When ${schedule.name} runs`}>
+    <Dialog opened onClose={onClose} title={`When ${schedule.name} runs`}>
       <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { name: schedule.name } }, body: { cron, enabled, time_zone: zone } }) }}>
         <Stack gap="sm">
           <TextInput label="Cron expression" description="minute hour day month weekday, as in 0 2 * * *" value={cron} onChange={(e) => setCron(e.currentTarget.value)} required data-autofocus />
@@ -82,7 +83,7 @@ function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={change.isPending}>Save</Button></Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }
 

@@ -1,8 +1,9 @@
-import { Anchor, Button, Group, Modal, NumberInput, PasswordInput, Select, Stack, Switch, Text, Textarea, TextInput } from '@mantine/core'
+import { Anchor, Button, Group, NumberInput, PasswordInput, Select, Stack, Switch, Text, Textarea, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'react-router'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { Failure } from '../ui/Failure'
 
@@ -32,7 +33,7 @@ export function SourceForm({ source, onClose }: { source?: Schemas['Vulnerabilit
     ...(timeout === '' ? {} : { timeout_seconds: Number(timeout) }), ...(concurrency === '' ? {} : { concurrency: Number(concurrency) }),
   }
   return (
-    <Modal opened onClose={onClose} size="lg" title={source ? `Edit ${source.name}` : 'Create vulnerability source'}>
+    <Dialog opened onClose={onClose} size="lg" title={source ? `Edit ${source.name}` : 'Create vulnerability source'}>
       <form onSubmit={(e) => {
         e.preventDefault()
         if (source) change.mutate({ params: { path: { name: source.name } }, body })
@@ -60,6 +61,6 @@ export function SourceForm({ source, onClose }: { source?: Schemas['Vulnerabilit
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending || change.isPending}>Save</Button></Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

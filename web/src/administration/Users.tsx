@@ -1,8 +1,9 @@
-import { Button, Group, Modal, PasswordInput, Stack, Switch, Text, TextInput } from '@mantine/core'
+import { Button, Group, PasswordInput, Stack, Switch, Text, TextInput } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { useForget, useSession } from '../shell/session'
 import { Confirm } from '../ui/Confirm'
@@ -82,7 +83,7 @@ function Create({ onClose }: { onClose: () => void }) {
     onClose()
   } })
   return (
-    <Modal opened onClose={onClose} title="New user">
+    <Dialog opened onClose={onClose} title="New user">
       <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, password, administrator } }) }}>
         <Stack gap="sm">
           <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
@@ -92,7 +93,7 @@ function Create({ onClose }: { onClose: () => void }) {
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending}>Make it</Button></Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }
 
@@ -105,7 +106,7 @@ function Password({ user, own, onClose }: { user: User; own: boolean; onClose: (
     if (own) await forget()
   } })
   return (
-    <Modal opened onClose={onClose} title={own ? 'Change your password' : `Set the password of ${user.name}`}>
+    <Dialog opened onClose={onClose} title={own ? 'Change your password' : `Set the password of ${user.name}`}>
       <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { id: user.id } }, body: { password } }) }}>
         <Stack gap="sm">
           <PasswordInput label="New password" description="At least eight characters" autoComplete="new-password" required value={password} onChange={(e) => setPassword(e.currentTarget.value)} data-autofocus />
@@ -114,6 +115,6 @@ function Password({ user, own, onClose }: { user: User; own: boolean; onClose: (
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={change.isPending}>Save</Button></Group>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

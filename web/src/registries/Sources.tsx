@@ -1,9 +1,10 @@
-import { Anchor, Button, Group, Modal, Select, Stack, Text } from '@mantine/core'
+import { Anchor, Button, Group, Select, Stack, Text } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'react-router'
 
+import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { Confirm } from '../ui/Confirm'
 import { DataTable } from '../ui/DataTable'
@@ -63,7 +64,7 @@ function Add({ registry, attached, onClose }: { registry: string; attached: stri
     },
   })
   return (
-    <Modal opened onClose={onClose} title={`Add a vulnerability source to ${registry}`}>
+    <Dialog opened onClose={onClose} title={`Add a vulnerability source to ${registry}`}>
       {attach.data ? (
         <Stack gap="sm">
           <Text size="sm">{source} is attached, but it cannot work yet:</Text>
@@ -82,6 +83,6 @@ function Add({ registry, attached, onClose }: { registry: string; attached: stri
           </Stack>
         </form>
       )}
-    </Modal>
+    </Dialog>
   )
 }

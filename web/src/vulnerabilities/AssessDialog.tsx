@@ -1,7 +1,8 @@
-import { Button, Group, List, Modal, Radio, Select, Stack, Text, Textarea, TextInput } from '@mantine/core'
+import { Button, Group, List, Radio, Select, Stack, Text, Textarea, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
+import { Dialog } from '../ui/Dialog'
 import { api, client, type Schemas } from '../api/client'
 import { Failure } from '../ui/Failure'
 import { plural } from '../ui/format'
@@ -65,7 +66,7 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
   ]
   const ready = type !== '' && (expiry !== 'date' || isDate(until)) && ((scope !== 'repository' && scope !== 'package') || other !== '')
   return (
-    <Modal opened onClose={onClose} size="lg" title={vulnerabilities.length === 1 ? `Assess ${vulnerabilities[0]}` : `Assess ${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')}`}>
+    <Dialog opened onClose={onClose} size="lg" title={vulnerabilities.length === 1 ? `Assess ${vulnerabilities[0]}` : `Assess ${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')}`}>
       <form onSubmit={(e) => { e.preventDefault(); assess.mutate() }}>
         <Stack gap="md">
           {vulnerabilities.length > 1 && (
@@ -106,7 +107,7 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
           {!ready && <Text size="xs" c="dimmed" ta="right">Choose an assessment type first.</Text>}
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }
 
