@@ -22,10 +22,24 @@ TOOLS := bin/tools/.built-with-$(GO_VERSION)
 # A real Clair, which the tests of vulnerability sources ask.
 CLAIR := bin/tools/clair
 
-.PHONY: build run demo test lint bench bench-go fuzz tools clair clean
+.PHONY: build web run demo test lint bench bench-go fuzz tools clair clean
 
-build:
+build: web
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
+
+# The web interface, which the program embeds. It is built again when its source
+# or what the lock file names has changed.
+WEB := internal/webui/dist/app/.vite/manifest.json
+
+web: $(WEB)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --ignore-scripts
+	touch $@
+
+$(WEB): web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts web/postcss.config.js web/tsconfig.json -type f)
+	cd web && npm run --silent build
+	touch $@
 
 run: build
 	exec bin/pratique serve --data ./data
@@ -66,4 +80,4 @@ $(CLAIR): tools/clair/go.mod tools/clair/go.sum
 	go -C tools/clair build -o ../../bin/tools/clair github.com/quay/clair/v4/cmd/clair
 
 clean:
-	rm -rf bin
+	rm -rf bin internal/webui/dist/app web/node_modules web/screenshots

@@ -41,4 +41,5 @@ step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/..
 # What parses the content of layers is fuzzed for a moment at each run; make fuzz
 # takes its time for everything. A number of runs ends at the same place every time.
 step "fuzz" ./scripts/fuzz.sh 1000x ./internal/layer/... ./internal/inventory/...
+step web ./scripts/web.sh
 finish "make test"

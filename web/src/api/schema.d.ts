@@ -4,6 +4,77 @@
  */
 
 export interface paths {
+    "/admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how clusters are answered that ask for admission */
+        get: operations["get-admission"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change how clusters are answered
+         * @description What is absent stays.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-admission"];
+        trace?: never;
+    };
+    "/admission-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the tokens of clusters
+         * @description By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-admission-tokens"];
+        put?: never;
+        /**
+         * Make a token for a cluster
+         * @description It lets its holder ask for admission, and for nothing else.
+         *
+         *     For administrators.
+         */
+        post: operations["create-admission-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admission-tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke the token of a cluster
+         * @description For administrators.
+         */
+        delete: operations["revoke-admission-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api-keys": {
         parameters: {
             query?: never;
@@ -42,6 +113,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/assessment-history/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check the history of assessments
+         * @description Its events are a chain of hashes; where one was changed or taken away, or an assessment is not as its history says, that is named.
+         *
+         *     For administrators.
+         */
+        get: operations["verify-assessment-history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessment-type-order": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Order the assessment types
+         * @description The first type whose rule matches assesses.
+         *
+         *     For administrators.
+         */
+        put: operations["order-assessment-types"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/assessment-types": {
         parameters: {
             query?: never;
@@ -57,7 +172,9 @@ export interface paths {
         put?: never;
         /**
          * Add an assessment type
-         * @description For administrators.
+         * @description What its rule matches is assessed in the background.
+         *
+         *     For administrators.
          */
         post: operations["create-assessment-type"];
         delete?: never;
@@ -73,15 +190,22 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show an assessment type */
+        get: operations["get-assessment-type"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete an assessment type
+         * @description One that live assessments or policies use is refused, unless another takes its place. What its rule assessed ends.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-assessment-type"];
         options?: never;
         head?: never;
         /**
          * Change an assessment type
-         * @description What is absent stays.
+         * @description What is absent stays. Where its rule changes, what it assessed is judged again in the background.
          *
          *     For administrators.
          */
@@ -112,6 +236,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/assessments/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Assess many vulnerabilities at once
+         * @description All or none: where anything is wrong, each mistake is named and nothing is changed. At most 10,000 assessments.
+         */
+        post: operations["create-assessments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessments/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export decisions
+         * @description What people, and VEX documents, decided and holds now; what rules decided is left out.
+         */
+        get: operations["export-assessments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessments/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import decisions
+         * @description CSV with a header (vulnerability, type, scope_kind, scope_value, comment, justification, author, created_at, expires_at, or ProGet's names), .trivyignore, .trivyignore.yaml, Grype's ignore rules, clair-scanner's whitelist, OpenVEX, CSAF or CycloneDX VEX; as the body, or as the file of a form. All or none, unless bad lines are to be skipped. What is not known yet is kept, and takes effect when it is.
+         *
+         *     For administrators.
+         */
+        post: operations["import-assessments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/assessments/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview assessments
+         * @description What the same request would change if it were made: which findings, and which images could be pulled, or not any more. Nothing is stored.
+         */
+        post: operations["preview-assessments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/assessments/{id}": {
         parameters: {
             query?: never;
@@ -128,6 +334,30 @@ export interface paths {
          * @description It ends now and is kept as history.
          */
         delete: operations["withdraw-assessment"];
+        options?: never;
+        head?: never;
+        /**
+         * Edit a live assessment
+         * @description Its comment, justification or expiry; what is absent stays. Another decision is another assessment.
+         */
+        patch: operations["change-assessment"];
+        trace?: never;
+    };
+    "/assessments/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the history of an assessment
+         * @description The newest first.
+         */
+        get: operations["list-assessment-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -153,6 +383,74 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listen to what changes
+         * @description A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) for live progress. Each has
+         *     an id and, as data, one JSON object `{"type": …}`; none has an event name, so that onmessage gets them all.
+         *
+         *     An event says how something stands, not what happened to it: one can stand for several changes within a second, and the same can come twice.
+         *     The first one is ready. A client that connects again with Last-Event-ID, as EventSource does by itself, is told what changed while it was
+         *     away; where that is too much, it gets reload. A comment comes every fifteen seconds when nothing else does. A client that does not read is
+         *     cut off. All replicas' changes are told.
+         */
+        get: operations["listen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/extensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List extensions
+         * @description The kinds of vulnerability sources, the built-in analyser first; always one page.
+         */
+        get: operations["list-extensions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/extensions/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Enable or disable an extension
+         * @description One that sources use is not disabled (409, with their names): delete these first. The built-in analyser is never disabled; detach it from registries.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-extension"];
         trace?: never;
     };
     "/feeds": {
@@ -239,6 +537,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{digest}/disagreements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what vulnerability sources disagree on
+         * @description The most severe first, then by vulnerability and package. Sources that have not answered are left out; of one alone there is nothing to list.
+         */
+        get: operations["list-disagreements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}/explain/{name}": {
         parameters: {
             query?: never;
@@ -271,6 +589,23 @@ export interface paths {
          * @description The most severe first, then by vulnerability, package and path.
          */
         get: operations["list-image-findings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/images/{digest}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how an image's findings changed, and when it was pushed */
+        get: operations["get-image-history"];
         put?: never;
         post?: never;
         delete?: never;
@@ -319,6 +654,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{digest}/referrers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what refers to an image
+         * @description Signatures, bills of materials, VEX documents and whatever else has it as its subject, in all repositories that hold it, the newest first; always one page.
+         */
+        get: operations["list-image-referrers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}/remedy": {
         parameters: {
             query?: never;
@@ -359,6 +714,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{digest}/scan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask an image's external vulnerability sources again
+         * @description Also those that gave up. What they answered stands until they answer again.
+         *
+         *     For administrators.
+         */
+        post: operations["scan-image"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}/vex": {
         parameters: {
             query?: never;
@@ -379,6 +756,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/job-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the kinds of jobs
+         * @description By name, with their schedules and newest jobs; always one page.
+         */
+        get: operations["list-job-kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/jobs": {
         parameters: {
             query?: never;
@@ -388,7 +785,7 @@ export interface paths {
         };
         /**
          * List jobs
-         * @description The newest first.
+         * @description The newest first. Those that finished are kept for some time, see docs/jobs.md.
          */
         get: operations["list-jobs"];
         put?: never;
@@ -416,6 +813,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description One that waits is cancelled at once; one that runs, on whatever replica, within seconds.
+         *
+         *     For administrators.
+         */
+        post: operations["cancel-job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a job's log
+         * @description The oldest line first, also while the job runs. At most 1,000 lines are kept.
+         */
+        get: operations["get-job-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/jobs/{name}/run": {
         parameters: {
             query?: never;
@@ -432,6 +871,121 @@ export interface paths {
          *     For administrators.
          */
         post: operations["run-job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the global policy
+         * @description Registries inherit from it what they do not say themselves.
+         */
+        get: operations["get-policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the global policy
+         * @description What is absent stays; null is the default.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-policy"];
+        trace?: never;
+    };
+    "/policy-exceptions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List exceptions from policy
+         * @description The newest first, with those that have ended.
+         */
+        get: operations["list-policy-exceptions"];
+        put?: never;
+        /**
+         * Grant an exception from policy
+         * @description It lets pulls through that policy would refuse, until it expires. What is left out does not restrict it.
+         *
+         *     For administrators.
+         */
+        post: operations["create-policy-exception"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy-exceptions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an exception from policy */
+        get: operations["get-policy-exception"];
+        put?: never;
+        post?: never;
+        /**
+         * End an exception from policy
+         * @description It ends now and is kept as history.
+         *
+         *     For administrators.
+         */
+        delete: operations["end-policy-exception"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Show what a change of policy would do
+         * @description How many images would become blocked or pullable, by registry. Nothing changes. Exceptions of single users are not considered.
+         */
+        post: operations["preview-policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/policy/verdict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show whether an image may be pulled
+         * @description By its reference, as a pull of it now would be answered. `pratique gate` asks this.
+         */
+        get: operations["get-verdict"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -491,6 +1045,32 @@ export interface paths {
         patch: operations["change-registry"];
         trace?: never;
     };
+    "/registries/{registry}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a registry's policy
+         * @description What it says itself, and what holds with what it inherits.
+         */
+        get: operations["get-registry-policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change a registry's policy
+         * @description What is absent stays; null inherits.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-registry-policy"];
+        trace?: never;
+    };
     "/registries/{registry}/repositories": {
         parameters: {
             query?: never;
@@ -531,6 +1111,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/vulnerability-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a registry's vulnerability sources
+         * @description The built-in analyser, which a new registry has, then by name; always one page.
+         */
+        get: operations["list-registry-sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/vulnerability-sources/{source}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Attach a vulnerability source to a registry
+         * @description It is asked of the images that are there, and of each that is pushed.
+         *
+         *     For administrators.
+         */
+        put: operations["attach-vulnerability-source"];
+        post?: never;
+        /**
+         * Detach a vulnerability source from a registry
+         * @description What it reported does not count there any more; should it come back, it counts at once.
+         *
+         *     For administrators.
+         */
+        delete: operations["detach-vulnerability-source"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/schedules": {
         parameters: {
             query?: never;
@@ -558,7 +1186,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Show a schedule */
+        get: operations["get-schedule"];
         put?: never;
         post?: never;
         delete?: never;
@@ -566,7 +1195,7 @@ export interface paths {
         head?: never;
         /**
          * Change when a job is due
-         * @description What is absent stays.
+         * @description What is absent stays. With If-Match, nothing is changed (412) where another has changed it since you saw it.
          *
          *     For administrators.
          */
@@ -595,6 +1224,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the settings
+         * @description First those that are changed here, then those of the server's start; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change settings
+         * @description All of them or none. An empty value brings the default back.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-settings"];
+        trace?: never;
+    };
     "/stats": {
         parameters: {
             query?: never;
@@ -604,6 +1261,46 @@ export interface paths {
         };
         /** Count what is stored */
         get: operations["get-stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stats/images-at-risk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the images with the most grave findings
+         * @description The most critical findings first, then the most high ones; always one page.
+         */
+        get: operations["list-images-at-risk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/stats/trend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show how many vulnerabilities affected stored images
+         * @description At the end of each day, the last point being now; always one page.
+         */
+        get: operations["get-trend"];
         put?: never;
         post?: never;
         delete?: never;
@@ -754,6 +1451,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vulnerabilities/{name}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the history of all assessments of a vulnerability
+         * @description The newest first.
+         */
+        get: operations["list-vulnerability-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/vulnerabilities/{name}/images": {
         parameters: {
             query?: never;
@@ -774,10 +1491,141 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/vulnerability-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List vulnerability sources
+         * @description The built-in analyser first, then by name; always one page.
+         */
+        get: operations["list-vulnerability-sources"];
+        put?: never;
+        /**
+         * Add a vulnerability source
+         * @description Of an extension that is enabled.
+         *
+         *     For administrators.
+         */
+        post: operations["create-vulnerability-source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerability-sources/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a vulnerability source */
+        get: operations["get-vulnerability-source"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a vulnerability source
+         * @description With all that it reported. Assessments stay: they are on vulnerabilities.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-vulnerability-source"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a vulnerability source
+         * @description What is absent stays. Images of which it failed are asked about again.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-vulnerability-source"];
+        trace?: never;
+    };
+    "/vulnerability-sources/{name}/scans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a vulnerability source is asked
+         * @description In the order in which the images came.
+         */
+        get: operations["list-source-scans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerability-sources/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test the connection to a vulnerability source
+         * @description Says what is wrong, where something is.
+         *
+         *     For administrators.
+         */
+        post: operations["test-vulnerability-source"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Admission: {
+            /** @description Names of this server besides that of its base URL, HOST or HOST:PORT, as images are named by them in clusters. */
+            hosts: string[];
+            /**
+             * @description What becomes of images that this server does not hold.
+             * @enum {string}
+             */
+            unknown_images: "allow" | "warn" | "deny";
+            /**
+             * Format: int64
+             * @description Grows with each change; the ETag is the same, for If-Match.
+             */
+            version: number;
+        };
+        AdmissionToken: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: int64 */
+            id: number;
+            /** Format: date-time */
+            last_used_at: string | null;
+            /**
+             * @description The cluster's.
+             * @example production
+             */
+            name: string;
+            /** @description The path of the webhook with the token in it: shown once. */
+            path?: string;
+            /** @description How the token begins. */
+            prefix: string;
+            /** @description The token itself: shown once, when it is made. */
+            token?: string;
+        };
         Advisory: {
             architectures?: string;
             /** @example alpine:v3.20 */
@@ -818,16 +1666,24 @@ export interface components {
             state: string;
             tags: string[];
         };
+        Asked: {
+            sources: string[];
+        };
         Assessment: {
+            /** @description A user, the author of a VEX document, or rule: and the name of the type whose rule took it. */
             author: string;
+            /** @description Whether a rule took it. What people decide comes before. */
+            automatic: boolean;
             comment: string;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             ended_at: string | null;
             ended_by?: string;
+            /** @description What made it end. */
+            ended_note?: string;
             /** @enum {string} */
-            ended_reason?: "expired" | "superseded" | "withdrawn" | "scope deleted";
+            ended_reason?: "expired" | "superseded" | "withdrawn" | "scope deleted" | "rule ended" | "fix available" | "severity raised" | "exploited";
             /**
              * Format: date-time
              * @description The first instant at which it does not hold; null for never.
@@ -835,30 +1691,142 @@ export interface components {
             expires_at: string | null;
             /** Format: int64 */
             id: number;
+            /** @description Why it does not matter, in the words of VEX. */
+            justification?: string;
             /** @description Whether it holds now. */
             live: boolean;
             scope: components["schemas"]["Scope"];
             type: string;
             vulnerability: string;
         };
+        AssessmentEvent: {
+            /** @enum {string} */
+            action: "created" | "edited" | "ended" | "retyped" | "joined";
+            actor: string;
+            /** @description As it was then; note says where it is from, or why it happened. */
+            assessment: unknown;
+            /** Format: int64 */
+            assessment_id: number;
+            /** Format: date-time */
+            at: string;
+            /** @description SHA-256, in hexadecimal, of the hash before and this event. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description From 1, without gaps, over all assessments.
+             */
+            id: number;
+        };
+        AssessmentHistoryCheck: {
+            /**
+             * Format: int64
+             * @description How many were compared with what their history says.
+             */
+            assessments: number;
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            events: number;
+            /** @description What is wrong, the first hundred. */
+            faults: string[];
+            /** @description The hash of the last. Note both somewhere else: given later as known_events and known_head, they show that nothing before was rewritten. */
+            head: string;
+            intact: boolean;
+        };
+        AssessmentRule: {
+            /**
+             * Format: double
+             * @description The base score is at least this. What has no score does not match.
+             */
+            cvss_from?: number;
+            /** Format: double */
+            cvss_to?: number;
+            /**
+             * Format: double
+             * @description The probability of being exploited is at least this.
+             */
+            epss_from?: number;
+            /** @description Whether it is on a list of exploited vulnerabilities, such as CISA's. */
+            exploited?: boolean;
+            /**
+             * @description All findings are from these feeds.
+             * @example [
+             *       "debian"
+             *     ]
+             */
+            feeds?: string[];
+            /** @description True: there is a fix for all affected packages of the name. False: there is one for none. */
+            fix_available?: boolean;
+            /**
+             * @description All packages are of these types.
+             * @example [
+             *       "deb"
+             *     ]
+             */
+            package_types?: string[];
+            /**
+             * @description Patterns, of which one must match the package's name; ** stands for any number of elements between slashes.
+             * @example [
+             *       "linux-*"
+             *     ]
+             */
+            packages?: string[];
+            /**
+             * @description Patterns, of which one must match the path of the package in every image.
+             * @example [
+             *       "usr/share/doc/**"
+             *     ]
+             */
+            paths?: string[];
+            /**
+             * @description The gravest severity is at least this.
+             * @enum {string}
+             */
+            severity_from?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            /**
+             * @description The gravest severity is at most this.
+             * @enum {string}
+             */
+            severity_to?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+        };
         AssessmentType: {
-            /** @description Whether it blocks pulls in the registries whose policy does not name the blocking types itself. */
+            /** @description Whether its effect is blocks. */
             blocks: boolean;
             /** @example #dc2626 */
             color: string;
             description: string;
             /**
+             * @description What it does to pulls in the registries whose policy does not name types itself.
+             * @enum {string}
+             */
+            effect: "blocks" | "warns" | "none";
+            /** @description Whether it can be chosen, and its rule is followed. What was assessed with it holds either way. */
+            enabled: boolean;
+            /**
              * Format: int64
              * @description How long an assessment holds that does not say; null for ever.
              */
             expiry_days: number | null;
-            /** @description Unique; it never changes. */
+            /** @description Whether statements of VEX documents become this type. One type does. */
+            for_vex: boolean;
+            /** @description Unique. Policies that name it follow where it changes. */
             name: string;
             /**
              * Format: int64
-             * @description Orders lists, the lowest first.
+             * @description Orders lists and rules, the lowest first.
              */
             position: number;
+            /** @description What returns people's assessments of the type to unassessed. */
+            reopen_on: ("fix_available" | "severity_raised" | "exploited")[];
+            /** @description The findings that it assesses by itself; absent for none. */
+            rule?: components["schemas"]["AssessmentRule"];
+        };
+        Attached: {
+            /** @description All that are attached now. */
+            items: components["schemas"]["RegistrySource"][];
+            /** @description What keeps the source from being of use yet. */
+            warnings: string[];
         };
         AuditEntry: {
             /** @example registry.create */
@@ -889,17 +1857,141 @@ export interface components {
             newer_tags: components["schemas"]["NewerTag"][];
             places: components["schemas"]["Location"][];
         };
+        BulkAssessment: {
+            comment?: string;
+            /**
+             * Format: date-time
+             * @description Absent: after the type's days; null: never.
+             */
+            expires_at?: string | null;
+            /** @description The vulnerabilities that the list of vulnerabilities shows with the same filter. */
+            filter?: components["schemas"]["VulnerabilityFilter"];
+            /** @description Decisions of their own, instead of all of the above. */
+            items?: components["schemas"]["BulkItem"][];
+            /** @description Why it does not matter, in the words of VEX. */
+            justification?: string;
+            scope?: components["schemas"]["Scope"];
+            /** @description Several scopes; each vulnerability is assessed in each. */
+            scopes?: components["schemas"]["Scope"][];
+            /** @example Block */
+            type?: string;
+            /** @description Many vulnerabilities. */
+            vulnerabilities?: string[];
+            /** @description One vulnerability. */
+            vulnerability?: string;
+        };
+        BulkItem: {
+            comment?: string;
+            /** Format: date-time */
+            expires_at?: string | null;
+            justification?: string;
+            scope: components["schemas"]["Scope"];
+            type: string;
+            vulnerability: string;
+        };
+        BulkResult: {
+            /** @description The first thousand. */
+            assessments: components["schemas"]["Assessment"][];
+            /** Format: int64 */
+            count: number;
+        };
+        "Change-admissionRequest": {
+            hosts?: string[];
+            /** @enum {string} */
+            unknown_images?: "allow" | "warn" | "deny";
+        };
         "Change-assessment-typeRequest": {
+            /** @description True is the same as the effect blocks, false as none where it blocks. */
             blocks?: boolean;
             color?: string;
             description?: string;
+            /** @enum {string} */
+            effect?: "blocks" | "warns" | "none";
+            enabled?: boolean;
             /**
              * Format: int64
              * @description Null: for ever.
              */
             expiry_days?: number | null;
+            /** @description True takes it from the type that had it. */
+            for_vex?: boolean;
+            name?: string;
             /** Format: int64 */
             position?: number;
+            reopen_on?: ("fix_available" | "severity_raised" | "exploited")[];
+            /** @description Replaces the whole rule; null: none. */
+            rule?: {
+                /**
+                 * Format: double
+                 * @description The base score is at least this. What has no score does not match.
+                 */
+                cvss_from?: number;
+                /** Format: double */
+                cvss_to?: number;
+                /**
+                 * Format: double
+                 * @description The probability of being exploited is at least this.
+                 */
+                epss_from?: number;
+                /** @description Whether it is on a list of exploited vulnerabilities, such as CISA's. */
+                exploited?: boolean;
+                /**
+                 * @description All findings are from these feeds.
+                 * @example [
+                 *       "debian"
+                 *     ]
+                 */
+                feeds?: string[];
+                /** @description True: there is a fix for all affected packages of the name. False: there is one for none. */
+                fix_available?: boolean;
+                /**
+                 * @description All packages are of these types.
+                 * @example [
+                 *       "deb"
+                 *     ]
+                 */
+                package_types?: string[];
+                /**
+                 * @description Patterns, of which one must match the package's name; ** stands for any number of elements between slashes.
+                 * @example [
+                 *       "linux-*"
+                 *     ]
+                 */
+                packages?: string[];
+                /**
+                 * @description Patterns, of which one must match the path of the package in every image.
+                 * @example [
+                 *       "usr/share/doc/**"
+                 *     ]
+                 */
+                paths?: string[];
+                /**
+                 * @description The gravest severity is at least this.
+                 * @enum {string}
+                 */
+                severity_from?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+                /**
+                 * @description The gravest severity is at most this.
+                 * @enum {string}
+                 */
+                severity_to?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            } | null;
+        };
+        "Change-assessmentRequest": {
+            comment?: string;
+            /**
+             * Format: date-time
+             * @description Null: never.
+             */
+            expires_at?: string | null;
+            /**
+             * @description Empty for none.
+             * @enum {string}
+             */
+            justification?: "" | "component_not_present" | "vulnerable_code_not_present" | "vulnerable_code_not_in_execute_path" | "vulnerable_code_cannot_be_controlled_by_adversary" | "inline_mitigations_already_exist";
+        };
+        "Change-extensionRequest": {
+            enabled: boolean;
         };
         "Change-registryRequest": {
             anonymous_pull?: boolean;
@@ -916,10 +2008,23 @@ export interface components {
             /** @example 17 *\/6 * * * */
             cron?: string;
             enabled?: boolean;
+            /** @example Europe/Berlin */
+            time_zone?: string;
         };
         "Change-userRequest": {
             /** Format: password */
             password: string;
+        };
+        "Change-vulnerability-sourceRequest": {
+            /** @description Null: none. It has to be given again where the URL leads to another server. */
+            authorization_header?: string | null;
+            ca_certificates?: string;
+            /** Format: int64 */
+            concurrency?: number;
+            skip_tls_verify?: boolean;
+            /** Format: int64 */
+            timeout_seconds?: number;
+            url?: string;
         };
         Child: {
             /**
@@ -932,6 +2037,16 @@ export interface components {
             media_type: string;
             os?: string;
             variant?: string;
+        };
+        Connection: {
+            /**
+             * @description One word for what is wrong; empty where nothing is.
+             * @example unreachable
+             */
+            code: string;
+            /** @example nothing listens at clair.example.com:6060 (connection refused) */
+            message: string;
+            ok: boolean;
         };
         Counts: {
             /**
@@ -967,24 +2082,40 @@ export interface components {
              */
             verdict: "known" | "partial" | "unknown";
         };
+        "Create-admission-tokenRequest": {
+            /** @description Letters, digits and . _ - */
+            name: string;
+        };
         "Create-api-keyRequest": {
             /** Format: date-time */
             expires_at?: string;
             name: string;
         };
         "Create-assessment-typeRequest": {
+            /** @description True is the same as the effect blocks. */
             blocks?: boolean;
             /** @description #rrggbb; grey where absent. */
             color?: string;
             description?: string;
             /**
+             * @description Absent: none, or blocks where that member is true.
+             * @enum {string}
+             */
+            effect?: "blocks" | "warns" | "none";
+            /** @description Absent: true. */
+            enabled?: boolean;
+            /**
              * Format: int64
              * @description Absent or null: for ever.
              */
             expiry_days?: number | null;
+            for_vex?: boolean;
             name: string;
             /** Format: int64 */
             position?: number;
+            /** @description Absent: all of them, or none where the type blocks. */
+            reopen_on?: ("fix_available" | "severity_raised" | "exploited")[];
+            rule?: components["schemas"]["AssessmentRule"];
         };
         "Create-assessmentRequest": {
             comment?: string;
@@ -993,11 +2124,44 @@ export interface components {
              * @description Absent: after the type's days; null: never.
              */
             expires_at?: string | null;
+            /**
+             * @description Why it does not matter, in the words of VEX.
+             * @enum {string}
+             */
+            justification?: "component_not_present" | "vulnerable_code_not_present" | "vulnerable_code_not_in_execute_path" | "vulnerable_code_cannot_be_controlled_by_adversary" | "inline_mitigations_already_exist";
             scope: components["schemas"]["Scope"];
             /** @example Block */
             type: string;
             /** @example CVE-2019-14697 */
             vulnerability: string;
+        };
+        "Create-policy-exceptionRequest": {
+            /** @description Why. */
+            comment: string;
+            /** @description The digest of an image, or of an index that holds it. */
+            digest?: string;
+            /**
+             * Format: date-time
+             * @description When it ends, within ten years.
+             */
+            expires_at: string;
+            /**
+             * @description The name of a registry.
+             * @example main
+             */
+            registry?: string;
+            /**
+             * @description A pattern of names without the registry's: * stands for any text, ? for one character.
+             * @example team/*
+             */
+            repository?: string;
+            /**
+             * @description A pattern of tags of the image, or of an index that holds it.
+             * @example 1.*
+             */
+            tag?: string;
+            /** @description A pattern of names of users and robots. */
+            user?: string;
         };
         "Create-registryRequest": {
             anonymous_pull?: boolean;
@@ -1005,7 +2169,7 @@ export interface components {
              * @default none
              * @enum {string}
              */
-            attach_sbom: "none" | "cyclonedx" | "spdx";
+            attach_sbom?: "none" | "cyclonedx" | "spdx";
             description?: string;
             /** @description Lower-case letters and digits, separated by one of . _ __ -. */
             name: string;
@@ -1016,6 +2180,44 @@ export interface components {
             name: string;
             /** Format: password */
             password: string;
+        };
+        "Create-vulnerability-sourceRequest": {
+            /** @description The Authorization header of each request to it. It is stored encrypted, and never shown. */
+            authorization_header?: string;
+            /** @description PEM: authorities that its certificate may be signed by, beside the system's. */
+            ca_certificates?: string;
+            /**
+             * Format: int64
+             * @description How many images it is asked of at once.
+             * @default 2
+             */
+            concurrency?: number;
+            /** @example clair-v4 */
+            extension: string;
+            /** @example clair.example.com */
+            host?: string;
+            /** @description Lower-case letters and digits, separated by one of . _ -. */
+            name: string;
+            /**
+             * Format: int64
+             * @example 6060
+             */
+            port?: number;
+            /** @description Take any certificate. */
+            skip_tls_verify?: boolean;
+            /**
+             * Format: int64
+             * @description Bounds the scan of one image.
+             * @default 600
+             */
+            timeout_seconds?: number;
+            /** @description With a host: https instead of http. */
+            tls?: boolean;
+            /**
+             * @description Where its API is; or give host and port.
+             * @example http://clair.example.com:6060
+             */
+            url?: string;
         };
         Detail: {
             description?: string;
@@ -1037,6 +2239,16 @@ export interface components {
             weaknesses: string[];
             /** Format: date-time */
             withdrawn?: string;
+        };
+        Disagreement: {
+            /** @description What they disagree on. */
+            on: ("reported" | "severity" | "fixed_version")[];
+            package: components["schemas"]["Package"];
+            /** @enum {string} */
+            severity: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            /** @description What each source that has answered says. */
+            sources: components["schemas"]["Word"][];
+            vulnerability: string;
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -1077,7 +2289,17 @@ export interface components {
              * @default about:blank
              * @example https://example.com/errors/example
              */
-            type: string;
+            type?: string;
+        };
+        Event: {
+            feed?: components["schemas"]["FeedEvent"];
+            image?: components["schemas"]["ImageEvent"];
+            job?: components["schemas"]["Job"];
+            /**
+             * @description ready: what changes from now on is told. job, feed, image: the member of that name is how it stands now. reload: more changed than is told, so read what you show again.
+             * @enum {string}
+             */
+            type: "ready" | "job" | "feed" | "image" | "reload";
         };
         Evidence: {
             /**
@@ -1169,9 +2391,23 @@ export interface components {
             /** @description Where the document was read. */
             url?: string;
         };
+        Extension: {
+            description: string;
+            /** @description Whether sources can be made of it. */
+            enabled: boolean;
+            /** @example clair-v4 */
+            name: string;
+            /** @example Clair (v4 API) */
+            title: string;
+        };
         Feed: {
             /** Format: int64 */
             advisories: number;
+            /**
+             * Format: int64
+             * @description How long ago last_success was; null where it never was.
+             */
+            age_seconds: number | null;
             /** @description Why the last attempt failed; empty where it did not. */
             error: string;
             /** Format: date-time */
@@ -1198,6 +2434,22 @@ export interface components {
              * @description Records that could not be read.
              */
             skipped: number;
+            /** @description It is older than twice the interval at which it is to be read, or than a week where no schedule reads it. */
+            stale: boolean;
+            /** @description Why it is; empty where it is not. */
+            stale_reason: string;
+        };
+        FeedEvent: {
+            /** @description Why the last attempt failed; empty where it did not. */
+            error: string;
+            /** Format: date-time */
+            last_attempt: string | null;
+            /** Format: date-time */
+            last_change: string | null;
+            /** Format: date-time */
+            last_success: string | null;
+            /** @example debian */
+            name: string;
         };
         FeedPart: {
             /** Format: int64 */
@@ -1274,6 +2526,16 @@ export interface components {
             /** @example CVE-2019-14697 */
             vulnerability: string;
         };
+        FindingsOn: {
+            /** @description Vulnerabilities. */
+            came: string[];
+            /** Format: date-time */
+            day: string;
+            /** @description From that day on. */
+            finding_counts: components["schemas"]["Severities"];
+            /** @description Vulnerabilities of findings that a feed took back, or changed. */
+            went: string[];
+        };
         Image: {
             /** Format: date-time */
             analysed_at?: string;
@@ -1291,6 +2553,11 @@ export interface components {
              * @description When it was first pushed.
              */
             created_at?: string;
+            /**
+             * Format: date-time
+             * @description When the feeds' data on its packages was last confirmed, the oldest of it; absent where there is none.
+             */
+            data_updated_at?: string;
             /** @example sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 */
             digest: string;
             /** @example alpine:v3.20 */
@@ -1319,8 +2586,33 @@ export interface components {
              * @description The sum of the compressed layers in bytes; of an index, of its images.
              */
             size: number;
+            /** @description The vulnerability sources that are attached to any registry which holds the image, and how far each of them is; absent for an index. */
+            sources?: components["schemas"]["ImageSource"][];
             variant?: string;
             warnings: components["schemas"]["Warning"][];
+        };
+        ImageAtRisk: {
+            /**
+             * @description Of an index: of the image that is furthest behind.
+             * @enum {string}
+             */
+            analysis: "pending" | "done" | "failed";
+            digest: string;
+            finding_counts: components["schemas"]["Severities"];
+            /** @enum {string} */
+            kind: "image" | "index";
+            places: components["schemas"]["Location"][];
+            /**
+             * @example [
+             *       "linux/amd64"
+             *     ]
+             */
+            platforms: string[];
+            /**
+             * Format: int64
+             * @description Of the compressed layers, in bytes; of an index, of its images.
+             */
+            size: number;
         };
         ImageCounts: {
             /** Format: int64 */
@@ -1329,6 +2621,18 @@ export interface components {
             failed: number;
             /** Format: int64 */
             pending: number;
+        };
+        ImageEvent: {
+            /** @enum {string} */
+            analysis: "pending" | "done" | "failed";
+            digest: string;
+            error: string;
+        };
+        ImageEvents: {
+            /** @description The days on which findings came or went, in the order of time. */
+            findings: components["schemas"]["FindingsOn"][];
+            /** @description The newest first. */
+            pushes: components["schemas"]["Push"][];
         };
         ImageExplanation: {
             /**
@@ -1345,6 +2649,104 @@ export interface components {
             /** @enum {string} */
             verdict: "affected" | "not_affected" | "undetermined";
             vulnerability: string;
+        };
+        ImageSource: {
+            /**
+             * Format: date-time
+             * @description The last good answer, which stands until there is a newer one.
+             */
+            answered_at?: string;
+            /**
+             * Format: date-time
+             * @description The start of the last try.
+             */
+            asked_at?: string;
+            /**
+             * Format: int64
+             * @description Since it was last asked for.
+             */
+            attempts: number;
+            /** @description Why the last try failed; empty where it did not. */
+            error: string;
+            name: string;
+            /** Format: date-time */
+            next_try_at?: string;
+            /**
+             * @description Waiting: a try failed, and there is another one at next_try_at. Quarantined: it was given up, for the reason in error, until someone asks again.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "answered" | "waiting" | "quarantined";
+        };
+        ImageSummary: {
+            /**
+             * @description Of an index: of the image that is furthest behind.
+             * @enum {string}
+             */
+            analysis: "pending" | "done" | "failed";
+            digest: string;
+            finding_counts: components["schemas"]["Severities"];
+            /** @enum {string} */
+            kind: "image" | "index";
+            /**
+             * @example [
+             *       "linux/amd64"
+             *     ]
+             */
+            platforms: string[];
+            /**
+             * Format: int64
+             * @description Of the compressed layers, in bytes; of an index, of its images.
+             */
+            size: number;
+        };
+        ImportCounts: {
+            /** Format: int64 */
+            bad: number;
+            /** Format: int64 */
+            new: number;
+            /** Format: int64 */
+            replaces: number;
+            /** Format: int64 */
+            same: number;
+            /** Format: int64 */
+            skipped: number;
+            /** Format: int64 */
+            waits: number;
+        };
+        ImportResult: {
+            /** @description Whether the decisions were stored. */
+            applied: boolean;
+            counts: components["schemas"]["ImportCounts"];
+            /** @enum {string} */
+            format: "csv" | "trivyignore" | "trivyignore-yaml" | "grype" | "clair" | "vex";
+            /** @description What became of each line, the first ten thousand; those that are bad are among them in any case. */
+            lines: components["schemas"]["ImportedLine"][];
+            /** @description What would change, of a dry run. */
+            preview?: components["schemas"]["PreviewResult"];
+        };
+        ImportedLine: {
+            /** @description What it becomes; its id is 0 in a dry run. */
+            assessment?: components["schemas"]["Assessment"];
+            /**
+             * Format: int64
+             * @description From 1; of VEX, the statement.
+             */
+            line: number;
+            /** @description What of the line no assessment can express. */
+            note?: string;
+            /**
+             * @description Waits: it is assessed, and takes effect when what it names is there.
+             * @enum {string}
+             */
+            outcome: "new" | "replaces" | "waits" | "same" | "skipped" | "bad";
+            /** @description Why it is bad or skipped, or what it waits for. */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description The live assessment in whose place it comes, or that says the same.
+             */
+            replaced_id?: number;
+            text: string;
         };
         InstalledPackage: {
             architecture: string;
@@ -1385,6 +2787,16 @@ export interface components {
         Job: {
             /** Format: int64 */
             attempts: number;
+            /**
+             * Format: date-time
+             * @description When somebody asked for its end; it ends within seconds.
+             */
+            cancelled_at: string | null;
+            /**
+             * Format: int64
+             * @description How far it is, in a unit of its own.
+             */
+            completed: number;
             /** Format: date-time */
             created_at: string;
             /** @description Why the last try that failed did. */
@@ -1398,6 +2810,7 @@ export interface components {
             kind: string;
             /** Format: int64 */
             max_attempts: number;
+            /** @description How far it is, in words. */
             progress: string;
             /**
              * Format: date-time
@@ -1409,8 +2822,40 @@ export interface components {
              * @description The start of the last try.
              */
             started_at: string | null;
+            /**
+             * @description A job that failed used up its tries, or cannot succeed; error says why.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+            /**
+             * Format: int64
+             * @description Where completed leads to; 0 where that is not known.
+             */
+            total: number;
+        };
+        JobKind: {
+            description: string;
+            /** @description The newest, whatever its state. */
+            last_job: components["schemas"]["Job"];
+            name: string;
+            /** Format: int64 */
+            queued: number;
+            /** Format: int64 */
+            running: number;
+            /** @description When it is due; null where nothing but the work itself asks for it. */
+            schedule: components["schemas"]["Schedule"];
+        };
+        JobLine: {
+            /** Format: date-time */
+            at: string;
             /** @enum {string} */
-            state: "queued" | "running" | "done" | "failed";
+            level: "info" | "warning" | "error";
+            /**
+             * Format: int64
+             * @description Counts the lines of the job, from 1.
+             */
+            position: number;
+            text: string;
         };
         Key: {
             /** Format: date-time */
@@ -1457,6 +2902,11 @@ export interface components {
              */
             size: number;
         };
+        ListAdmissionToken: {
+            items: components["schemas"]["AdmissionToken"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListAffected: {
             items: components["schemas"]["Affected"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1464,6 +2914,11 @@ export interface components {
         };
         ListAssessment: {
             items: components["schemas"]["Assessment"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListAssessmentEvent: {
+            items: components["schemas"]["AssessmentEvent"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1477,6 +2932,16 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListDisagreement: {
+            items: components["schemas"]["Disagreement"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListExtension: {
+            items: components["schemas"]["Extension"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListFeed: {
             items: components["schemas"]["Feed"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1484,6 +2949,11 @@ export interface components {
         };
         ListFinding: {
             items: components["schemas"]["Finding"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListImageAtRisk: {
+            items: components["schemas"]["ImageAtRisk"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1497,6 +2967,16 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListJobKind: {
+            items: components["schemas"]["JobKind"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListJobLine: {
+            items: components["schemas"]["JobLine"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListKey: {
             items: components["schemas"]["Key"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -1507,8 +2987,23 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListPolicyException: {
+            items: components["schemas"]["PolicyException"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListReferrer: {
+            items: components["schemas"]["Referrer"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListRegistry: {
             items: components["schemas"]["Registry"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListRegistrySource: {
+            items: components["schemas"]["RegistrySource"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1522,8 +3017,23 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListSetting: {
+            items: components["schemas"]["Setting"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListSourceScan: {
+            items: components["schemas"]["SourceScan"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListTag: {
             items: components["schemas"]["Tag"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListTrendPoint: {
+            items: components["schemas"]["TrendPoint"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1534,6 +3044,11 @@ export interface components {
         };
         ListVEXDocument: {
             items: components["schemas"]["VEXDocument"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListVulnerabilitySource: {
+            items: components["schemas"]["VulnerabilitySource"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -1559,6 +3074,10 @@ export interface components {
             registry: string;
             repository: string;
             tag: string;
+        };
+        "Order-assessment-typesRequest": {
+            /** @description All types, in their new order. */
+            names: string[];
         };
         Package: {
             architecture: string;
@@ -1594,8 +3113,15 @@ export interface components {
             blocked: boolean;
             /** @description One for each place. */
             verdicts: components["schemas"]["Verdict"][];
+            /** @description Whether there are warnings at any place. */
+            warns: boolean;
         };
         Policy: {
+            /**
+             * @description Whether blocked images can be pulled by digest, as nodes do that run them: recent is for digest_pull_hours after an image that could be pulled became blocked.
+             * @enum {string}
+             */
+            allow_digest_pulls: "never" | "recent" | "always";
             /** @description The assessment types that block pulls. */
             block: string[];
             /**
@@ -1603,32 +3129,300 @@ export interface components {
              * @enum {string|null}
              */
             block_unassessed_from: "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            /** Format: int64 */
+            digest_pull_hours: number;
             /**
              * Format: int64
-             * @description How long after it was first seen an unassessed finding does not block yet.
+             * @description How long after it was first seen an unassessed finding neither blocks nor warns yet; what will block warns meanwhile.
              */
             grace_hours: number;
-        };
-        PolicyChange: {
-            /** @description The assessment types that block pulls; null for those whose blocks is set. */
-            block?: string[] | null;
             /**
-             * @description Null for never.
+             * Format: int64
+             * @description How long ago the data of the feeds that judge an image may have been confirmed; 0 for any time.
+             */
+            max_feed_age_hours: number;
+            /**
+             * @description How a refused pull is answered: denied is 403 DENIED, unknown 404 MANIFEST_UNKNOWN as ProGet does.
+             * @enum {string}
+             */
+            refusal: "denied" | "unknown";
+            /** @description Whether an image is refused until its analysis is done and all attached vulnerability sources have answered. */
+            require_analysis: boolean;
+            /**
+             * @description How much has to be known of an image: with known, neither partial nor unknown coverage is enough.
+             * @enum {string}
+             */
+            require_coverage: "none" | "partial" | "known";
+            /** @description The assessment types that warn. */
+            warn: string[];
+            /**
+             * @description The lowest severity at which an unassessed finding warns; null for never.
              * @enum {string|null}
              */
-            block_unassessed_from?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            warn_unassessed_from: "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+        };
+        PolicyChange: {
+            /** @enum {string|null} */
+            allow_digest_pulls?: "never" | "recent" | "always" | null;
+            /** @description The assessment types that block pulls. Null everywhere: those whose effect is to block. */
+            block?: string[] | null;
+            /** @enum {string|null} */
+            block_unassessed_from?: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            /** Format: int64 */
+            digest_pull_hours?: number | null;
             /** Format: int64 */
             grace_hours?: number | null;
+            /** Format: int64 */
+            max_feed_age_hours?: number | null;
+            /** @enum {string|null} */
+            refusal?: "denied" | "unknown" | null;
+            require_analysis?: boolean | null;
+            /** @enum {string|null} */
+            require_coverage?: "none" | "partial" | "known" | null;
+            /** @description The assessment types that warn. Null everywhere: those whose effect is to warn. */
+            warn?: string[] | null;
+            /** @enum {string|null} */
+            warn_unassessed_from?: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+        };
+        PolicyDocument: {
+            /** @description What holds. */
+            effective: components["schemas"]["Policy"];
+            /** @description For each setting whose word counts: registry, global or default. */
+            from: {
+                [key: string]: string;
+            };
+            /** @description Empty for the global policy. */
+            registry: string;
+            /** @description What it says itself; null is inherited: by a registry from the global policy, by that from defaults. */
+            settings: components["schemas"]["PolicySettings"];
+            /**
+             * Format: int64
+             * @description Grows with each change; the ETag is the same, for If-Match.
+             */
+            version: number;
+        };
+        PolicyEffect: {
+            digest: string;
+            /** @description The first five: what would block it, or what blocks it now. */
+            reasons: string[];
+            repository: string;
+        };
+        PolicyException: {
+            author: string;
+            comment: string;
+            /** Format: date-time */
+            created_at: string;
+            digest: string;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description The name system where it expired. */
+            ended_by?: string;
+            /**
+             * Format: date-time
+             * @description The first instant at which it does not hold.
+             */
+            expires_at: string;
+            /** Format: int64 */
+            id: number;
+            /** @description Whether it holds now. */
+            live: boolean;
+            /** @description Empty, here and in the next members: any. */
+            registry: string;
+            repository: string;
+            tag: string;
+            user: string;
+        };
+        PolicyPreview: {
+            /** @description The first 20 of those that would become blocked. */
+            blocked: components["schemas"]["PolicyEffect"][];
+            /** Format: int64 */
+            blocked_now: number;
+            /** Format: int64 */
+            blocked_then: number;
+            /** @description False where the time did not suffice to look at all images. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many there are; one in two repositories counts twice.
+             */
+            images: number;
+            /** Format: int64 */
+            newly_blocked: number;
+            /** Format: int64 */
+            newly_pullable: number;
+            /** @description The first 20 of those that would become pullable. */
+            pullable: components["schemas"]["PolicyEffect"][];
+            registry: string;
+        };
+        PolicyPreviews: {
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description The sum over all registries.
+             */
+            newly_blocked: number;
+            /** Format: int64 */
+            newly_pullable: number;
+            registries: components["schemas"]["PolicyPreview"][];
+        };
+        PolicySettings: {
+            /** @enum {string|null} */
+            allow_digest_pulls: "never" | "recent" | "always" | null;
+            /** @description Null in all members: inherited. */
+            block: string[] | null;
+            /** @enum {string|null} */
+            block_unassessed_from: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+            /** Format: int64 */
+            digest_pull_hours: number | null;
+            /** Format: int64 */
+            grace_hours: number | null;
+            /** Format: int64 */
+            max_feed_age_hours: number | null;
+            /** @enum {string|null} */
+            refusal: "denied" | "unknown" | null;
+            require_analysis: boolean | null;
+            /** @enum {string|null} */
+            require_coverage: "none" | "partial" | "known" | null;
+            warn: string[] | null;
+            /** @enum {string|null} */
+            warn_unassessed_from: "never" | "critical" | "high" | "medium" | "low" | "negligible" | "unknown" | null;
+        };
+        "Preview-policyRequest": {
+            /** @description The change, as PATCH takes it. */
+            policy: components["schemas"]["PolicyChange"];
+            /** @description Whose policy would change; empty for the global one. */
+            registry?: string;
+        };
+        PreviewChange: {
+            after: string;
+            before: string;
+            package: string;
+            version: string;
+            vulnerability: string;
+        };
+        PreviewResult: {
+            /**
+             * Format: int64
+             * @description How many would be taken.
+             */
+            assessments: number;
+            /**
+             * Format: int64
+             * @description How many could be pulled, and could not any more.
+             */
+            become_blocked: number;
+            /**
+             * Format: int64
+             * @description How many could not be pulled, and could.
+             */
+            become_pullable: number;
+            /** @description Whether all images were looked at; else what follows counts the first ones only. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many would have another state.
+             */
+            findings: number;
+            /**
+             * Format: int64
+             * @description How many have such findings.
+             */
+            images: number;
+            /**
+             * Format: int64
+             * @description Images count once for each repository that holds them.
+             */
+            images_examined: number;
+            /**
+             * Format: int64
+             * @description How many of those are of the same type.
+             */
+            same: number;
+            /** @description A few of the images, those that could or could not be pulled any more first. */
+            samples: components["schemas"]["PreviewSample"][];
+            /**
+             * Format: int64
+             * @description How many live ones they would take the place of.
+             */
+            superseded: number;
+        };
+        PreviewSample: {
+            blocked_after: boolean;
+            blocked_before: boolean;
+            /** @description The first few. */
+            changes: components["schemas"]["PreviewChange"][];
+            digest: string;
+            registry: string;
+            repository: string;
+        };
+        PullVerdict: {
+            /**
+             * @description Of an index: failed where any image's failed, else pending where any is. None where there is nothing to analyse.
+             * @enum {string}
+             */
+            analysis: "pending" | "done" | "failed" | "none";
+            /** @description Of the manifest that the reference names: an image, an index or another artifact. */
+            digest: string;
+            /** @description The reference that was asked for. */
+            image: string;
+            /** @description The images of an index. */
+            images?: components["schemas"]["Child"][];
+            /** @description Whether a vulnerability source has not answered yet. */
+            sources_pending: boolean;
+            tag?: string;
+            verdict: components["schemas"]["Verdict"];
+        };
+        Push: {
+            /** Format: date-time */
+            pushed_at: string;
+            pushed_by: string;
+            registry: string;
+            repository: string;
+            /** @description That stand for it now. */
+            tags: string[];
         };
         Reason: {
             /** Format: int64 */
             assessment_id?: number;
-            package: string;
+            /**
+             * Format: date-time
+             * @description When it will block: it is in its grace.
+             */
+            blocks_from?: string;
             /** @enum {string} */
-            severity: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
-            state: string;
-            version: string;
-            vulnerability: string;
+            kind: "vulnerability" | "analysis" | "sources" | "coverage" | "feeds" | "exception";
+            /** @description For people. */
+            message: string;
+            package?: string;
+            /** @enum {string} */
+            severity?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            /**
+             * Format: date-time
+             * @description When it began to hold.
+             */
+            since?: string;
+            state?: string;
+            version?: string;
+            /** @description This and what follows: of the finding that it is about. */
+            vulnerability?: string;
+        };
+        Referrer: {
+            annotations: {
+                [key: string]: string;
+            };
+            artifact_type: string;
+            digest: string;
+            media_type: string;
+            /** Format: date-time */
+            pushed_at: string;
+            pushed_by: string;
+            registry: string;
+            repository: string;
+            /**
+             * Format: int64
+             * @description Of the manifest, in bytes.
+             */
+            size: number;
         };
         Registry: {
             /** @description Whether anyone may pull. */
@@ -1644,7 +3438,17 @@ export interface components {
             /** @description Whether VEX documents that are attached to images assess them. */
             honour_vex: boolean;
             name: string;
+            /** @description What holds, with what is inherited: see registries/{registry}/policy. */
             policy: components["schemas"]["Policy"];
+        };
+        RegistrySource: {
+            /**
+             * Format: date-time
+             * @description Absent for the built-in analyser.
+             */
+            attached_at?: string;
+            extension: string;
+            name: string;
         };
         Remedy: {
             base: components["schemas"]["Base"];
@@ -1667,22 +3471,35 @@ export interface components {
             updated_at: string | null;
         };
         Schedule: {
+            /** @description Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly. */
             cron: string;
             enabled: boolean;
-            /** Format: date-time */
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Of its jobs: jobs?kind= is the history. */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When it was last due, or run by hand.
+             */
             last_run_at: string | null;
             /** @description Give it to jobs/{name}/run. */
             name: string;
-            /** Format: date-time */
-            next_run_at: string;
+            /**
+             * Format: date-time
+             * @description Null while it is disabled.
+             */
+            next_run_at: string | null;
+            /** @description Whose clocks the expression is about. */
+            time_zone: string;
         };
         Scope: {
             /**
-             * @description The narrowest live assessment decides: image, repository, registry, package, everywhere.
+             * @description The narrowest live assessment decides: image, repository, registry, package, everywhere; what people decide comes before what rules do.
              * @enum {string}
              */
             kind: "everywhere" | "registry" | "repository" | "image" | "package";
-            /** @description Empty for everywhere; main for a registry; main/app for a repository; the digest of an image; the name of a package. */
+            /** @description Empty for everywhere; main for a registry; main/app for a repository; the digest of an image; the name of a package, or NAME@VERSION for one version of it. */
             value?: string;
         };
         Score: {
@@ -1692,6 +3509,21 @@ export interface components {
             vector: string;
             /** @enum {string} */
             version: "2.0" | "3.0" | "3.1" | "4.0";
+        };
+        Setting: {
+            /** Format: date-time */
+            changed_at?: string;
+            changed_by?: string;
+            default: string;
+            /** @description Whether it can be changed here. Others are given at the start of the server: by a flag, the environment or the file. */
+            editable: boolean;
+            help: string;
+            name: string;
+            secret: boolean;
+            section: string;
+            title: string;
+            /** @description What counts. Empty for a secret. */
+            value: string;
         };
         Severities: {
             /** Format: int64 */
@@ -1729,12 +3561,53 @@ export interface components {
             id: number;
             name: string;
         };
+        SourceScan: {
+            /**
+             * Format: date-time
+             * @description The last good answer, which stands until there is a newer one.
+             */
+            answered_at?: string;
+            /**
+             * Format: date-time
+             * @description The start of the last try.
+             */
+            asked_at?: string;
+            /**
+             * Format: int64
+             * @description Since it was last asked for.
+             */
+            attempts: number;
+            /** @description Why the last try failed; empty where it did not. */
+            error: string;
+            image: string;
+            name: string;
+            /** Format: date-time */
+            next_try_at?: string;
+            /**
+             * @description Waiting: a try failed, and there is another one at next_try_at. Quarantined: it was given up, for the reason in error, until someone asks again.
+             * @enum {string}
+             */
+            state: "queued" | "running" | "answered" | "waiting" | "quarantined";
+        };
         Tag: {
             /** @description Of an image or an index: see images/{digest}. */
             digest: string;
+            /** @description Null where it stands for neither. */
+            image: components["schemas"]["ImageSummary"];
             name: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        TrendPoint: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Those of them on which nothing was decided, anywhere.
+             */
+            unassessed: number;
+            /** @description Those that affected images that are stored now. */
+            vulnerabilities: components["schemas"]["Severities"];
         };
         Upgrade: {
             /** @description Vulnerabilities. */
@@ -1875,7 +3748,12 @@ export interface components {
         };
         Verdict: {
             blocked: boolean;
-            /** @description The findings that block, the gravest first. */
+            /**
+             * Format: int64
+             * @description The exception that lets it through although there are reasons.
+             */
+            exception_id?: number;
+            /** @description What blocks, or would where an exception lets it through; the gravest findings first. */
             reasons: components["schemas"]["Reason"][];
             registry: string;
             repository: string;
@@ -1884,6 +3762,10 @@ export interface components {
              * @description When time alone may change the verdict.
              */
             valid_until?: string;
+            /** @description What does not block. */
+            warnings: components["schemas"]["Reason"][];
+            /** @description Whether there are warnings. */
+            warns: boolean;
         };
         Vulnerability: {
             advisories: components["schemas"]["Advisory"][];
@@ -1935,6 +3817,39 @@ export interface components {
              */
             withdrawn?: string;
         };
+        VulnerabilityFilter: {
+            /** @description A part of the name, in any case. */
+            q?: string;
+            severity?: ("critical" | "high" | "medium" | "low" | "negligible" | "unknown")[];
+            state?: string[];
+        };
+        VulnerabilitySource: {
+            /** @description PEM. */
+            ca_certificates: string;
+            /**
+             * Format: int64
+             * @description How many images it is asked of at once.
+             */
+            concurrency: number;
+            /** Format: date-time */
+            created_at?: string;
+            /** @example clair-v4 */
+            extension: string;
+            /** @description Whether an API authorization header is set. It is never shown. */
+            has_authorization_header: boolean;
+            /** @description Unique; it never changes. */
+            name: string;
+            skip_tls_verify: boolean;
+            /**
+             * Format: int64
+             * @description Bounds the scan of one image.
+             */
+            timeout_seconds: number;
+            /** Format: date-time */
+            updated_at?: string;
+            /** @description Empty for the built-in analyser. */
+            url: string;
+        };
         VulnerabilitySummary: {
             description: string;
             /**
@@ -1973,6 +3888,17 @@ export interface components {
             message: string;
             path?: string;
         };
+        Word: {
+            fixed_version?: string;
+            link?: string;
+            /** @description Whether it reports the vulnerability at all. */
+            reports: boolean;
+            /** @enum {string} */
+            severity?: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
+            source: string;
+            /** @description What it calls it. */
+            vulnerability?: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1982,6 +3908,164 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "get-admission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Admission"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-admission": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-admissionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Admission"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-admission-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAdmissionToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-admission-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-admission-tokenRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AdmissionToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "revoke-admission-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-api-keys": {
         parameters: {
             query?: never;
@@ -2073,6 +4157,73 @@ export interface operations {
             };
         };
     };
+    "verify-assessment-history": {
+        parameters: {
+            query?: {
+                /** @description A number of events that was noted earlier. */
+                known_events?: number;
+                /** @description The head that was noted with it. */
+                known_head?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssessmentHistoryCheck"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "order-assessment-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Order-assessment-typesRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAssessmentType"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-assessment-types": {
         parameters: {
             query?: never;
@@ -2118,6 +4269,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2135,10 +4287,80 @@ export interface operations {
             };
         };
     };
-    "change-assessment-type": {
+    "get-assessment-type": {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssessmentType"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-assessment-type": {
+        parameters: {
+            query?: {
+                /** @description The type that live assessments and policies get instead. */
+                replace_by?: string;
+            };
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-assessment-type": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 name: string;
             };
@@ -2153,6 +4375,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2178,6 +4401,9 @@ export interface operations {
                 type?: string;
                 scope_kind?: "everywhere" | "registry" | "repository" | "image" | "package";
                 scope_value?: string;
+                author?: string;
+                /** @description Only those that rules took, or only others. */
+                automatic?: "true" | "false";
                 /** @description Only those that hold now. */
                 live?: boolean;
                 /** @description The most items to return. */
@@ -2227,10 +4453,168 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Assessment"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-assessments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkAssessment"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BulkResult"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-assessments": {
+        parameters: {
+            query?: {
+                /** @description CSV that can be imported again; OpenVEX 0.2.0 or CycloneDX 1.6, as JSON. */
+                format?: "csv" | "openvex" | "cyclonedx";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.cyclonedx+json": Record<string, never>;
+                    "application/vnd.openvex+json": Record<string, never>;
+                    "text/csv": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "import-assessments": {
+        parameters: {
+            query?: {
+                /** @description Absent: told by the content. */
+                format?: "csv" | "trivyignore" | "trivyignore-yaml" | "grype" | "clair" | "vex" | "openvex" | "cyclonedx" | "csaf";
+                /** @description Only say what would become of each line, and what would change. */
+                dry_run?: boolean;
+                /** @description Import the rest where some lines are bad. */
+                skip_bad?: boolean;
+                /** @description The type of lines that name none; absent: what VEX statements become. */
+                type?: string;
+                /** @description The scope of lines that name none; absent: everywhere. */
+                scope_kind?: "everywhere" | "registry" | "repository" | "image" | "package";
+                scope_value?: string;
+                /** @description Where the images of clair-scanner's whitelist are. */
+                registry?: string;
+                /** @description Lines without an expiry get their type's; else they never expire. */
+                type_expiry?: boolean;
+            };
+            header?: {
+                "Content-Type"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportResult"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-assessments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkAssessment"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewResult"];
                 };
             };
             /** @description Error */
@@ -2258,6 +4642,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2278,7 +4663,10 @@ export interface operations {
     "withdraw-assessment": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 id: number;
             };
@@ -2292,6 +4680,81 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-assessment": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-assessmentRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Assessment"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-assessment-events": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAssessmentEvent"];
+                };
             };
             /** @description Error */
             default: {
@@ -2325,6 +4788,116 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListAuditEntry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    listen: {
+        parameters: {
+            query?: {
+                /** @description What to be told of, separated by commas; everything where absent. */
+                topics?: ("jobs" | "feeds" | "images")[];
+            };
+            header?: {
+                /** @description The id of the last event that was received. */
+                "Last-Event-ID"?: number;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": {
+                        data: components["schemas"]["Event"];
+                        /**
+                         * @description The event name.
+                         * @constant
+                         */
+                        event?: "message";
+                        /** @description The event ID. */
+                        id?: number;
+                        /** @description The retry time in milliseconds. */
+                        retry?: number;
+                    }[];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-extensions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListExtension"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-extension": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-extensionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Extension"];
                 };
             };
             /** @description Error */
@@ -2462,6 +5035,43 @@ export interface operations {
             };
         };
     };
+    "list-disagreements": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListDisagreement"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "explain-vulnerability": {
         parameters: {
             query?: never;
@@ -2541,6 +5151,38 @@ export interface operations {
             };
         };
     };
+    "get-image-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageEvents"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-image-layers": {
         parameters: {
             query?: never;
@@ -2597,6 +5239,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListInstalledPackage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-image-referrers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListReferrer"];
                 };
             };
             /** @description Error */
@@ -2680,6 +5354,38 @@ export interface operations {
             };
         };
     };
+    "scan-image": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-image-vex": {
         parameters: {
             query?: {
@@ -2718,11 +5424,40 @@ export interface operations {
             };
         };
     };
+    "list-job-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListJobKind"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-jobs": {
         parameters: {
             query?: {
                 kind?: string;
-                state?: "queued" | "running" | "done" | "failed";
+                state?: "queued" | "running" | "done" | "failed" | "cancelled";
                 /** @description The most items to return. */
                 page_size?: number;
                 /** @description The next_page_token of the page before; empty for the first. */
@@ -2785,6 +5520,75 @@ export interface operations {
             };
         };
     };
+    "cancel-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-job-log": {
+        parameters: {
+            query?: {
+                /** @description Only the lines after this position: what was added since. */
+                after?: number;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListJobLine"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "run-job": {
         parameters: {
             query?: never;
@@ -2804,6 +5608,271 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-policy": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-policy-exceptions": {
+        parameters: {
+            query?: {
+                /** @description Those that hold in it, with those of all registries. */
+                registry?: string;
+                /** @description Only those that hold now. */
+                live?: boolean;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPolicyException"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-policy-exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-policy-exceptionRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyException"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-policy-exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyException"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "end-policy-exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Preview-policyRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPreviews"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-verdict": {
+        parameters: {
+            query: {
+                /** @description REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@DIGEST, with or without the server's host. */
+                image: string;
+                /** @description Who would pull; without, who asks. */
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PullVerdict"];
                 };
             };
             /** @description Error */
@@ -2982,6 +6051,77 @@ export interface operations {
             };
         };
     };
+    "get-registry-policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-registry-policy": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-repositories": {
         parameters: {
             query?: {
@@ -3056,6 +6196,99 @@ export interface operations {
             };
         };
     };
+    "list-registry-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRegistrySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "attach-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attached"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "detach-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-schedules": {
         parameters: {
             query?: never;
@@ -3085,10 +6318,45 @@ export interface operations {
             };
         };
     };
-    "change-schedule": {
+    "get-schedule": {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-schedule": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 name: string;
             };
@@ -3103,6 +6371,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3211,6 +6480,70 @@ export interface operations {
             };
         };
     };
+    "list-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSetting"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    [key: string]: string;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSetting"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-stats": {
         parameters: {
             query?: never;
@@ -3227,6 +6560,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Counts"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-images-at-risk": {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListImageAtRisk"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-trend": {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTrendPoint"];
                 };
             };
             /** @description Error */
@@ -3573,6 +6968,43 @@ export interface operations {
             };
         };
     };
+    "list-vulnerability-events": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A CVE id, or any other name that feeds use for it. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAssessmentEvent"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-affected-images": {
         parameters: {
             query?: {
@@ -3597,6 +7029,240 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListAffected"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-vulnerability-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListVulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-vulnerability-sourceRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-vulnerability-sourceRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilitySource"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-source-scans": {
+        parameters: {
+            query?: {
+                state?: "queued" | "running" | "answered" | "waiting" | "quarantined";
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSourceScan"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "test-vulnerability-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connection"];
                 };
             };
             /** @description Error */

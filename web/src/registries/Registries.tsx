@@ -1,10 +1,11 @@
-import { Anchor, Button, Modal, Stack, Switch, TextInput } from '@mantine/core'
+import { Anchor, Button, Stack, Switch, TextInput } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { IconPlus } from '@tabler/icons-react'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
 
+import { Dialog } from '../ui/Dialog'
 import { api, client, readAll, type Schemas } from '../api/client'
 import { useAdministrator } from '../shell/session'
 import { Empty } from '../ui/Empty'
@@ -67,8 +68,8 @@ function Create({ opened, onClose }: { opened: boolean; onClose: () => void }) {
     },
   })
   return (
-    <Modal opened={opened} onClose={onClose} title="New registry">
-      <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, description, anonymous_pull: open } }) }}>
+    <Dialog opened={opened} onClose={onClose} title="New registry">
+      <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, description, anonymous_pull: open, attach_sbom: 'none' } }) }}>
         <Stack gap="sm">
           <TextInput label="Name" description="Lower-case letters and digits, separated by one of . _ -" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
           <TextInput label="Description" value={description} onChange={(e) => setDescription(e.currentTarget.value)} />
@@ -77,6 +78,6 @@ function Create({ opened, onClose }: { opened: boolean; onClose: () => void }) {
           <Button type="submit" loading={create.isPending}>Make it</Button>
         </Stack>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

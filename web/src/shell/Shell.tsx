@@ -8,6 +8,7 @@ import { api } from '../api/client'
 import { Failure } from '../ui/Failure'
 import { Loading } from '../ui/Loading'
 import { Mark } from './Mark'
+import { useEvents } from './events'
 import { isCurrent, sections } from './navigation'
 import { useForget, useSession } from './session'
 import classes from './Shell.module.css'
@@ -20,6 +21,7 @@ export function Shell() {
   const close = menu.close
   const main = useRef<HTMLDivElement>(null)
   const path = location.pathname
+  useEvents(session.data?.user !== null && session.data?.user !== undefined)
   const before = useRef(path)
   useEffect(() => {
     if (before.current === path) return
@@ -42,7 +44,7 @@ export function Shell() {
   return (
     <AppShell header={{ height: { base: 48, sm: 0 } }} navbar={{ width: 224, breakpoint: 'sm', collapsed: { mobile: !opened } }} padding={{ base: 'sm', sm: 'lg' }}>
       <a className="skip" href="#content" onClick={(e) => { e.preventDefault(); main.current?.focus() }}>Skip to the content</a>
-      <AppShell.Header hiddenFrom="sm" px="sm" className={classes.header}>
+      <AppShell.Header component="div" role="region" aria-label="Top bar" hiddenFrom="sm" px="sm" className={classes.header}>
         <Group h="100%" gap="sm">
           <Burger opened={opened} onClick={menu.toggle} size="sm" aria-label={opened ? 'Close the menu' : 'Open the menu'} aria-expanded={opened} />
           <Mark size={22} />

@@ -1,5 +1,5 @@
 import {
-  IconAnchor, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileSearch, IconGauge, IconKey, IconListDetails, IconServer2,
+  IconAdjustments, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck,
   type Icon,
 } from '@tabler/icons-react'
 
@@ -31,17 +31,19 @@ export const sections: Section[] = [
   {
     label: 'Administration',
     entries: [
+      { to: '/administration/extensions', label: 'Extensions', icon: IconPuzzle },
+      { to: '/administration/vulnerability-sources', label: 'Vulnerability Sources', icon: IconRadar2, administrators: true },
       { to: '/administration/assessment-types', label: 'Assessment Types', icon: IconListDetails },
+      { to: '/administration/policies', label: 'Policies', icon: IconShieldCheck },
       { to: '/administration/feeds', label: 'Feeds', icon: IconDatabaseImport },
       { to: '/administration/scheduled-jobs', label: 'Scheduled Jobs', icon: IconCalendarTime, also: ['/administration/jobs'] },
       { to: '/administration/users', label: 'Users & API Keys', icon: IconKey, also: ['/administration/api-keys'] },
+      { to: '/administration/advanced-settings', label: 'Advanced Settings', icon: IconAdjustments, administrators: true },
       { to: '/administration/audit-log', label: 'Audit Log', icon: IconFileSearch, administrators: true },
       { to: '/administration/system', label: 'System', icon: IconServer2 },
     ],
   },
 ]
-
-export const start = { to: '/start', label: 'Push an image', icon: IconAnchor }
 
 /** Whether a path belongs to an entry. */
 export function isCurrent(entry: Entry, path: string): boolean {

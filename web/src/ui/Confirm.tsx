@@ -1,6 +1,7 @@
-import { Button, Group, Modal, Text, TextInput } from '@mantine/core'
+import { Button, Group, Text, TextInput } from '@mantine/core'
 import { type ReactNode, useState } from 'react'
 
+import { Dialog } from './Dialog'
 import { Failure } from './Failure'
 
 interface Props {
@@ -21,7 +22,7 @@ interface Props {
 export function Confirm({ opened, title, children, action, typed, busy, error, onConfirm, onClose }: Props) {
   const [text, setText] = useState('')
   return (
-    <Modal opened={opened} onClose={onClose} title={title}>
+    <Dialog opened={opened} onClose={onClose} title={title}>
       <form onSubmit={(e) => { e.preventDefault(); onConfirm() }}>
         <Text component="div" size="sm">{children}</Text>
         {typed !== undefined && (
@@ -33,6 +34,6 @@ export function Confirm({ opened, title, children, action, typed, busy, error, o
           <Button type="submit" color="red.9" loading={busy} disabled={typed !== undefined && text !== typed}>{action}</Button>
         </Group>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

@@ -1,4 +1,4 @@
-import { NativeSelect } from '@mantine/core'
+import { NativeSelect, VisuallyHidden } from '@mantine/core'
 import type { ReactNode } from 'react'
 
 import classes from './DataTable.module.css'
@@ -55,7 +55,7 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSo
                         {c.title}
                         <span aria-hidden className={classes.arrow}>{sorted ? (down ? '▾' : '▴') : '▿'}</span>
                       </button>
-                    ) : c.title}
+                    ) : c.quiet ? <VisuallyHidden>{c.title}</VisuallyHidden> : c.title}
                   </th>
                 )
               })}
@@ -72,7 +72,7 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSo
                       key={c.key} role="cell"
                       className={`${c.numeric ? classes.numeric : ''} ${c.lead ? classes.lead : ''} ${blank ? classes.blank : ''}`}
                     >
-                      {!c.lead && c.title !== '' && <span className={classes.label} aria-hidden>{c.title}</span>}
+                      {!c.lead && !c.quiet && <span className={classes.label} aria-hidden>{c.title}</span>}
                       <div className={classes.value}>{shown}</div>
                     </td>
                   )

@@ -5,7 +5,7 @@ import type { ReactNode } from 'react'
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
   return (
     <Paper p="lg" style={{ borderStyle: 'dashed', background: 'transparent' }}>
-      <Title order={3} mb={4}>{title}</Title>
+      <Title order={2} size="h3" mb={4}>{title}</Title>
       <Text component="div" size="sm" c="dimmed" maw={620}>{children}</Text>
     </Paper>
   )

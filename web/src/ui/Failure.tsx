@@ -23,7 +23,7 @@ export function Failure({ error, what, retry }: { error: unknown; what: string; 
   if (error === null || error === undefined) return null
   const fields = error instanceof Problem ? error.fields : []
   return (
-    <Alert color="red" variant="outline" role="alert" icon={<IconAlertTriangle aria-hidden />} title={what} my="sm">
+    <Alert color="red" variant="outline" role="alert" icon={<IconAlertTriangle aria-hidden />} title={what} my="sm" styles={{ title: { color: 'var(--bad)' } }}>
       <Text size="sm">{error instanceof Error ? sentence(error.message) : 'Something went wrong.'}</Text>
       {fields.length > 0 && (
         <List size="sm" my={4}>

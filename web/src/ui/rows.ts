@@ -12,6 +12,8 @@ export interface Column<Row> {
   width?: string
   /** Takes a narrow screen's whole width, without its title. */
   lead?: boolean
+  /** Its title is for those who do not see what the column holds. */
+  quiet?: boolean
 }
 
 /** Sorts by a column's value: "-name" the greatest first. Equal rows keep their order. */
