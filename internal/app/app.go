@@ -23,10 +23,8 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
-	"github.com/pratique/pratique/internal/clairapi/clairv1"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/config"
-	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -147,7 +145,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
 	mux.HandleFunc("GET /{$}", serveIndex)
-	return a.listen(ctx, mux)
+	return a.listen(ctx, mux, users)
 }
 
 // serveIndex shows the page that greets people.
@@ -179,7 +177,7 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 }
 
 // listen opens the sockets.
-func (a *App) listen(ctx context.Context, main http.Handler) error {
+func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.health = &health{database: a.store}
@@ -197,13 +195,11 @@ func (a *App) listen(ctx context.Context, main http.Handler) error {
 		return err
 	}
 	if a.config.ClairListen != config.Off {
-		networks, err := a.config.Networks(egress.LocalNetworks())
+		handler, err := a.clair(users, metrics)
 		if err != nil {
 			return err
 		}
-		client := egress.New(egress.Options{Networks: networks, Hosts: a.config.ClairAllowHosts})
-		a.indexing = indexing.New(a.analyser, a.store, client, indexing.Options{Logger: a.log})
-		if err := add("clair-listen", a.config.ClairListen, clairv1.New(a.indexing, a.store, clairv1.Options{Logger: a.log})); err != nil {
+		if err := add("clair-listen", a.config.ClairListen, handler); err != nil {
 			return err
 		}
 	}

@@ -16,10 +16,10 @@ import (
 
 // clairChain is the chain that ends with layer $1, of at most $2 layers; depth
 // counts from that layer towards the base.
-const clairChain = `with recursive chain (name, parent_name, digest, format, inventory_id, depth) as (
-		select name, parent_name, digest, format, inventory_id, 1 from clair_layers where name = $1
+const clairChain = `with recursive chain (name, parent_name, digest, format, inventory_id, origin, detectors, depth) as (
+		select name, parent_name, digest, format, inventory_id, origin, detectors, 1 from clair_layers where name = $1
 		union all
-		select l.name, l.parent_name, l.digest, l.format, l.inventory_id, c.depth + 1
+		select l.name, l.parent_name, l.digest, l.format, l.inventory_id, l.origin, l.detectors, c.depth + 1
 		from chain c join clair_layers l on l.name = c.parent_name where c.depth < $2
 	)`
 
@@ -27,10 +27,11 @@ const clairChain = `with recursive chain (name, parent_name, digest, format, inv
 // clairapi.ErrNotFound.
 func (s *Store) ClairChain(ctx context.Context, name string) ([]clairapi.Layer, error) {
 	chain, err := queryAll(ctx, s.read, func(rows *sql.Rows) (l clairapi.Layer, err error) {
-		err = rows.Scan(&l.Name, &l.ParentName, &l.Digest, &l.Format, &l.InventoryID, &l.Distribution)
+		err = rows.Scan(&l.Name, &l.ParentName, &l.Digest, &l.Format, &l.InventoryID, &l.Origin, &l.Detectors, &l.Distribution, &l.Inferred)
 		return l, err
 	}, clairChain+`
-		select c.name, coalesce(c.parent_name, ''), c.digest, c.format, c.inventory_id, v.distribution
+		select c.name, coalesce(c.parent_name, ''), c.digest, c.format, c.inventory_id, c.origin, c.detectors,
+			v.distribution, v.warnings like '%"code":"inferred"%'
 		from chain c join inventories v on v.id = c.inventory_id order by c.depth desc`, name, clairapi.MaxChain)
 	if err != nil {
 		return nil, fmt.Errorf("clair layer %q: %w", name, err)
@@ -60,10 +61,10 @@ func (s *Store) SaveClairLayer(ctx context.Context, l clairapi.Layer) error {
 				return fmt.Errorf("%w: more than %d", clairapi.ErrChainTooLong, clairapi.MaxChain)
 			}
 		}
-		_, err := tx.ExecContext(ctx, `insert into clair_layers (name, parent_name, digest, format, inventory_id, created_at) values ($1, $2, $3, $4, $5, $6)
-			on conflict (name) do update set digest = excluded.digest, inventory_id = excluded.inventory_id
+		_, err := tx.ExecContext(ctx, `insert into clair_layers (name, parent_name, digest, format, inventory_id, origin, detectors, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
+			on conflict (name) do update set digest = excluded.digest, inventory_id = excluded.inventory_id, detectors = excluded.detectors
 				where coalesce(clair_layers.parent_name, '') = coalesce(excluded.parent_name, '')`,
-			l.Name, sql.NullString{String: l.ParentName, Valid: l.ParentName != ""}, l.Digest, l.Format, l.InventoryID, micros(s.now()))
+			l.Name, sql.NullString{String: l.ParentName, Valid: l.ParentName != ""}, l.Digest, l.Format, l.InventoryID, l.Origin, l.Detectors, micros(s.now()))
 		return err
 	})
 	if parentIsGone(err) {

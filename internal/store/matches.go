@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/clairapi"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
@@ -83,13 +84,13 @@ func (s *Store) lockMatching(ctx context.Context, tx *sql.Tx) error {
 }
 
 // rematchKeys brings the matches of all packages with these keys up to date.
-func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide) error {
+func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(keys, matchBatch) {
 		packages, err := packagesByKey(ctx, tx, chunk)
 		if err != nil {
 			return err
 		}
-		if err := s.matchPackages(ctx, tx, packages, decide); err != nil {
+		if err := s.matchPackages(ctx, tx, packages, decide, j); err != nil {
 			return err
 		}
 	}
@@ -97,17 +98,17 @@ func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key
 }
 
 // matchPackages computes what affects the packages now and writes the
-// difference to what is stored.
-func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
+// difference to what is stored, and to the journal.
+func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(packages, matchBatch) {
-		if err := s.matchChunk(ctx, tx, chunk, decide); err != nil {
+		if err := s.matchChunk(ctx, tx, chunk, decide, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
+func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
 	statements, ids, err := affecting(ctx, tx, packages)
 	if err != nil {
 		return err
@@ -117,7 +118,8 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		return err
 	}
 	now := micros(s.now())
-	var added, gone []any
+	var added, gone, past []any
+	ended := make(map[int64][]change) // by vulnerability
 	for _, p := range packages {
 		stored := live[p.id]
 		for _, m := range decide(p.Package, statements[p.id]) {
@@ -128,15 +130,33 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 			switch {
 			case !known:
 				added = append(append(append(added, p.id, vulnerability), fresh.values()...), now)
+				j.note(change{p.id, m.Vulnerability, clairapi.Added, nil, fresh.statement(m.Vulnerability)})
 			case fresh != old:
+				j.note(change{p.id, m.Vulnerability, clairapi.Changed, old.statement(m.Vulnerability), fresh.statement(m.Vulnerability)})
 				if _, err := tx.ExecContext(ctx, `update matches set (`+matchColumns+`) = (`+parameters(1, 10)+`) where id = $11`,
 					append(fresh.values(), fresh.id)...); err != nil {
 					return fmt.Errorf("update match: %w", err)
 				}
 			}
 		}
-		for _, m := range stored {
+		for vulnerability, m := range stored {
 			gone = append(gone, m.id)
+			if ended[vulnerability] == nil {
+				past = append(past, vulnerability)
+			}
+			ended[vulnerability] = append(ended[vulnerability], change{p.id, "", clairapi.Removed, m.statement(""), nil})
+		}
+	}
+	if j != nil {
+		names, err := namesOf(ctx, tx, past)
+		if err != nil {
+			return err
+		}
+		for vulnerability, list := range ended {
+			for _, c := range list {
+				c.vulnerability, c.before.Vulnerability = names[vulnerability], names[vulnerability]
+				j.note(c)
+			}
 		}
 	}
 	for chunk := range slices.Chunk(gone, matchBatch) {

@@ -59,6 +59,8 @@ type Options struct {
 	// 90 s where zero: .NET, and so ProGet, gives up after 100 s and then
 	// abandons its whole run.
 	Timeout time.Duration
+	// Client names who asks, for the bound on downloads; the address where nil.
+	Client func(*http.Request) string
 	// Logger; slog.Default() where nil.
 	Logger *slog.Logger
 	// Metrics takes this API's metrics and is what /v1/metrics shows; a registry
@@ -80,6 +82,9 @@ type API struct {
 func New(service Indexing, store Store, opts Options) *API {
 	if opts.Timeout == 0 {
 		opts.Timeout = 90 * time.Second
+	}
+	if opts.Client == nil {
+		opts.Client = func(r *http.Request) string { return r.RemoteAddr }
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()

@@ -46,6 +46,8 @@ type layerBody struct {
 	Format           string            `json:"Format,omitempty"`
 	IndexedByVersion int               `json:"IndexedByVersion,omitempty"`
 	Features         []featureBody     `json:"Features,omitempty"`
+	// NamespaceInferred is ours: no release file names the distribution.
+	NamespaceInferred bool `json:"NamespaceInferred,omitempty"`
 }
 
 type featureBody struct {

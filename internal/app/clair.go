@@ -1,0 +1,56 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/clairapi/clairv1"
+	"github.com/pratique/pratique/internal/clairapi/clairv4"
+	"github.com/pratique/pratique/internal/clairapi/guard"
+	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/clairapi/throttle"
+	"github.com/pratique/pratique/internal/egress"
+)
+
+// burst is how many times its rate a client may do at once.
+const burst = 5
+
+// clair is the handler of what clients of scanners speak: both APIs of Clair.
+func (a *App) clair(users *auth.Service, metrics *prometheus.Registry) (http.Handler, error) {
+	c := a.config
+	networks, err := c.Networks(egress.LocalNetworks())
+	if err != nil {
+		return nil, err
+	}
+	client := egress.New(egress.Options{Networks: networks, Hosts: c.ClairAllowHosts, MaxSize: int64(c.ClairDownloadSize), TotalTimeout: c.ClairDownloadTime})
+	a.indexing = indexing.New(a.analyser, a.store, client, indexing.Options{
+		Fetches: throttle.New(float64(c.ClairDownloadRate), burst*c.ClairDownloadRate, a.now), Folder: c.ClairLayerFolder, Logger: a.log,
+	})
+	v4, err := clairv4.New(a.indexing, a.store, clairv4.Options{
+		Mode: clairv4.Mode(c.ClairMode), State: a.analyser.State, Concurrency: c.ClairIndexConcurrency, CacheAge: c.ClairCacheAge,
+		Client: guard.Client, Logger: a.log, Metrics: metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", clairv1.New(a.indexing, a.store, clairv1.Options{Client: guard.Client, Logger: a.log}))
+	for _, path := range clairv4.Paths() {
+		mux.Handle(path, v4)
+	}
+	key, err := c.PSK()
+	if err != nil {
+		return nil, fmt.Errorf("clair-psk: %w", err)
+	}
+	options := guard.Options{Key: key, Issuers: c.ClairPSKIssuers, Requests: throttle.New(float64(c.ClairRequestRate), burst*c.ClairRequestRate, a.now), Now: a.now}
+	if c.ClairKeys {
+		options.Known = func(r *http.Request) bool {
+			p, err := users.Authenticate(r)
+			return err == nil && !p.Anonymous()
+		}
+	}
+	return guard.New(options).Before(mux), nil
+}
