@@ -24,6 +24,7 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
@@ -67,6 +68,7 @@ type App struct {
 	queue       *job.Queue
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
+	notifying   *notifying.Service // nil without the Clair API
 	health      *health
 	listeners   []*listener
 }

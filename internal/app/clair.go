@@ -1,8 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/clairv4"
 	"github.com/pratique/pratique/internal/clairapi/guard"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/clairapi/throttle"
 	"github.com/pratique/pratique/internal/egress"
 )
@@ -37,7 +41,7 @@ func (a *App) clair(users *auth.Service, metrics *prometheus.Registry) (http.Han
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", clairv1.New(a.indexing, a.store, clairv1.Options{Client: guard.Client, Logger: a.log}))
+	mux.Handle("/", clairv1.New(a.indexing, a.store, clairv1.Options{Client: guard.Client, DeriveCVSS2: c.ClairCVSS2, Logger: a.log}))
 	for _, path := range clairv4.Paths() {
 		mux.Handle(path, v4)
 	}
@@ -45,6 +49,9 @@ func (a *App) clair(users *auth.Service, metrics *prometheus.Registry) (http.Han
 	if err != nil {
 		return nil, fmt.Errorf("clair-psk: %w", err)
 	}
+	a.notifying = notifying.New(a.store, notifying.Options{
+		URL: c.ClairNotifyURL, Callback: a.callback(), Header: c.NotifyHeader(), Key: key, All: c.ClairNotifyAll, V1URL: c.ClairV1NotifyURL, Now: a.now, Logger: a.log,
+	})
 	options := guard.Options{Key: key, Issuers: c.ClairPSKIssuers, Requests: throttle.New(float64(c.ClairRequestRate), burst*c.ClairRequestRate, a.now), Now: a.now}
 	if c.ClairKeys {
 		options.Known = func(r *http.Request) bool {
@@ -53,4 +60,21 @@ func (a *App) clair(users *auth.Service, metrics *prometheus.Registry) (http.Han
 		}
 	}
 	return guard.New(options).Before(mux), nil
+}
+
+// callback is the address by which receivers reach notifications of Clair 4: as
+// it is configured, else the host of the base URL at the Clair API's port.
+func (a *App) callback() string {
+	if a.config.ClairNotifyCallback != "" {
+		return a.config.ClairNotifyCallback
+	}
+	host := "localhost"
+	if u, err := url.Parse(a.config.BaseURL); err == nil {
+		host = cmp.Or(u.Hostname(), host)
+	}
+	_, port, err := net.SplitHostPort(a.config.ClairListen)
+	if err != nil {
+		port = "6060" // it was checked when it was read
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/notifier/api/v1/notification/"
 }

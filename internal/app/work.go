@@ -26,6 +26,7 @@ const (
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
 	applyVEX          = "apply-vex"
+	notifyClair       = "notify-clair"
 )
 
 // feedsPayload says which feeds to update; none is all.
@@ -96,6 +97,9 @@ func (a *App) handlers() map[string]job.Handler {
 					changed, removed = changed+r.Changed, removed+r.Removed
 				}
 				task.SetProgress(fmt.Sprintf("%d packages changed, %d removed", changed, removed))
+				if _, e := a.queue.Enqueue(ctx, notifyClair, "", nil, job.EnqueueOptions{}); e != nil {
+					err = errors.Join(err, e)
+				}
 				if changed+removed > 0 {
 					err = errors.Join(err, vexQueue{a.queue, a.now}.Later(ctx, vex.Work{}))
 				}
@@ -112,7 +116,19 @@ func (a *App) handlers() map[string]job.Handler {
 			},
 		},
 		cleanUploads: {Run: a.cleanUploads},
-		applyVEX:     {Timeout: time.Hour, Run: a.doVEX},
+		notifyClair: {
+			Run: func(ctx context.Context, _ *job.Task) error {
+				if a.notifying == nil {
+					return nil
+				}
+				// What does not arrive is in the log, and is tried again by itself.
+				if err := a.notifying.Work(ctx); err != nil && ctx.Err() == nil {
+					a.log.WarnContext(ctx, "not all notifications of the Clair API were sent", "error", err)
+				}
+				return ctx.Err()
+			},
+		},
+		applyVEX: {Timeout: time.Hour, Run: a.doVEX},
 	}
 }
 
@@ -139,6 +155,7 @@ func (a *App) plans() []job.Plan {
 	plans := []job.Plan{
 		{Name: expireAssessments, Cron: "* * * * *", Request: job.Request{Kind: expireAssessments}},
 		{Name: cleanUploads, Cron: "41 * * * *", Request: job.Request{Kind: cleanUploads}},
+		{Name: notifyClair, Cron: "* * * * *", Request: job.Request{Kind: notifyClair}},
 		{Name: applyVEX, Cron: "23 * * * *", Request: job.Request{Kind: applyVEX}},
 	}
 	if a.config.FeedsSchedule != config.Off {

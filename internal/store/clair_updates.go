@@ -62,7 +62,7 @@ func (s *Store) openUpdate(ctx context.Context, tx *sql.Tx, feed, part string) (
 	if err := tx.QueryRowContext(ctx, `select exists (select 1 from feed_parts where feed = $1 and part = $2 and changed_at is not null)`, feed, part).Scan(&known); err != nil {
 		return 0, nil, fmt.Errorf("note update: %w", err)
 	}
-	if known {
+	if known || feed == clairapi.WrittenFeed {
 		j = &journal{}
 	}
 	return id, j, nil

@@ -75,7 +75,7 @@ func (a *API) getLayer(r *http.Request) (answer, error) {
 		}
 		list.affect(findings)
 	}
-	body.Features = list.sorted()
+	body.Features = a.sorted(list)
 	return answer{http.StatusOK, layerEnvelope{body}}, nil
 }
 

@@ -101,9 +101,7 @@ func (a *API) getNotification(r *http.Request) (answer, error) {
 			Name: v.Name, Description: v.Description, Package: v.Package, Repository: v.Repository, Severity: v.NormalizedSeverity,
 			NormalizedSeverity: v.NormalizedSeverity, FixedInVersion: v.FixedInVersion, Links: v.Links,
 		}
-		if n.Package.Distribution != "" {
-			s.Distribution = describeDistribution(n.Distribution)
-		}
+		s.Distribution = describeKey(n.Package.Distribution)
 		out.Notifications = append(out.Notifications, notificationBody{ID: n.ID, Manifest: n.Manifest, Reason: n.Reason, Vulnerability: s})
 	}
 	return answer{status: http.StatusOK, header: http.Header{"Content-Type": {kind}}, body: out}, nil

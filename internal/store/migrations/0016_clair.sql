@@ -69,3 +69,12 @@ create table clair_notices (
   content text not null, -- v4: the notification as JSON
   primary key (notification_id, id)
 ){{clustered}};
+
+-- Vulnerabilities that clients wrote by the v1 API, as they wrote them. What they
+-- state is among the advisories, as the feed "clair".
+create table clair_written (
+  namespace text not null,
+  name text not null,
+  content text not null, -- clairapi.Written as JSON
+  primary key (namespace, name)
+){{clustered}};

@@ -32,6 +32,7 @@ import (
 type Options struct {
 	// Database is where the store is, "sqlite:PATH" or "postgres://…".
 	Database  string
+	Store     store.Options
 	Detectors []inventory.Detector
 	Limits    layer.Options
 	Egress    egress.Options
@@ -57,7 +58,7 @@ func Start(t testing.TB, opts Options) *Server {
 	if opts.Database == "" {
 		opts.Database = storetest.SQLiteURL(t)
 	}
-	kept, err := store.Open(t.Context(), opts.Database, store.Options{})
+	kept, err := store.Open(t.Context(), opts.Database, opts.Store)
 	if err != nil {
 		t.Fatal(err)
 	}
