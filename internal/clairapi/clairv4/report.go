@@ -244,18 +244,22 @@ func links(p inventory.Package, t clairapi.Threat) string {
 	return strings.Join(list, " ")
 }
 
+// updaters are what Clair calls the updaters of feeds that have one document;
+// those of languages are OSV's.
+var updaters = map[string]string{
+	"debian": "debian/updater", "redhat": "rhel-vex", "nvd": "clair.cvss", "epss": "clair.epss", "kev": "clair.kev",
+	"pypi": "osv/pypi", "npm": "osv/npm", "maven": "osv/maven", "go": "osv/go", "crates-io": "osv/crates.io", "rubygems": "osv/rubygems",
+	"nuget": "osv/nuget", "packagist": "osv/packagist", "hex": "osv/hex", "pub": "osv/pub",
+}
+
 // updaterName is what Clair calls the updater of a feed's document.
 func updaterName(feed, part string) string {
-	switch feed {
-	case "debian":
-		return "debian/updater"
-	case "alpine":
+	if name := updaters[feed]; name != "" {
+		return name
+	}
+	if feed == "alpine" {
 		branch, repository, _ := strings.Cut(part, "/")
 		return "alpine-" + repository + "-" + branch + "-updater"
-	case "redhat":
-		return "rhel-vex"
-	case "osv":
-		return "osv/" + strings.ToLower(part)
 	}
 	return feed + "/" + part
 }
