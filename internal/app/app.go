@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pratique/pratique/internal/adapterapi"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
@@ -69,6 +70,7 @@ type App struct {
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
 	notifying   *notifying.Service // nil without the Clair API
+	adapter     *adapterapi.API
 	health      *health
 	listeners   []*listener
 }
@@ -147,7 +149,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
 	mux.HandleFunc("GET /{$}", serveIndex)
-	return a.listen(ctx, mux, users)
+	return a.listen(ctx, mux, users, opts.Version)
 }
 
 // serveIndex shows the page that greets people.
@@ -179,7 +181,7 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 }
 
 // listen opens the sockets.
-func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service) error {
+func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service, version string) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.health = &health{database: a.store}
@@ -197,7 +199,7 @@ func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service
 		return err
 	}
 	if a.config.ClairListen != config.Off {
-		handler, err := a.clair(users, metrics)
+		handler, err := a.clair(users, metrics, version)
 		if err != nil {
 			return err
 		}
@@ -256,6 +258,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		var errs []error
 		for _, l := range a.listeners {
 			errs = append(errs, l.shutdown(grace))
+		}
+		if a.adapter != nil {
+			a.adapter.Close(grace)
 		}
 		if a.indexing != nil {
 			a.indexing.Close(grace)

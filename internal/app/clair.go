@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
+	"github.com/adhocore/gronx"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pratique/pratique/internal/adapterapi"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/clairapi/clairv1"
 	"github.com/pratique/pratique/internal/clairapi/clairv4"
@@ -16,14 +19,16 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/clairapi/throttle"
+	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/egress"
 )
 
 // burst is how many times its rate a client may do at once.
 const burst = 5
 
-// clair is the handler of what clients of scanners speak: both APIs of Clair.
-func (a *App) clair(users *auth.Service, metrics *prometheus.Registry) (http.Handler, error) {
+// clair is the handler of what clients of scanners speak: both APIs of Clair, and
+// that of pluggable scanners.
+func (a *App) clair(users *auth.Service, metrics *prometheus.Registry, version string) (http.Handler, error) {
 	c := a.config
 	networks, err := c.Networks(egress.LocalNetworks())
 	if err != nil {
@@ -44,6 +49,10 @@ func (a *App) clair(users *auth.Service, metrics *prometheus.Registry) (http.Han
 	mux.Handle("/", clairv1.New(a.indexing, a.store, clairv1.Options{Client: guard.Client, DeriveCVSS2: c.ClairCVSS2, Logger: a.log}))
 	for _, path := range clairv4.Paths() {
 		mux.Handle(path, v4)
+	}
+	a.adapter = adapterapi.New(a.indexing, client, a.store, adapterapi.Options{Version: version, Client: guard.Client, Next: a.nextUpdate, Now: a.now, Logger: a.log})
+	for _, path := range adapterapi.Paths() {
+		mux.Handle(path, a.adapter)
 	}
 	key, err := c.PSK()
 	if err != nil {
@@ -77,4 +86,16 @@ func (a *App) callback() string {
 		port = "6060" // it was checked when it was read
 	}
 	return "http://" + net.JoinHostPort(host, port) + "/notifier/api/v1/notification/"
+}
+
+// nextUpdate is when feeds are read again; the zero time where they are not.
+func (a *App) nextUpdate() time.Time {
+	if a.config.FeedsSchedule == config.Off {
+		return time.Time{}
+	}
+	next, err := gronx.NextTickAfter(a.config.FeedsSchedule, a.now().UTC(), false)
+	if err != nil {
+		return time.Time{} // the schedule was checked when it was read
+	}
+	return next
 }

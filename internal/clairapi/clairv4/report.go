@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/clairapi"
 	"github.com/pratique/pratique/internal/inventory"
 )
@@ -58,7 +57,11 @@ func newIndexReport(m clairapi.Manifest, packages []clairapi.IndexedPackage) ind
 }
 
 func describePackage(id string, p inventory.Package) *packageBody {
-	out := &packageBody{ID: id, Name: p.Name, Version: p.Version, Kind: "binary", Module: p.Module, Arch: p.Architecture, NormalizedVersion: normalized(p)}
+	version := p.Version
+	if p.Type == "golang" && version == "devel" {
+		version = "(devel)" // as the program says
+	}
+	out := &packageBody{ID: id, Name: p.Name, Version: version, Kind: "binary", Module: p.Module, Arch: p.Architecture, NormalizedVersion: normalized(p)}
 	if p.SourceName != "" && inventory.OfSystem(p.Type) {
 		out.Source = &packageBody{ID: "source-" + id, Name: p.SourceName, Version: cmp.Or(p.SourceVersion, p.Version), Kind: "source", Module: p.Module}
 	}
@@ -153,7 +156,7 @@ func describeThreat(t clairapi.Threat, p inventory.Package) *vulnerability {
 	subject.NormalizedVersion = normalized(inventory.Package{Type: p.Type, Version: subject.Version})
 	v := &vulnerability{
 		Updater: updaterName(s.Feed, s.Part), Name: t.Vulnerability, Description: t.Description, Issued: t.Published,
-		Links: links(p, t), Severity: cmp.Or(s.Note, severityName(t.Severity)), NormalizedSeverity: severityName(t.Severity),
+		Links: strings.Join(clairapi.Pages(p, t), " "), Severity: cmp.Or(s.Note, clairapi.SeverityName(t.Severity)), NormalizedSeverity: clairapi.SeverityName(t.Severity),
 		Package: subject, FixedInVersion: s.Fixed,
 	}
 	if from, ok := repositories[p.Type]; ok {
@@ -167,12 +170,6 @@ func describeThreat(t clairapi.Threat, p inventory.Package) *vulnerability {
 	v.ID = strconv.FormatUint(h.Sum64()>>1, 10)
 	subject.ID = v.ID
 	return v
-}
-
-// severityName is Clair's spelling: "Negligible".
-func severityName(s advisory.Severity) string {
-	name := s.String()
-	return strings.ToUpper(name[:1]) + name[1:]
 }
 
 func score(t clairapi.Threat) (cvssItem, bool) {
@@ -196,52 +193,6 @@ func score(t clairapi.Threat) (cvssItem, bool) {
 		item.BaseSeverity = "CRITICAL"
 	}
 	return item, true
-}
-
-// links are the pages of a vulnerability, separated by spaces, the distribution's
-// own first. Quay reads the CVE ids out of them.
-func links(p inventory.Package, t clairapi.Threat) string {
-	var list []string
-	add := func(base, id string) { list = append(list, base+id) }
-	id, _, _ := strings.Cut(p.Distribution, ":")
-	cve := strings.HasPrefix(t.Vulnerability, "CVE-")
-	switch {
-	case id == "debian":
-		add("https://security-tracker.debian.org/tracker/", t.Vulnerability)
-	case id == "alpine" && cve:
-		add("https://security.alpinelinux.org/vuln/", t.Vulnerability)
-	case id == "ubuntu" && cve:
-		add("https://ubuntu.com/security/", t.Vulnerability)
-	case (id == "rhel" || id == "centos") && cve:
-		add("https://access.redhat.com/security/cve/", t.Vulnerability)
-	case id == "amzn" && cve:
-		add("https://explore.alas.aws.amazon.com/", t.Vulnerability+".html")
-	case id == "ol" && cve:
-		add("https://linux.oracle.com/cve/", t.Vulnerability+".html")
-	case (id == "sles" || strings.HasPrefix(id, "opensuse")) && cve:
-		add("https://www.suse.com/security/cve/", t.Vulnerability+".html")
-	}
-	for _, name := range []string{t.Statement.ID, t.Vulnerability} {
-		switch {
-		case strings.HasPrefix(name, "GHSA-"):
-			add("https://github.com/advisories/", name)
-		case strings.HasPrefix(name, "GO-"):
-			add("https://pkg.go.dev/vuln/", name)
-		case strings.HasPrefix(name, "RUSTSEC-"):
-			add("https://rustsec.org/advisories/", name)
-		case strings.HasPrefix(name, "PYSEC-"):
-			add("https://osv.dev/vulnerability/", name)
-		case strings.HasPrefix(name, "RHSA-"), strings.HasPrefix(name, "RHBA-"):
-			add("https://access.redhat.com/errata/", name)
-		}
-		if t.Statement.ID == t.Vulnerability {
-			break
-		}
-	}
-	if cve {
-		add("https://nvd.nist.gov/vuln/detail/", t.Vulnerability)
-	}
-	return strings.Join(list, " ")
 }
 
 // updaters are what Clair calls the updaters of feeds that have one document;

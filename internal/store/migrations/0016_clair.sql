@@ -78,3 +78,13 @@ create table clair_written (
   content text not null, -- clairapi.Written as JSON
   primary key (namespace, name)
 ){{clustered}};
+
+-- Scans that clients of the pluggable scanner API asked for.
+create table adapter_scans (
+  id text primary key,
+  artifact text not null, -- clairapi.Artifact as JSON
+  state text not null, -- pending, done, failed
+  error text not null default '',
+  created_at bigint not null
+);
+create index adapter_scans_created on adapter_scans (created_at);

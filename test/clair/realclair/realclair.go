@@ -122,8 +122,9 @@ matcher:
   connstring: %q
   migrations: true
   disable_updaters: %t
+notifier: {connstring: %q, migrations: true}
 %s%s`, api, introspection, o.Database, filepath.Join(o.Dir, "repo2cpe.json"), filepath.Join(o.Dir, "name2repos.json"), filepath.Join(o.Dir, "name2repos.json"),
-		o.Database, o.Feeds == "", updaters, o.Extra)
+		o.Database, o.Feeds == "", o.Database, updaters, o.Extra)
 	config := filepath.Join(o.Dir, "clair.yaml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return c, err
@@ -133,14 +134,23 @@ matcher:
 	}
 	c.cmd = exec.Command(o.Program, "-mode", "combo", "-conf", config)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := c.cmd.Start(); err != nil {
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		// The kernel sends the signal when the thread ends that started the process,
+		// so that thread is kept as long as it runs.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(c.ended)
+		err := c.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = c.cmd.Wait() // what it says is in the log
+		}
+	}()
+	if err := <-started; err != nil {
 		return c, err
 	}
-	go func() {
-		_ = c.cmd.Wait() // what it says is in the log
-		close(c.ended)
-	}()
 	c.URL, c.PID = "http://"+api, c.cmd.Process.Pid
 	return c, c.await(ctx, "its API", func() bool { return c.status(ctx, "/indexer/api/v1/index_state") == http.StatusOK })
 }
@@ -223,7 +233,7 @@ func (c *Clair) await(ctx context.Context, what string, there func() bool) error
 // Stop ends Clair.
 func (c *Clair) Stop() {
 	if c.cmd != nil && c.cmd.Process != nil {
-		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+		_ = c.cmd.Process.Kill() // it may have ended
 		<-c.ended
 	}
 	for _, m := range c.mirrors {
