@@ -2,6 +2,9 @@ module github.com/pratique/pratique
 
 go 1.26.8
 
+// Packages of npm bring Go files of their own.
+ignore ./web/node_modules
+
 require (
 	github.com/CycloneDX/cyclonedx-go v0.12.0
 	github.com/adhocore/gronx v1.20.4

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 formatted() {
   local files
-  files=$(find . \( -path ./bin -o -path ./data \) -prune -o -name '*.go' -exec gofmt -l -s {} +)
+  files=$(find . \( -path ./bin -o -path ./data -o -path ./web \) -prune -o -name '*.go' -exec gofmt -l -s {} +)
   [ -z "$files" ] || { printf 'not formatted (run gofmt -s -w on them):\n%s\n' "$files"; return 1; }
 }
 

@@ -14,8 +14,8 @@ import (
 // Authenticator says who makes a request; *auth.Service is one.
 type Authenticator interface {
 	// Authenticate reads a Bearer API key, or Basic credentials: a user's name
-	// and password, or the name "api" and an API key. It returns
-	// auth.ErrCredentials or auth.ErrThrottled where they are not right.
+	// and password, or the name "api" and an API key, or the cookie of a session.
+	// It returns auth.ErrCredentials or auth.ErrThrottled where they are not right.
 	Authenticate(r *http.Request) (auth.Principal, error)
 }
 
@@ -39,7 +39,7 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 		a.log.ErrorContext(ctx.Context(), "authentication failed", "error", err)
 		a.writeProblem(w, r, http.StatusInternalServerError, "credentials could not be checked")
 	case err != nil || p.Anonymous():
-		w.Header().Set("WWW-Authenticate", `Basic realm="Pratique", charset="UTF-8"`)
+		w.Header().Set("WWW-Authenticate", challenge(r))
 		a.writeProblem(w, r, http.StatusUnauthorized, "give an API key as a Bearer token, or a name and password")
 	default:
 		next(huma.WithValue(ctx, principalKey{}, p))
@@ -54,4 +54,13 @@ func (a *API) administrator(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(ctx)
+}
+
+// challenge is what to send credentials by. A browser would ask for a password in
+// a window of its own, in front of our page that does.
+func challenge(r *http.Request) string {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return `Bearer realm="Pratique"`
+	}
+	return `Basic realm="Pratique", charset="UTF-8"`
 }

@@ -12,11 +12,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pratique/pratique/internal/job"
 )
 
 // Prefix is where the interface is mounted.
@@ -25,6 +28,7 @@ const Prefix = "/api/v1"
 // Services are what the resources are served from. All are needed.
 type Services struct {
 	Authenticator   Authenticator
+	Sessions        Sessions
 	Registries      Registries
 	Images          Images
 	Vulnerabilities Vulnerabilities
@@ -32,11 +36,21 @@ type Services struct {
 	Judge           Judge
 	Jobs            Jobs
 	Schedules       Schedules
-	Feeds           Feeds
-	Users           Users
-	Audit           Audit
-	Stats           Stats
-	VEX             VEX
+	// Kinds are those of the jobs, by name.
+	Kinds     []job.Kind
+	Events    Events
+	Feeds     Feeds
+	Users     Users
+	Audit     Audit
+	Stats     Stats
+	Summaries Summaries
+	Trends    Trends
+	Settings  Settings
+	VEX       VEX
+	Policies  PolicyService
+	Clusters  Clusters
+	Finder    Finder
+	Sources   Sources
 }
 
 // Options are the choices of an API.
@@ -47,6 +61,10 @@ type Options struct {
 	Now func() time.Time
 	// Version is the program's, for the description.
 	Version string
+	// StartSettings are those of the program's start.
+	StartSettings []StartSetting
+	// BaseURL is where clients find the server; nil or "" where it is not known.
+	BaseURL func(context.Context) string
 	// Changed is called after a change that can change a verdict of the pull
 	// gate. Nil where nobody needs to know.
 	Changed func()
@@ -62,7 +80,10 @@ type API struct {
 	mux         *http.ServeMux
 	foreign     *http.CrossOriginProtection
 	description []byte
-	version     string
+	// startSettings are for people to look at.
+	startSettings []StartSetting
+	version       string
+	baseURL       func(context.Context) string
 }
 
 // New returns the interface over the services.
@@ -76,12 +97,16 @@ func New(services Services, opts Options) (*API, error) {
 	if opts.Changed == nil {
 		opts.Changed = func() {}
 	}
+	if opts.BaseURL == nil {
+		opts.BaseURL = func(context.Context) string { return "" }
+	}
 	if opts.Version == "" {
 		opts.Version = "0"
 	}
 	a := &API{
 		Services: services, log: opts.Log, now: opts.Now, changed: opts.Changed,
 		mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(), version: opts.Version,
+		startSettings: opts.StartSettings, baseURL: opts.BaseURL,
 	}
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -95,28 +120,40 @@ func New(services Services, opts Options) (*API, error) {
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"key":      {Type: "http", Scheme: "bearer", Description: "An API key."},
+					"session":  {Type: "apiKey", In: "cookie", Name: "pratique_session", Description: "A browser's session, over TLS as __Host-pratique_session."},
 					"password": {Type: "http", Scheme: "basic", Description: "A user's name and password, or the name api and an API key."},
 				},
 			},
-			Security: []map[string][]string{{"key": {}}, {"password": {}}},
+			Security: []map[string][]string{{"key": {}}, {"password": {}}, {"session": {}}},
 		},
 		Formats:                      map[string]huma.Format{"application/json": format(), "json": format()},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{withoutValues},
 	})
+	a.session()
 	a.registries()
+	a.policies()
+	a.exceptions()
+	a.admission()
 	a.images()
+	a.moreOfImages()
 	a.vex()
 	a.vulnerabilities()
+	a.sources()
+	a.registrySources()
+	a.imageSources()
 	a.assessments()
 	a.assessmentTypes()
 	a.jobs()
+	a.events()
 	a.feeds()
 	a.users()
 	a.keys()
 	a.auditLog()
 	a.stats()
+	a.trend()
+	a.settings()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	nullInEnums(schemas)
 	// huma's own problem details leave the list out where it is empty.
@@ -155,6 +192,13 @@ func (a *API) serveDescription(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// fromBase reports a browser that says it comes from a page of this server: a
+// proxy may have changed the Host that it named.
+func (a *API) fromBase(r *http.Request) bool {
+	base, err := url.Parse(a.baseURL(r.Context()))
+	return err == nil && base.Host != "" && r.Header.Get("Origin") == base.Scheme+"://"+base.Host
+}
+
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := checkURL(r.URL); err != nil {
@@ -162,7 +206,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// A browser that remembers a password would send it for any site.
-	if err := a.foreign.Check(r); err != nil {
+	if err := a.foreign.Check(r); err != nil && !a.fromBase(r) {
 		a.writeProblem(w, r, http.StatusForbidden, "the request comes from another site")
 		return
 	}
@@ -209,6 +253,8 @@ type operation struct {
 	tag              string
 	// status is that of success; 200 where zero.
 	status int
+	// public says that anybody may call it.
+	public bool
 	// administrators says that nobody else may call it.
 	administrators bool
 	// document is how many bytes the body may have where it is a document of
@@ -230,6 +276,9 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 		Method: op.method, Path: op.path, Tags: []string{op.tag},
 		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, maxBody), SkipValidateBody: op.document > 0,
 		Middlewares: huma.Middlewares{a.authenticate},
+	}
+	if op.public {
+		described.Middlewares, described.Security = nil, []map[string][]string{{}}
 	}
 	if op.administrators {
 		described.Middlewares = append(described.Middlewares, a.administrator)

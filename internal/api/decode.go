@@ -82,6 +82,11 @@ func checkURL(u *url.URL) error {
 	if !isText(u.Path) {
 		return errors.New("the path is not UTF-8 text")
 	}
+	// The mux would redirect to another resource: a registry ".." to what is
+	// beside the registries.
+	if path := u.Path + "/"; strings.Contains(path, "/../") || strings.Contains(path, "/./") {
+		return errors.New("the path has segments of dots alone")
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return errors.New("the query is malformed")

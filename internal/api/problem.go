@@ -14,6 +14,8 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -23,21 +25,39 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var status huma.StatusError
 	var field *assess.FieldError
 	var credential *auth.FieldError
+	var value *setting.InvalidError
+	var asked *job.FieldError
 	switch {
 	case errors.As(err, &status):
 		return err
+	case sourceProblem(err) != nil:
+		return sourceProblem(err)
+	case errors.As(err, &value):
+		return invalid("body."+value.Name, value.Reason)
 	case errors.As(err, &field):
 		return invalid("body."+field.Field, field.Reason)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
+	case errors.As(err, &asked):
+		return invalid("body."+asked.Field, asked.Reason)
+	case errors.Is(err, job.ErrStale):
+		return huma.Error412PreconditionFailed(err.Error() + ": read it again, and change what you then see")
+	case errors.Is(err, job.ErrFinished):
+		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, auth.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):
 		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
+	case errors.Is(err, setting.ErrNotFound), errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
+	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
 		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, policy.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, policy.ErrExists), errors.Is(err, policy.ErrEnded):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, policy.ErrStale):
+		return huma.Error412PreconditionFailed("validation failed", &huma.ErrorDetail{Location: "header.If-Match", Message: err.Error() + "; read it again"})
 	case errors.Is(err, job.ErrInvalid):
 		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

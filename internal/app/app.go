@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pratique/pratique/internal/adapterapi"
+	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
@@ -27,20 +27,23 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
+	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
+	"github.com/pratique/pratique/internal/webui"
 )
 
 // firstRegistry is made by the first start, so that a first push just works.
 const firstRegistry = "main"
-
-//go:embed index.html
-var index []byte
 
 // Options are what the command line does not say.
 type Options struct {
@@ -49,6 +52,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// Pause waits between questions to vulnerability sources; a timer where nil.
+	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // App is a whole server.
@@ -66,11 +71,18 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	refusals    *policy.Journal
+	unadmitted  *policy.Journal
+	replica     replica
+	sources     *source.Service
+	asker       *source.Worker
 	queue       *job.Queue
+	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
 	notifying   *notifying.Service // nil without the Clair API
 	adapter     *adapterapi.API
+	watch       *feedWatch
 	health      *health
 	listeners   []*listener
 }
@@ -99,10 +111,17 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.store, err = store.Open(ctx, c.DatabaseURL(), store.Options{Now: opts.Now}); err != nil {
 		return err
 	}
+	if err := rekey(ctx, a.store, opts.Log); err != nil {
+		return err
+	}
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
 		return err
 	}
-	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace})
+	if a.replica, err = openReplica(c.Data); err != nil {
+		return err
+	}
+	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace, Replica: a.replica.name})
+	a.events = event.New(a.store, event.Options{Now: opts.Now, Log: opts.Log})
 	if a.feeds, err = newFeeds(a.store, c.Feeds, filepath.Join(c.Data, "tmp"), opts); err != nil {
 		return err
 	}
@@ -110,11 +129,15 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err := a.firstStart(ctx, users); err != nil {
 		return err
 	}
-	gatekeeper, err := auth.NewGatekeeper(ctx, users, c.BaseURL)
+	settings := setting.New(a.store, knownSettings(c), setting.Options{Now: opts.Now, Log: opts.Log})
+	baseURL := func(ctx context.Context) string { return settings.Value(ctx, settingBaseURL) }
+	gatekeeper, err := auth.NewGatekeeper(ctx, users, baseURL)
 	if err != nil {
 		return err
 	}
-	gate := assess.NewGate(a.store, assess.GateOptions{Now: opts.Now})
+	a.refusals = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log})
+	a.unadmitted = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log, Action: "admission.refuse"})
+	gate := policy.NewGate(a.store, policy.GateOptions{Now: opts.Now, Sources: a.store, Witness: a.refusals})
 	changed := func() {
 		gate.Invalidate()
 		gatekeeper.Invalidate()
@@ -130,35 +153,35 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
-	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: host(c.BaseURL), Version: opts.Version})
+	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: func(ctx context.Context) string { return host(baseURL(ctx)) }, Version: opts.Version})
+	if err := a.buildSources(gatekeeper, baseURL, changed, opts); err != nil {
+		return err
+	}
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
+	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
-		Authenticator: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
-		VEX: a.vex,
-	}, api.Options{Log: opts.Log, Now: opts.Now, Version: opts.Version, Changed: changed})
+		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
+		VEX: a.vex, Settings: settings, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Clusters: clusters, Finder: finder,
+	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: c.BaseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
+	mux.Handle(admission.Path, reviews)
+	mux.Handle(admission.Path+"/{token}", reviews)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
-	mux.HandleFunc("GET /{$}", serveIndex)
+	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
 	return a.listen(ctx, mux, users, opts.Version)
-}
-
-// serveIndex shows the page that greets people.
-func serveIndex(w http.ResponseWriter, _ *http.Request) {
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	header.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(index)
 }
 
 // firstStart makes what a new installation needs.
@@ -184,7 +207,8 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service, version string) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.health = &health{database: a.store}
+	metrics.MustRegister(a.watch)
+	a.health = &health{database: a.store, alarms: a.watch.alarms}
 	add := func(name, address string, handler http.Handler) error {
 		if address == config.Off {
 			return nil
@@ -234,8 +258,12 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.watch.run(running) })
+	group.Go(func() error { return a.refusals.Run(work) })
+	group.Go(func() error { return a.unadmitted.Run(work) })
+	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {
-		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
+		if err := (feedJobs{a.feeds, a.queue, a.watch}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
 		}
 	}
@@ -246,6 +274,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// What an earlier run left of the bills that registries ask for.
 		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
 			return fmt.Errorf("resume bills: %w", err)
+		}
+		if _, err := a.store.AskNew(running, ""); err != nil && running.Err() == nil {
+			return fmt.Errorf("resume questions to sources: %w", err)
 		}
 		return nil
 	})
@@ -290,5 +321,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
+	errs = append(errs, a.replica.close())
 	return errors.Join(errs...)
 }

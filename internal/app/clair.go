@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/throttle"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/job"
 )
 
 // burst is how many times its rate a client may do at once.
@@ -98,4 +100,16 @@ func (a *App) nextUpdate() time.Time {
 		return time.Time{} // the schedule was checked when it was read
 	}
 	return next
+}
+
+// notifyClair makes and sends the notifications of the Clair APIs. What does not
+// arrive is in the log, and is tried again by itself.
+func (a *App) notifyClair(ctx context.Context, _ *job.Task) error {
+	if a.notifying == nil {
+		return nil
+	}
+	if err := a.notifying.Work(ctx); err != nil && ctx.Err() == nil {
+		a.log.WarnContext(ctx, "not all notifications of the Clair API were sent", "error", err)
+	}
+	return ctx.Err()
 }

@@ -5,6 +5,7 @@ import (
 
 	_ "crypto/sha256" // digests are checked with their algorithm
 	_ "crypto/sha512"
+
 	"github.com/opencontainers/go-digest"
 )
 

@@ -1,5 +1,5 @@
 // Package auth says who makes a request and what they may do with the
-// registry: users and passwords, API keys, and the tokens of Docker's flow.
+// registry: users and passwords, sessions, API keys, and the tokens of Docker's flow.
 //
 // It must not know SQL nor the registry's handlers.
 package auth
@@ -38,6 +38,8 @@ type Principal struct {
 	UserID        int64
 	Name          string
 	Administrator bool
+	// Source is the vulnerability source whose pull token it is; "" for others.
+	Source string
 }
 
 // Anonymous reports whether nobody signed in.
@@ -63,8 +65,10 @@ type FieldError struct{ Field, Reason string }
 
 func (e *FieldError) Error() string { return fmt.Sprintf("%s %s", e.Field, e.Reason) }
 
-// Store keeps users, keys and secrets. Methods return ErrNotFound and ErrExists.
+// Store keeps users, keys, sessions and secrets. Methods return ErrNotFound and ErrExists.
 type Store interface {
+	SessionStore
+
 	CreateUser(ctx context.Context, u User, passwordHash string) (User, error)
 	// UserByName also returns the hash of the password.
 	UserByName(ctx context.Context, name string) (u User, passwordHash string, err error)

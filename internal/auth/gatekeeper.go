@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // Denied is a request that may not go on.
@@ -33,13 +35,14 @@ func (d *Denied) Error() string { return d.Reason }
 type Gatekeeper struct {
 	service *Service
 	tokens  *tokens
-	base    string
+	base    func(context.Context) string
+	pulls   *jwt.Parser
 	open    *memory[bool]
 }
 
 // NewGatekeeper returns a gatekeeper whose token endpoint is found at
-// baseURL/v2/_auth; at the host that a request names where baseURL is "".
-func NewGatekeeper(ctx context.Context, service *Service, baseURL string) (*Gatekeeper, error) {
+// baseURL/v2/_auth; at the host that a request names where that is "".
+func NewGatekeeper(ctx context.Context, service *Service, baseURL func(context.Context) string) (*Gatekeeper, error) {
 	fresh := make([]byte, 32)
 	_, _ = rand.Read(fresh) // never fails
 	key, err := service.store.Secret(ctx, "registry-token", fresh)
@@ -47,7 +50,7 @@ func NewGatekeeper(ctx context.Context, service *Service, baseURL string) (*Gate
 		return nil, fmt.Errorf("token key: %w", err)
 	}
 	return &Gatekeeper{
-		service: service, tokens: newTokens(key, service.opts.Now), base: strings.TrimSuffix(baseURL, "/"),
+		service: service, tokens: newTokens(key, service.opts.Now), pulls: newPullParser(service.opts.Now), base: baseURL,
 		open: newMemory[bool](time.Second, service.opts.Now),
 	}, nil
 }
@@ -60,6 +63,9 @@ func (g *Gatekeeper) Invalidate() { g.open.clear() }
 // its credentials are right.
 func (g *Gatekeeper) Authorize(r *http.Request, wants ...Access) (Principal, error) {
 	c := credentialsOf(r)
+	if claims, ok := g.pull(c); ok {
+		return g.byPull(r, claims, wants)
+	}
 	if c.scheme == schemeBearer && !strings.HasPrefix(c.password, keyPrefix) {
 		return g.byToken(r, c.password, wants)
 	}
@@ -154,7 +160,7 @@ func (g *Gatekeeper) grant(ctx context.Context, p Principal, want Access) ([]str
 // unauthorized makes the challenge. klar reads realm, service and scope in this
 // order, without spaces.
 func (g *Gatekeeper) unauthorized(r *http.Request, wants []Access, reason, code string) *Denied {
-	base := g.base
+	base := strings.TrimSuffix(g.base(r.Context()), "/")
 	if base == "" {
 		base = "http://" + r.Host
 		if r.TLS != nil {
@@ -199,6 +205,11 @@ func (g *Gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseToken(w, http.StatusMethodNotAllowed, "invalid_request")
 		return
 	}
+	if claims, ok := g.pull(c); ok {
+		// It is what the client asks for already.
+		g.answerToken(w, c.password, claims.IssuedAt.Time, claims.ExpiresAt.Sub(g.service.opts.Now()))
+		return
+	}
 	var p Principal
 	if c.scheme != schemeNone {
 		var err error
@@ -227,13 +238,17 @@ func (g *Gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
+	g.answerToken(w, token, issued, TokenLifetime)
+}
+
+func (g *Gatekeeper) answerToken(w http.ResponseWriter, token string, issued time.Time, lifetime time.Duration) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(struct { // a client that has gone needs no answer
 		Token       string    `json:"token"`
 		AccessToken string    `json:"access_token"`
 		ExpiresIn   int       `json:"expires_in"`
 		IssuedAt    time.Time `json:"issued_at"`
-	}{token, token, int(TokenLifetime.Seconds()), issued})
+	}{token, token, int(lifetime.Seconds()), issued})
 }
 
 // access grants what is asked as far as the principal may have it.

@@ -64,7 +64,7 @@ func newFixture(t *testing.T) fixture {
 			t.Fatal(err)
 		}
 	}
-	g, err := auth.NewGatekeeper(t.Context(), service, "https://registry.example")
+	g, err := auth.NewGatekeeper(t.Context(), service, func(context.Context) string { return "https://registry.example" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func FuzzAuthorization(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = s.Close() })
-	g, err := auth.NewGatekeeper(context.Background(), auth.New(s, auth.Options{Now: c.Now}), "")
+	g, err := auth.NewGatekeeper(context.Background(), auth.New(s, auth.Options{Now: c.Now}), func(context.Context) string { return "" })
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -99,7 +99,8 @@ func (s *Service) Users(ctx context.Context) ([]User, error) { return s.store.Us
 // User returns one, or ErrNotFound.
 func (s *Service) User(ctx context.Context, id int64) (User, error) { return s.store.UserByID(ctx, id) }
 
-// SetPassword replaces a user's password. It returns a *FieldError or ErrNotFound.
+// SetPassword replaces a user's password and ends their sessions. It returns a
+// *FieldError or ErrNotFound.
 func (s *Service) SetPassword(ctx context.Context, id int64, password string) error {
 	if err := checkPassword(password); err != nil {
 		return err
@@ -109,7 +110,10 @@ func (s *Service) SetPassword(ctx context.Context, id int64, password string) er
 		return err
 	}
 	defer s.known.clear()
-	return s.store.SetPasswordHash(ctx, id, hash)
+	if err := s.store.SetPasswordHash(ctx, id, hash); err != nil {
+		return err
+	}
+	return s.store.DeleteSessions(ctx, id)
 }
 
 // DeleteUser removes a user and their keys. It returns ErrNotFound or
@@ -156,12 +160,17 @@ func hashKey(secret string) []byte {
 }
 
 // Authenticate says who makes a request: Bearer with an API key, or Basic with
-// a user's name and password, or with the name "api" and an API key. A request
-// without credentials is anyone's. It returns ErrCredentials or ErrThrottled.
+// a user's name and password, or with the name "api" and an API key; else the
+// cookie of a session. A request without credentials, or whose session has ended,
+// is anyone's. It returns ErrCredentials or ErrThrottled.
 func (s *Service) Authenticate(r *http.Request) (Principal, error) {
 	c := credentialsOf(r)
 	if c.scheme == schemeNone {
-		return Principal{}, nil
+		p, _, err := s.Session(r)
+		if errors.Is(err, ErrCredentials) {
+			err = nil
+		}
+		return p, err
 	}
 	return s.check(r.Context(), c, remoteHost(r))
 }

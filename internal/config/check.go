@@ -54,7 +54,7 @@ func (s Setting) verify(v reflect.Value) error {
 			return fmt.Errorf("want file:DIR, got %q", text)
 		}
 	case s.check == "base-url":
-		return checkBaseURL(text)
+		return CheckBaseURL(text)
 	case s.check == "mirror" && strings.Contains(text, "://"):
 		_, err := checkHTTP(text)
 		return err
@@ -181,7 +181,8 @@ func checkHTTP(text string) (*url.URL, error) {
 	return u, nil
 }
 
-func checkBaseURL(text string) error {
+// CheckBaseURL returns what is wrong with an address by which the server is reached.
+func CheckBaseURL(text string) error {
 	u, err := checkHTTP(text)
 	switch {
 	case err != nil:

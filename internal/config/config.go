@@ -37,6 +37,7 @@ type Serve struct {
 	Admin     `group:"Access"`
 	Feeds     `group:"Feeds"`
 	Registry  `group:"Registry"`
+	Jobs      `group:"Jobs"`
 	Layers    `group:"Analysis"`
 	Clair     `group:"Clair"`
 	Log       `group:"Log"`
@@ -47,6 +48,7 @@ type Storage struct {
 	Data      string `name:"data" env:"PRATIQUE_DATA" default:"./data" placeholder:"DIR" check:"filled" help:"Folder for the database, the blobs and the keys, as far as they have no place of their own. It is made if it is not there."`
 	Database  string `name:"database" env:"PRATIQUE_DATABASE" placeholder:"URL" check:"database" secret:"" help:"Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Empty is the file pratique.db in the data folder."`
 	Blobs     string `name:"blobs" env:"PRATIQUE_BLOBS" placeholder:"URL" check:"blobs" help:"Where blobs are kept: file:DIR. Empty is the folder blobs in the data folder."`
+	SecretKey string `name:"secret-key-file" env:"PRATIQUE_SECRET_KEY_FILE" placeholder:"FILE" help:"File with the key that credentials for other services are encrypted with; it is made if it is not there. Replicas need the same one. Empty is the file secret.key in the data folder. A backup needs it, beside the database."`
 	BlobFsync bool   `name:"blob-fsync" env:"PRATIQUE_BLOB_FSYNC" default:"true" negatable:"" help:"Have a blob on the disk before its push is answered. Without it a power cut can lose blobs that were pushed a moment before."`
 }
 
@@ -64,6 +66,14 @@ func (s Storage) BlobsURL() string {
 		return "file:" + filepath.Join(s.Data, "blobs")
 	}
 	return s.Blobs
+}
+
+// SecretKeyPath is the key file, the default spelt out.
+func (s Storage) SecretKeyPath() string {
+	if s.SecretKey == "" {
+		return filepath.Join(s.Data, "secret.key")
+	}
+	return s.SecretKey
 }
 
 // Listeners says where the server listens and how others reach it. An address
@@ -124,6 +134,12 @@ type Feeds struct {
 // Registry holds the settings of pushes.
 type Registry struct {
 	UploadExpiry time.Duration `name:"upload-expiry" env:"PRATIQUE_UPLOAD_EXPIRY" default:"24h" placeholder:"DURATION" check:"positive" help:"How long an upload may rest before it is given up."`
+	GarbageGrace time.Duration `name:"garbage-grace" env:"PRATIQUE_GARBAGE_GRACE" default:"24h" placeholder:"DURATION" check:"positive" help:"How long blobs and analyses that nothing refers to are kept: a client that was told that a blob is there may rely on that for half the time."`
+}
+
+// Jobs holds the settings of background work.
+type Jobs struct {
+	JobHistory time.Duration `name:"job-history" env:"PRATIQUE_JOB_HISTORY" default:"336h" placeholder:"DURATION" check:"positive" help:"How long jobs that finished are remembered, with their logs."`
 }
 
 // Layers bounds what the analysis of one layer may cost.

@@ -84,7 +84,8 @@ func TestDefaults(t *testing.T) {
 			Listen: ":8624", ClairListen: ":6060", HealthListen: ":6061", ShutdownGrace: 30 * time.Second,
 		},
 		Feeds:    config.Feeds{FeedsSchedule: "17 */6 * * *"},
-		Registry: config.Registry{UploadExpiry: 24 * time.Hour},
+		Registry: config.Registry{UploadExpiry: 24 * time.Hour, GarbageGrace: 24 * time.Hour},
+		Jobs:     config.Jobs{JobHistory: 14 * 24 * time.Hour},
 		Layers:   config.Layers{LayerMaxSize: 32 << 30, LayerMaxEntries: 5_000_000, LayerMaxRatio: 200, LayerMaxPath: 4096, LayerMaxFile: 200_000_000, ArchiveMaxDepth: 5, ArchiveMaxSize: 512 << 20},
 		Clair: config.Clair{
 			ClairMode: "combo", ClairAllowNetworks: []string{"local"}, ClairDownloadSize: 16 << 30, ClairDownloadTime: time.Hour, ClairDownloadRate: 20, ClairCVSS2: true,
@@ -287,5 +288,23 @@ func TestFileThatIsNotThere(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestValuesHideSecrets(t *testing.T) {
+	var c config.Serve
+	c.Listen, c.Database, c.FeedsOff, c.BlobFsync, c.LayerMaxSize = ":1", "postgres://u:secret@h/d", []string{"a", "b"}, true, 1<<30
+	values := make(map[string]string)
+	for _, v := range c.Values() {
+		values[v.Name] = v.Value
+	}
+	want := map[string]string{"listen": ":1", "database": "", "feeds-off": "a,b", "blob-fsync": "true", "layer-max-size": "1.0 GiB"}
+	for name, value := range want {
+		if got, ok := values[name]; !ok || got != value {
+			t.Errorf("%s is %q, %v, want %q", name, got, ok, value)
+		}
+	}
+	if len(values) != len(config.Settings()) {
+		t.Errorf("%d values of %d settings", len(values), len(config.Settings()))
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -63,6 +64,42 @@ func Settings() []Setting {
 	return list
 }
 
+// Given is a setting with the value that it was given.
+type Given struct {
+	Setting
+	// Value is written as in the environment; "" for a secret.
+	Value string
+}
+
+// Values lists the settings with their values.
+func (s Serve) Values() []Given {
+	values := make(map[string]string)
+	serve := reflect.ValueOf(s)
+	for i := range serve.NumField() {
+		section := serve.Field(i)
+		if section.Type() == reflect.TypeFor[File]() {
+			continue
+		}
+		for j := range section.NumField() {
+			value := section.Field(j)
+			text := fmt.Sprint(value.Interface())
+			if list, ok := value.Interface().([]string); ok {
+				text = strings.Join(list, ",")
+			}
+			values[section.Type().Field(j).Tag.Get("name")] = text
+		}
+	}
+	var all []Given
+	for _, known := range Settings() {
+		g := Given{Setting: known}
+		if !known.Secret {
+			g.Value = values[known.Name]
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
 // Kind is the kind of value in a word or two.
 func (s Setting) Kind() string {
 	switch {
@@ -105,12 +142,12 @@ func UnknownEnvironment(environ []string) []string {
 }
 
 // ofOthers reports variables of tests and benchmarks, of the flags of `pratique
-// scan`, and of Kubernetes' service links.
+// scan` and `pratique gate`, and of Kubernetes' service links.
 func ofOthers(name string) bool {
 	if name == prefix+"PORT" || name == prefix+"REAL_DATA" || name == prefix+"CONFORMANCE" {
 		return true
 	}
-	for _, start := range []string{"TEST_", "BENCH_", "SCAN_", "SERVICE_", "PORT_"} {
+	for _, start := range []string{"TEST_", "BENCH_", "SCAN_", "GATE_", "SERVICE_", "PORT_"} {
 		if strings.HasPrefix(name, prefix+start) {
 			return true
 		}

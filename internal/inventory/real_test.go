@@ -22,16 +22,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pratique/pratique/internal/layer"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
 // realLayers lists root file systems: Alpine's among the real data, and the
 // Debian one that $PRATIQUE_BENCH_DEBIAN names.
 func realLayers(t testing.TB) []string {
 	t.Helper()
-	data := os.Getenv("PRATIQUE_REAL_DATA")
-	if data == "" {
-		data = filepath.Join("..", "..", "..", "shared")
-	}
+	data := realdata.Root(t)
 	names, err := filepath.Glob(filepath.Join(data, "images", "*.tar.gz"))
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pratique/pratique/internal/inventory/rpmdb"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
 func TestRpmPackages(t *testing.T) {
@@ -53,10 +54,7 @@ func TestRpmDatabases(t *testing.T) {
 			t.Errorf("log %q: %v, %v", content, warnings, err)
 		}
 	}
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
+	root := realdata.Root(t)
 	content, err := os.ReadFile(filepath.Join(root, "rpmdb", "cbl-mariner-2.0", "rpmdb.sqlite"))
 	if err != nil {
 		t.Skipf("no real database: %v", err)

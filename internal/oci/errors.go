@@ -1,16 +1,17 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"slices"
 
-	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Error codes of the distribution specification, "Error Codes".
@@ -65,7 +66,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	// A client that seems to have gone is answered, too: it may have closed
 	// only its sending side, and no answer would be taken for a success.
-	f := h.failure(w, err)
+	f := h.failure(r.Context(), w, err)
 	if r.Context().Err() != nil {
 		h.opts.Logger.DebugContext(r.Context(), "request was given up", "path", r.URL.Path, "error", err)
 	} else if f.status >= 500 {
@@ -89,11 +90,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // failure is the one mapping of errors to answers.
-func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
+func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error) *failure {
 	var (
 		f         *failure
 		denied    *auth.Denied
-		blocked   *assess.BlockedError
+		blocked   *policy.BlockedError
 		digest    *blob.DigestError
 		offset    *blob.OffsetError
 		lack      *registry.MissingError
@@ -115,7 +116,7 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 		}
 		return fault(denied.Status, code, denied.Reason)
 	case errors.As(err, &blocked):
-		return h.blocked(blocked)
+		return h.blocked(ctx, w, blocked)
 	case errors.As(err, &digest), malformed:
 		return fault(http.StatusBadRequest, codeDigestInvalid, err.Error())
 	case errors.As(err, &offset):
@@ -152,29 +153,6 @@ func (h *Handler) failure(w http.ResponseWriter, err error) *failure {
 		return fault(http.StatusInsufficientStorage, codeUnknown, "the storage is full")
 	}
 	return fault(http.StatusInternalServerError, codeUnknown, "internal error")
-}
-
-// blocked words a refused pull, so that the person at the other end knows what
-// blocks and where to decide about it.
-func (h *Handler) blocked(b *assess.BlockedError) *failure {
-	message := b.Error()
-	if h.opts.BaseURL != "" {
-		message += "; see " + h.opts.BaseURL + "/api/v1/images/" + b.Digest
-	}
-	f := fault(http.StatusForbidden, codeDenied, message)
-	type reason struct {
-		Vulnerability string `json:"vulnerability"`
-		Severity      string `json:"severity"`
-		Package       string `json:"package"`
-		Version       string `json:"version"`
-		State         string `json:"state"`
-	}
-	reasons := make([]reason, 0, len(b.Reasons))
-	for _, r := range b.Reasons {
-		reasons = append(reasons, reason{r.Vulnerability, r.Severity.String(), r.Package, r.Version, r.State})
-	}
-	f.detail = map[string]any{"digest": b.Digest, "reasons": reasons}
-	return f
 }
 
 func sorted(list []string) []string {

@@ -186,7 +186,7 @@ func (s *Store) NamespaceVulnerability(ctx context.Context, namespace, name stri
 	if err != nil {
 		return v, err
 	}
-	details, err := detailsOf(ctx, s.read, []any{v.ID})
+	details, err := s.detailsOf(ctx, s.read, []int64{v.ID})
 	v.Details = details[v.ID]
 	return v, err
 }

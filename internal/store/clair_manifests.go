@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pratique/pratique/internal/clairapi"
@@ -25,7 +26,7 @@ func (s *Store) SaveClairManifest(ctx context.Context, m clairapi.Manifest) erro
 		for i, l := range m.Layers {
 			rows = append(rows, m.Hash, i, l.Hash, l.Digest)
 		}
-		return s.insertRows(ctx, tx, `insert into clair_manifest_layers (hash, position, layer, digest) values `, 4, rows)
+		return s.insertRows(ctx, tx, `clair_manifest_layers (hash text, position integer, layer text, digest text)`, rows)
 	})
 	if err != nil {
 		return fmt.Errorf("save clair manifest %s: %w", m.Hash, err)
@@ -81,13 +82,8 @@ func (s *Store) ClairManifest(ctx context.Context, hash string) (clairapi.Manife
 func (s *Store) DeleteClairManifests(ctx context.Context, hashes []string) (deleted []string, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		deleted = nil
-		for start := 0; start < len(hashes); start += importBatch {
-			chunk := hashes[start:min(start+importBatch, len(hashes))]
-			args := make([]any, len(chunk))
-			for i, h := range chunk {
-				args[i] = h
-			}
-			gone, err := queryAll(ctx, tx, scanString, `delete from clair_manifests where hash in (`+parameters(1, len(args))+`) returning hash`, args...)
+		for chunk := range slices.Chunk(hashes, matchBatch) {
+			gone, err := queryAll(ctx, tx, scanString, `delete from clair_manifests where hash in (`+parameters(1, len(chunk))+`) returning hash`, anys(chunk)...)
 			if err != nil {
 				return err
 			}

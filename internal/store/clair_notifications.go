@@ -110,7 +110,7 @@ func (s *Store) addNotices(ctx context.Context, tx *sql.Tx, update int64, notice
 		}
 		rows = append(rows, id, uuid.NewString(), string(content))
 	}
-	return s.insertRows(ctx, tx, `insert into clair_notices (notification_id, id, content) values `, 3, rows)
+	return s.insertRows(ctx, tx, `clair_notices (notification_id text, id text, content text)`, rows)
 }
 
 func (s *Store) addTold(ctx context.Context, tx *sql.Tx, t clairapi.Told) error {

@@ -93,14 +93,14 @@ func (s *Store) keep(ctx context.Context, tx *sql.Tx, update int64, j *journal) 
 		}
 		rows = append(rows, update, c.pkg, c.vulnerability, string(c.reason), before, after)
 	}
-	if err := s.insertRows(ctx, tx, `insert into clair_changes (update_id, package_id, vulnerability, reason, before, after) values `, 6, rows); err != nil {
+	if err := s.insertRows(ctx, tx, `clair_changes (update_id bigint, package_id bigint, vulnerability text, reason text, before text, after text)`, rows); err != nil {
 		return fmt.Errorf("note changes: %w", err)
 	}
 	return nil
 }
 
-// namesOf returns the names of vulnerabilities by id.
-func namesOf(ctx context.Context, q querier, ids []any) (map[int64]string, error) {
+// vulnerabilityNames returns the names of vulnerabilities by id.
+func vulnerabilityNames(ctx context.Context, q querier, ids []any) (map[int64]string, error) {
 	names := make(map[int64]string, len(ids))
 	for chunk := range slices.Chunk(ids, matchBatch) {
 		rows, err := queryAll(ctx, q, scanNamed, `select name, id from vulnerabilities where id in (`+parameters(1, len(chunk))+`)`, chunk...)
@@ -269,7 +269,7 @@ func packagesByID(ctx context.Context, q querier, ids []any) (map[int64]inventor
 func (s *Store) PackagesByKey(ctx context.Context, keys []advisory.Key) (map[int64]inventory.Package, error) {
 	found := make(map[int64]inventory.Package)
 	for chunk := range slices.Chunk(keys, matchBatch) {
-		rows, err := packagesByKey(ctx, s.read, chunk)
+		rows, err := s.packagesByKey(ctx, s.read, chunk)
 		if err != nil {
 			return nil, err
 		}

@@ -38,10 +38,8 @@ const findingJoins = `
 		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
 		left join epss e on e.name = v.name`
 
-// ImageFindings returns the findings of an image, the most severe first, then
-// by vulnerability, package and path. An image that is unknown or not analysed
-// has none; ask ImageByDigest which it is.
-func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Finding, error) {
+// matchedFindings are those of ImageFindings that the built-in analyser reports.
+func (s *Store) matchedFindings(ctx context.Context, digest string) ([]match.Finding, error) {
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
@@ -55,10 +53,8 @@ func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Findi
 	return findings, nil
 }
 
-// ImageFindingsAt returns the findings that were known of an image at a time, by
-// the inventory that it has now. What the statements said is as it was when the
-// finding ended, or is now.
-func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
+// matchedFindingsAt are those of ImageFindingsAt that the built-in analyser reports.
+func (s *Store) matchedFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
@@ -113,6 +109,11 @@ func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.I
 // Vulnerabilities lists the vulnerabilities that affect stored images, the most
 // severe first, then by name.
 func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Summary, error) {
+	if alone, err := s.alone(ctx); err != nil {
+		return nil, err
+	} else if !alone {
+		return s.vulnerabilitiesOfAll(ctx, f)
+	}
 	args := []any{int(f.AtLeast), "%" + escapeLike(f.Text) + "%"}
 	after := ""
 	if f.After != nil {
@@ -153,17 +154,43 @@ func escapeLike(text string) string {
 // registry, repository, digest and package, after the cursor where it is not nil.
 // The second result continues the list; it is nil at the end.
 func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]match.Affected, *match.AffectedCursor, error) {
-	args := []any{vulnerability, limit + 1}
+	alone, err := s.alone(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	list := s.affectedOfAll
+	if alone {
+		list = s.matchedImages
+	}
+	found, err := list(ctx, vulnerability, after, limit+1)
+	if err != nil {
+		return nil, nil, err
+	}
+	var next *match.AffectedCursor
+	if len(found) > limit {
+		found = found[:limit]
+		last := found[limit-1]
+		next = &match.AffectedCursor{Registry: last.Registry, Repository: last.Repository, Digest: last.Digest, PackageID: last.pkg}
+	}
+	shown := make([]match.Affected, len(found))
+	for i, r := range found {
+		if r.Tags, err = queryAll(ctx, s.read, scanString, `select name from tags where repository_id = $1 and digest = $2 order by name`, r.repository, r.Digest); err != nil {
+			return nil, nil, fmt.Errorf("tags of %s: %w", r.Digest, err)
+		}
+		shown[i] = r.Affected
+	}
+	return shown, next, nil
+}
+
+// matchedImages is the query of AffectedImages where the built-in analyser alone reports.
+func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]affectedRow, error) {
+	args := []any{vulnerability, limit}
 	where := ""
 	if after != nil {
 		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
 		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
 	}
-	type row struct {
-		match.Affected
-		repository, pkg int64
-	}
-	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
 	}, `select distinct i.digest, g.name, r.name, r.id, m.package_id, `+effective+`, m.fixed, `+packageColumns+`
@@ -178,20 +205,7 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 		where m.vulnerability_id = $1 and m.gone_at is null`+where+`
 		order by g.name, r.name, i.digest, m.package_id limit $2`, args...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
-	var next *match.AffectedCursor
-	if len(found) > limit {
-		found = found[:limit]
-		last := found[limit-1]
-		next = &match.AffectedCursor{Registry: last.Registry, Repository: last.Repository, Digest: last.Digest, PackageID: last.pkg}
-	}
-	list := make([]match.Affected, len(found))
-	for i, r := range found {
-		if r.Tags, err = queryAll(ctx, s.read, scanString, `select name from tags where repository_id = $1 and digest = $2 order by name`, r.repository, r.Digest); err != nil {
-			return nil, nil, fmt.Errorf("tags of %s: %w", r.Digest, err)
-		}
-		list[i] = r.Affected
-	}
-	return list, next, nil
+	return found, nil
 }

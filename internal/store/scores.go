@@ -45,9 +45,10 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 		changed += len(some)
 		some = some[:0]
 	}
-	for names := range slices.Chunk(gone, importBatch) {
+	for names := range slices.Chunk(gone, relationRows) {
 		if err := s.tx(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+parameters(1, len(names))+`)`, names...)
+			list := s.relation("name text", names)
+			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+list.query+`)`, list.args...)
 			return err
 		}); err != nil {
 			return changed, removed, fmt.Errorf("delete scores: %w", err)
@@ -79,37 +80,12 @@ func (s *Store) Scores(ctx context.Context, each func(feed.Score) error) (err er
 	return nil
 }
 
-// upsertScores writes scores. As insertRows tells, SQLite wants short statements
-// and PostgreSQL long ones.
-func (s *Store) upsertScores(ctx context.Context, tx *sql.Tx, scores []feed.Score) (err error) {
-	const width = 3
-	rows := 64
-	if s.engine == Postgres {
-		rows = 2500
+// upsertScores writes scores.
+func (s *Store) upsertScores(ctx context.Context, tx *sql.Tx, scores []feed.Score) error {
+	values := make([]any, 0, 3*len(scores))
+	for _, n := range scores {
+		values = append(values, n.CVE, n.Probability, n.Percentile)
 	}
-	statement := func(rows int) string {
-		return `insert into epss (name, score, percentile) values ` + placeholders(rows, width) + `
-			on conflict (name) do update set score = excluded.score, percentile = excluded.percentile`
-	}
-	prepared, err := tx.PrepareContext(ctx, statement(rows))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, prepared.Close()) }()
-	args := make([]any, 0, width*rows)
-	for chunk := range slices.Chunk(scores, rows) {
-		args = args[:0]
-		for _, n := range chunk {
-			args = append(args, n.CVE, n.Probability, n.Percentile)
-		}
-		if len(chunk) == rows {
-			_, err = prepared.ExecContext(ctx, args...)
-		} else {
-			_, err = tx.ExecContext(ctx, statement(len(chunk)), args...)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.insertRows(ctx, tx, `epss (name text, score double precision, percentile double precision)
+		on conflict (name) do update set score = excluded.score, percentile = excluded.percentile`, values)
 }

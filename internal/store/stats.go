@@ -37,6 +37,12 @@ func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) 
 	for _, c := range images {
 		all.Images[c.state] = c.n
 	}
+	if alone, err := s.alone(ctx); err != nil {
+		return match.Stats{}, err
+	} else if !alone {
+		all.Vulnerabilities, err = s.severitiesOfAll(ctx)
+		return all, err
+	}
 	type severityCount struct {
 		severity advisory.Severity
 		n        int

@@ -55,7 +55,7 @@ func (s *Store) vexSituation(ctx context.Context, image string) (vex.Situation, 
 			names[f.Vulnerability] = true
 		}
 	}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(v.Names)), importBatch) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(v.Names)), relationRows) {
 		aliases, err := queryAll(ctx, s.read, scanNamed, `select distinct a.alias, a.vulnerability_id from vulnerability_aliases a
 			where a.vulnerability_id in (`+parameters(1, len(chunk))+`)
 				and not exists (select 1 from vulnerability_aliases o where o.alias = a.alias and o.vulnerability_id <> a.vulnerability_id)
@@ -123,7 +123,7 @@ func (s *Store) vexClaims(ctx context.Context, names, images []string) ([]vex.Cl
 	const most = 64 << 20 // bytes: anyone who may push can attach documents
 	claims, size := make(map[key]vex.Claim), 0
 	about := anys(append([]string{""}, images...))
-	for chunk := range slices.Chunk(names, importBatch) {
+	for chunk := range slices.Chunk(names, relationRows) {
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c vex.Claim, err error) {
 			var text string
 			if err := rows.Scan(&c.DocumentID, &c.Position, &c.Identifier, &c.Author, &c.Referrer, &c.Repository, &c.BroughtBy, &c.Refusing, &text); err != nil {
@@ -235,7 +235,7 @@ func (s *Store) settleVEX(ctx context.Context, tx *sql.Tx, p vex.Plan, typ strin
 	if _, err := tx.ExecContext(ctx, `delete from vex_outcomes where image = $1`, p.Image); err != nil {
 		return err
 	}
-	return s.insertRows(ctx, tx, `insert into vex_outcomes (document_id, position, image, state, reason, assessment_id) values `, 6, rows)
+	return s.insertRows(ctx, tx, `vex_outcomes (document_id bigint, position integer, image text, state text, reason text, assessment_id bigint)`, rows)
 }
 
 // createVEXAssessment takes the place of the assessment of another document.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/version"
 )
 
@@ -101,11 +102,7 @@ var contradicted = map[version.Scheme]map[string]int{
 
 // TestPublishedVectors reads vectors that were made by the ecosystems' own tools.
 func TestPublishedVectors(t *testing.T) {
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "versions")
+	root := filepath.Join(realdata.Root(t), "versions")
 	if _, err := os.Stat(root); err != nil {
 		t.Skipf("no published vectors: %v", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/test/clair/clairtest"
 	"github.com/pratique/pratique/test/sample"
 )
@@ -176,10 +177,7 @@ func TestProGetSendsOtherBlobs(t *testing.T) {
 
 // The real thing: Alpine 3.7.3 has one known vulnerability, 3.10.9 none.
 func TestProGetOnAlpine(t *testing.T) {
-	data := os.Getenv("PRATIQUE_REAL_DATA")
-	if data == "" {
-		data = filepath.Join("..", "..", "..", "shared")
-	}
+	data := realdata.Root(t)
 	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
 	var layers []imageLayer
 	for _, release := range []string{"3.7.3", "3.10.9"} {

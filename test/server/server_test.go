@@ -20,6 +20,7 @@ import (
 
 	"github.com/pratique/pratique/internal/app"
 	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/test/sample"
 )
@@ -172,10 +173,7 @@ func updateFeeds(t *testing.T, s *server) {
 // realData is a folder of real images and feeds; the test is skipped without one.
 func realData(t *testing.T) string {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
+	root := realdata.Root(t)
 	if _, err := os.Stat(filepath.Join(root, "images")); err != nil {
 		t.Skipf("no real images and feeds: %v", err)
 	}

@@ -16,23 +16,10 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed/kev"
 	"github.com/pratique/pratique/internal/advisory/feed/wolfi"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
-
-// realFeeds is the folder of published documents, a mirror of their servers.
-func realFeeds(t testing.TB) string {
-	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds")
-	if _, err := os.Stat(root); err != nil {
-		t.Skipf("no published documents: %v", err)
-	}
-	return root
-}
 
 // count counts a document's packages and statements by plain unmarshalling.
 type count struct{ packages, advisories int }
@@ -65,7 +52,7 @@ func readJSON(t testing.TB, file string, v any) {
 
 // TestRealImport loads everything that is there, twice, on both engines.
 func TestRealImport(t *testing.T) {
-	root := realFeeds(t)
+	root := realdata.Path(t, "feeds")
 	debianFile := filepath.Join(root, "security-tracker.debian.org", "tracker", "data", "json")
 	want := countDebian(t, debianFile)
 	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {

@@ -58,8 +58,9 @@ func (a *API) postAffectedManifests(r *http.Request) (answer, error) {
 	affected := make(map[int64][]int) // places in the request, by package
 	var ids []int64
 	for id, p := range packages {
-		for _, key := range match.Keys(p) {
-			for _, i := range byKey[key] {
+		// Of Red Hat's products nothing is asked: whoever asks names the distribution.
+		for _, heading := range match.Keys(p, nil) {
+			for _, i := range byKey[heading.Key] {
 				if len(match.Package(p, statements[i:i+1])) > 0 {
 					affected[id] = append(affected[id], i)
 				}

@@ -14,15 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pratique/pratique/internal/inventory/rpmdb"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
 // realDatabases are databases of real systems, where they are.
 func realDatabases(t testing.TB) []string {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "shared")
-	}
+	root := realdata.Root(t)
 	var files []string
 	err := filepath.WalkDir(filepath.Join(root, "rpmdb"), func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && slices.Contains([]string{"Packages", "Packages.db", "rpmdb.sqlite"}, entry.Name()) {

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/pratique/pratique/internal/layer/inflate"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
 // verdict names what an error says, whoever says it.
@@ -389,10 +390,7 @@ func TestMemory(t *testing.T) {
 
 // TestReadsRealLayers compares with compress/gzip on the images that are there.
 func TestReadsRealLayers(t *testing.T) {
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "shared")
-	}
+	root := realdata.Root(t)
 	files, err := filepath.Glob(filepath.Join(root, "images", "*.tar.gz"))
 	if err != nil {
 		t.Fatal(err)

@@ -43,14 +43,16 @@ type Blobs interface {
 	Start(ctx context.Context, algorithm blob.Algorithm) (id string, err error)
 	Append(ctx context.Context, id string, offset int64, content io.Reader) (size int64, err error)
 	Commit(ctx context.Context, id, digest string) (size int64, err error)
+	// Hold keeps a blob from being taken for garbage.
+	Hold(ctx context.Context, digest string) (release func(), err error)
 	Abort(ctx context.Context, id string) error
 }
 
 // Options are the choices of an Attacher. The zero value is usable.
 type Options struct {
 	// Host is what images are pulled from, HOST[:PORT], for their package URLs;
-	// "" where it is not known.
-	Host string
+	// nil or "" where it is not known.
+	Host func(context.Context) string
 	// Version is the program's.
 	Version string
 }
@@ -64,6 +66,9 @@ type Attacher struct {
 
 // New returns an attacher.
 func New(store Store, blobs Blobs, opts Options) *Attacher {
+	if opts.Host == nil {
+		opts.Host = func(context.Context) string { return "" }
+	}
 	return &Attacher{store: store, blobs: blobs, opts: opts}
 }
 
@@ -123,6 +128,12 @@ func (a *Attacher) place(ctx context.Context, place registry.Attachment) error {
 		return err
 	}
 	for _, part := range [][]byte{ocispec.DescriptorEmptyJSON.Data, content} {
+		// Until the manifest is stored, too: nothing else may refer to it.
+		release, err := a.blobs.Hold(ctx, blob.SHA256.Of(part))
+		if err != nil {
+			return err
+		}
+		defer release()
 		if err := a.keep(ctx, part); err != nil {
 			return err
 		}
@@ -147,8 +158,8 @@ func (a *Attacher) bill(ctx context.Context, place registry.Attachment) (content
 		Digest: img.Digest, Name: place.Repository.String(), Architecture: img.Architecture, Layers: img.LayerDigests(),
 		Distribution: img.Distribution, Packages: packages, Warnings: img.Warnings, Created: img.AnalysedAt, Version: a.opts.Version,
 	}
-	if a.opts.Host != "" {
-		subject.Repository = a.opts.Host + "/" + subject.Name
+	if host := a.opts.Host(ctx); host != "" {
+		subject.Repository = host + "/" + subject.Name
 	}
 	write := sbom.CycloneDX
 	if place.Format == registry.SPDX {

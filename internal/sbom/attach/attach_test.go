@@ -40,7 +40,7 @@ func newHarbour(t *testing.T, s *store.Store) harbour {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := harbour{t: t, store: s, blobs: blobs, attacher: attach.New(s, blobs, attach.Options{Host: "registry.example.com", Version: "1"})}
+	h := harbour{t: t, store: s, blobs: blobs, attacher: attach.New(s, blobs, attach.Options{Host: registryHost, Version: "1"})}
 	if _, err := s.CreateRegistry(t.Context(), registry.Registry{Name: "main"}); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestReplicas(t *testing.T) {
 		h.set(registry.CycloneDX)
 		var wg sync.WaitGroup
 		for _, version := range []string{"1", "1", "2", "3"} { // of a program that is being replaced, too
-			replica := attach.New(s, h.blobs, attach.Options{Host: "registry.example.com", Version: version})
+			replica := attach.New(s, h.blobs, attach.Options{Host: registryHost, Version: version})
 			wg.Go(func() {
 				if err := replica.Image(context.Background(), h.image); err != nil {
 					t.Error(err)
@@ -192,3 +192,5 @@ func TestReplicas(t *testing.T) {
 		h.want("attached", sbom.CycloneDXType, "CycloneDX 1.6 bash")
 	})
 }
+
+func registryHost(context.Context) string { return "registry.example.com" }

@@ -16,6 +16,7 @@ create table clair_manifest_layers (
   digest text not null, -- of its analysis
   primary key (hash, position)
 ){{clustered}};
+create index clair_manifest_layers_digest on clair_manifest_layers (digest);
 
 -- The repository that a layer of the v1 API was fetched from: layers of one
 -- repository that arrive alone tell each other's distribution.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,18 +16,14 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
+	"github.com/pratique/pratique/internal/realdata"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func part(name string) feed.Part { return feed.Part{Name: name} }
 
 func parse(name string, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = alpine.New().Parse(context.Background(), part(name), r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(alpine.New(), part(name), r)
 }
 
 func TestParse(t *testing.T) {
@@ -48,23 +43,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s %s %s fixed %q severity %s note %q\n", a.Vulnerability, a.Ecosystem, a.Status, a.Fixed, a.Severity, a.Note)
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "main.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "main.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -136,11 +116,7 @@ func TestParts(t *testing.T) {
 // realDocuments are the published documents by part.
 func realDocuments(t testing.TB) map[string][]byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds", "secdb.alpinelinux.org")
+	root := filepath.Join(realdata.Root(t), "feeds", "secdb.alpinelinux.org")
 	files, err := filepath.Glob(filepath.Join(root, "*", "*.json"))
 	if err != nil {
 		t.Fatal(err)

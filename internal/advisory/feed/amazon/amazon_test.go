@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -22,16 +21,12 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/amazon"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func parse(name string, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = amazon.New().Parse(context.Background(), feed.Part{Name: name}, r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(amazon.New(), feed.Part{Name: name}, r)
 }
 
 func TestParse(t *testing.T) {
@@ -65,23 +60,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s: %q %q\n", name, g.Details[name].Description, g.Details[name].References)
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "updateinfo.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "updateinfo.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -142,11 +122,7 @@ func TestParseBoundsStatements(t *testing.T) {
 // realDocuments are the published documents by part.
 func realDocuments(t testing.TB) map[string][]byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds")
+	root := filepath.Join(realdata.Root(t), "feeds")
 	documents := make(map[string][]byte)
 	for part, file := range map[string]string{
 		"2018.03": "packages.us-west-2.amazonaws.com/2018.03/updates/slice/x86_64/repodata/updateinfo.xml.gz",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -20,27 +19,14 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/azure"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/oval/ovaltest"
 	"github.com/pratique/pratique/internal/inventory/rpmdb"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-func part(name string) feed.Part {
-	for _, p := range azure.New().Parts() {
-		if p.Name == name {
-			return p
-		}
-	}
-	return feed.Part{Name: name}
-}
-
 func parse(name string, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = azure.New().Parse(context.Background(), part(name), r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(azure.New(), feedtest.Part(azure.New(), name), r)
 }
 
 func testdata(t testing.TB) []byte {
@@ -74,23 +60,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s: %q %s %q %s\n", v, d.Description, d.Severity, d.References, d.Published.Format("2006-01-02"))
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "azurelinux.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "azurelinux.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -115,12 +86,12 @@ func TestParseRefuses(t *testing.T) {
 func TestParseStops(t *testing.T) {
 	f := azure.New()
 	mine := errors.New("mine")
-	if _, err := f.Parse(context.Background(), part("azurelinux-3.0"), bytes.NewReader(testdata(t)), func(advisory.Group) error { return mine }); err != mine {
+	if _, err := f.Parse(context.Background(), feedtest.Part(azure.New(), "azurelinux-3.0"), bytes.NewReader(testdata(t)), func(advisory.Group) error { return mine }); err != mine {
 		t.Errorf("emit's error comes back as %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := f.Parse(ctx, part("azurelinux-3.0"), bytes.NewReader(testdata(t)), func(advisory.Group) error { return nil }); !errors.Is(err, context.Canceled) {
+	if _, err := f.Parse(ctx, feedtest.Part(azure.New(), "azurelinux-3.0"), bytes.NewReader(testdata(t)), func(advisory.Group) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled parse ends with %v", err)
 	}
 }
@@ -148,15 +119,7 @@ func TestParts(t *testing.T) {
 
 func realData(t testing.TB, path ...string) []byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	content, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
-	return content
+	return realdata.Read(t, path...)
 }
 
 func realDocument(t testing.TB, name string) []byte {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -18,17 +17,13 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
+	"github.com/pratique/pratique/internal/realdata"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func parse(r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
 	f := debian.New()
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 func TestParse(t *testing.T) {
@@ -57,23 +52,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s: %q\n", v, g.Details[v].Description)
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "tracker.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "tracker.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -117,15 +97,7 @@ func TestParseStops(t *testing.T) {
 // realDocument is the tracker's export of the real data.
 func realDocument(t testing.TB) []byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	text, err := os.ReadFile(filepath.Join(root, "feeds", "security-tracker.debian.org", "tracker", "data", "json"))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
-	return text
+	return realdata.Read(t, "feeds", "security-tracker.debian.org", "tracker", "data", "json")
 }
 
 // TestRealDocument counts what plain unmarshalling finds.

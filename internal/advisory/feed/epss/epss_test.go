@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,9 +18,9 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/epss"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
+	"github.com/pratique/pratique/internal/realdata"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func read(r io.Reader) (scores []feed.Score, parsed feed.Parsed, err error) {
 	var f feed.ScoreFeed = epss.New()
@@ -66,19 +65,7 @@ func TestScores(t *testing.T) {
 	for _, name := range parsed.Skipped.Names {
 		fmt.Fprintf(&b, "  %s\n", name)
 	}
-	golden := filepath.Join("testdata", "scores.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Golden(t, "scores.golden", b.String())
 }
 
 func TestScoresRefuse(t *testing.T) {
@@ -140,14 +127,7 @@ func TestScoresStop(t *testing.T) {
 // realDocument is the published document, not compressed.
 func realDocument(t testing.TB) (packed, text []byte) {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	packed, err := os.ReadFile(filepath.Join(root, "feeds", "epss.empiricalsecurity.com", "epss_scores-current.csv.gz"))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
+	packed = realdata.Read(t, "feeds", "epss.empiricalsecurity.com", "epss_scores-current.csv.gz")
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,21 +17,17 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/kev"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func parse(r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
 	f := kev.New()
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 func TestParse(t *testing.T) {
@@ -51,23 +46,8 @@ func TestParse(t *testing.T) {
 			d.Exploited.Added.Format(time.DateOnly), d.Exploited.Due.Format(time.DateOnly), d.Exploited.Ransomware, d.Exploited.Action)
 		fmt.Fprintf(&b, "  %q %q %q\n", d.Description, d.References, d.Weaknesses)
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "catalog.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "catalog.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -146,15 +126,7 @@ func TestRemovedEntriesGoAway(t *testing.T) {
 // realDocument is the published catalogue.
 func realDocument(t testing.TB) []byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	text, err := os.ReadFile(filepath.Join(root, "feeds", "www.cisa.gov", "sites", "default", "files", "feeds", "known_exploited_vulnerabilities.json"))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
-	return text
+	return realdata.Read(t, "feeds", "www.cisa.gov", "sites", "default", "files", "feeds", "known_exploited_vulnerabilities.json")
 }
 
 // TestRealDocument finds every entry that plain unmarshalling finds.

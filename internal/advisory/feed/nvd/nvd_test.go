@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -15,22 +14,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/nvd"
+	"github.com/pratique/pratique/internal/realdata"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func parse(r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
 	f := nvd.New(nvd.Options{})
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 func TestParse(t *testing.T) {
@@ -56,23 +49,8 @@ func TestParse(t *testing.T) {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "page.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "page.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -121,11 +99,7 @@ func TestParseStops(t *testing.T) {
 // realFeeds is the folder of published documents, a mirror of their servers.
 func realFeeds(t testing.TB) string {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds")
+	root := filepath.Join(realdata.Root(t), "feeds")
 	if _, err := os.Stat(filepath.Join(root, "services.nvd.nist.gov")); err != nil {
 		t.Skipf("no published documents: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -19,19 +18,15 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/oracle"
 	"github.com/pratique/pratique/internal/advisory/feed/oval/ovaltest"
+	"github.com/pratique/pratique/internal/realdata"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func parse(r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
 	f := oracle.New()
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 func testdata(t testing.TB) []byte {
@@ -67,23 +62,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s: %q %s %v %q %s\n", v, d.Description, d.Severity, d.Scores, d.References, d.Published.Format("2006-01-02"))
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "elsa.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "elsa.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -238,15 +218,7 @@ func TestAgainstEvaluation(t *testing.T) {
 
 func realDocument(t testing.TB) []byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	content, err := os.ReadFile(filepath.Join(root, "feeds", "linux.oracle.com", "security", "oval", "com.oracle.elsa-all.xml.bz2"))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
-	return content
+	return realdata.Read(t, "feeds", "linux.oracle.com", "security", "oval", "com.oracle.elsa-all.xml.bz2")
 }
 
 // TestRealDocument counts what is to be found in it, and evaluates it.

@@ -11,17 +11,14 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/osv"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
 
 // TestRealImport stores every archive that is there, twice.
 func TestRealImport(t *testing.T) {
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds")
+	root := filepath.Join(realdata.Root(t), "feeds")
 	var feeds []feed.Feed
 	for _, f := range osv.Feeds() {
 		address, err := url.Parse(f.Parts()[0].URL)

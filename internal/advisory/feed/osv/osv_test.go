@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -22,10 +21,9 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/osv"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // of returns the feed of a name.
 func of(t testing.TB, name string) feed.Feed {
@@ -40,11 +38,7 @@ func of(t testing.TB, name string) feed.Feed {
 }
 
 func parse(f feed.Feed, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 // file is an entry of an archive.
@@ -98,23 +92,8 @@ func TestParse(t *testing.T) {
 			for _, g := range groups {
 				show(&b, g)
 			}
-			fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-			for _, name := range parsed.Skipped.Names {
-				fmt.Fprintf(&b, "  %s\n", name)
-			}
-			golden := filepath.Join("testdata", f.Name()+".golden")
-			if *update {
-				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), b.String()); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			feedtest.Summary(&b, parsed)
+			feedtest.Golden(t, f.Name()+".golden", b.String())
 		})
 	}
 }

@@ -18,15 +18,13 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed/osv"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
 // realArchive opens an ecosystem's archive of the real data.
 func realArchive(t testing.TB, folder string) *io.SectionReader {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
+	root := realdata.Root(t)
 	in, err := os.Open(filepath.Join(root, "feeds", "osv-vulnerabilities.storage.googleapis.com", folder, "all.zip"))
 	if err != nil {
 		t.Skipf("no published archive: %v", err)

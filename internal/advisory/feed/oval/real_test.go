@@ -3,8 +3,6 @@ package oval_test
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -12,21 +10,15 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory/feed/oval"
 	"github.com/pratique/pratique/internal/advisory/feed/oval/ovaltest"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
 // TestRealDocument has a whole document of Photon OS. Its comments say in words
 // what its tests, objects and states say; the two are compared.
 func TestRealDocument(t *testing.T) {
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	content, err := os.ReadFile(filepath.Join(root, "feeds", "packages.vmware.com", "photon", "photon_oval_definitions", "com.vmware.phsa-photon3.xml.gz"))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
+	content := realdata.Read(t, "feeds", "packages.vmware.com", "photon", "photon_oval_definitions", "com.vmware.phsa-photon3.xml.gz")
 	got, definitions := make(map[string]bool), 0
-	_, err = oval.Read(context.Background(), bytes.NewReader(content), oval.Options{Definition: func(d *oval.Definition) error {
+	_, err := oval.Read(context.Background(), bytes.NewReader(content), oval.Options{Definition: func(d *oval.Definition) error {
 		definitions++
 		clauses, problems := d.Clauses(func(c oval.Criterion) (condition oval.Condition, err error) {
 			s := c.Test.State

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,17 +15,13 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/photon"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func parse(name string, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = photon.New().Parse(context.Background(), feed.Part{Name: name}, r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(photon.New(), feed.Part{Name: name}, r)
 }
 
 func testdata(t testing.TB) string {
@@ -50,23 +45,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s %s %s source %v %s fixed %q note %q\n", a.Vulnerability, a.Ecosystem, a.Package, a.Source, a.Status, a.Fixed, a.Note)
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "photon.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "photon.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -124,11 +104,7 @@ func TestParts(t *testing.T) {
 // realDocuments are the published documents by branch.
 func realDocuments(t testing.TB) map[string][]byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds", "packages.vmware.com", "photon", "photon_cve_metadata")
+	root := filepath.Join(realdata.Root(t), "feeds", "packages.vmware.com", "photon", "photon_cve_metadata")
 	documents := make(map[string][]byte)
 	for _, p := range photon.New().Parts() {
 		if text, err := os.ReadFile(filepath.Join(root, "cve_data_photon"+p.Name+".json")); err == nil {

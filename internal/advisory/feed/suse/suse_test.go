@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,18 +17,14 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/oval/ovaltest"
 	"github.com/pratique/pratique/internal/advisory/feed/suse"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func parse(part feed.Part, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = suse.New().Parse(context.Background(), part, r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(suse.New(), part, r)
 }
 
 // part is a known one, or one of all distributions.
@@ -97,19 +91,7 @@ func TestParse(t *testing.T) {
 		fmt.Fprintf(&b, "-- %s --\n", name)
 		write(&b, groups, parsed)
 	}
-	golden := filepath.Join("testdata", "documents.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Golden(t, "documents.golden", b.String())
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -276,15 +258,7 @@ func TestAgainstEvaluation(t *testing.T) {
 
 func realDocument(t testing.TB, name string) []byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	content, err := os.ReadFile(filepath.Join(root, "feeds", "ftp.suse.com", "pub", "projects", "security", "oval", name))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
-	return content
+	return realdata.Read(t, "feeds", "ftp.suse.com", "pub", "projects", "security", "oval", name)
 }
 
 func TestRealDocument(t *testing.T) {

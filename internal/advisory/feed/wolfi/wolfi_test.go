@@ -1,9 +1,7 @@
 package wolfi_test
 
 import (
-	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,17 +13,13 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/wolfi"
+	"github.com/pratique/pratique/internal/realdata"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func parse(f wolfi.Feed, r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 func TestParse(t *testing.T) {
@@ -44,23 +38,8 @@ func TestParse(t *testing.T) {
 			fmt.Fprintf(&b, "  %s %s source %t %s fixed %q note %q\n", a.Vulnerability, a.Ecosystem, a.Source, a.Status, a.Fixed, a.Note)
 		}
 	}
-	fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-	for _, name := range parsed.Skipped.Names {
-		fmt.Fprintf(&b, "  %s\n", name)
-	}
-	golden := filepath.Join("testdata", "security.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	feedtest.Summary(&b, parsed)
+	feedtest.Golden(t, "security.golden", b.String())
 }
 
 func TestParseKnowsWhoseDocumentItIs(t *testing.T) {
@@ -99,15 +78,7 @@ func TestParseKnowsWhoseDocumentItIs(t *testing.T) {
 // realDocument is the published database of Wolfi.
 func realDocument(t testing.TB) []byte {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	text, err := os.ReadFile(filepath.Join(root, "feeds", "packages.wolfi.dev", "os", "security.json"))
-	if err != nil {
-		t.Skipf("no published document: %v", err)
-	}
-	return text
+	return realdata.Read(t, "feeds", "packages.wolfi.dev", "os", "security.json")
 }
 
 // TestRealDocument finds every triple of package, version and identifier that
