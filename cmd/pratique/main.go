@@ -23,6 +23,7 @@ type commands struct {
 	Gate    gate             `cmd:"" help:"Ask a server whether an image may be pulled, for CI."`
 	Explain explain          `cmd:"" help:"Say why an image is, or is not, affected by a vulnerability."`
 	Feeds   feeds            `cmd:"" help:"Update and list the feeds of advisories."`
+	Admin   admin            `cmd:"" help:"Look after an installation: its decisions, and their history."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

@@ -260,6 +260,8 @@ type operation struct {
 	// document is how many bytes the body may have where it is a document of
 	// another format, which the handler checks.
 	document int64
+	// body bounds the body, in bytes, where it may be larger than others.
+	body int64
 }
 
 // maxBody bounds request bodies in bytes.
@@ -274,7 +276,7 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 	described := huma.Operation{
 		OperationID: op.id, Summary: op.summary, Description: op.doc,
 		Method: op.method, Path: op.path, Tags: []string{op.tag},
-		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, maxBody), SkipValidateBody: op.document > 0,
+		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, op.body, maxBody), SkipValidateBody: op.document > 0,
 		Middlewares: huma.Middlewares{a.authenticate},
 	}
 	if op.public {

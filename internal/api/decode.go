@@ -33,6 +33,9 @@ func decode(data []byte, into any) error {
 		return plain(err)
 	}
 	if whole, ok := into.(*any); ok {
+		if !utf8.Valid(data) { // what is not would be replaced silently
+			return errors.New("is not UTF-8 text")
+		}
 		return checkText("body", *whole)
 	}
 	return nil

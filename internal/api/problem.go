@@ -24,6 +24,7 @@ import (
 func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var status huma.StatusError
 	var field *assess.FieldError
+	var fields assess.FieldErrors
 	var credential *auth.FieldError
 	var value *setting.InvalidError
 	var asked *job.FieldError
@@ -36,6 +37,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body."+value.Name, value.Reason)
 	case errors.As(err, &field):
 		return invalid("body."+field.Field, field.Reason)
+	case errors.As(err, &fields):
+		return invalidAll(fields)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
 	case errors.As(err, &asked):
@@ -50,8 +53,10 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, setting.ErrNotFound), errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
+	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded), errors.Is(err, assess.ErrInUse):
 		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, assess.ErrChanged):
+		return huma.Error412PreconditionFailed(err.Error())
 	case errors.Is(err, policy.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, policy.ErrExists), errors.Is(err, policy.ErrEnded):
@@ -66,6 +71,28 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	reference := strings.ToLower(rand.Text()[:12])
 	a.log.ErrorContext(ctx, "request failed", "method", op.Method, "path", op.Path, "reference", reference, "error", err)
 	return huma.Error500InternalServerError("something failed inside; the server's log has it under reference " + reference)
+}
+
+// invalidAll is a 422 that names each value, the first thousand.
+func invalidAll(fields assess.FieldErrors) error {
+	const most = 1000
+	details := make([]error, 0, min(len(fields), most+1))
+	for i, f := range fields {
+		if i == most {
+			details = append(details, &huma.ErrorDetail{Location: "body", Message: fmt.Sprintf("%d more are left out", len(fields)-most)})
+			break
+		}
+		details = append(details, &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Reason})
+	}
+	return huma.Error422UnprocessableEntity("validation failed", details...)
+}
+
+// atQuery makes the field that is wrong one of the query.
+func atQuery(err error) error {
+	if field := (*assess.FieldError)(nil); errors.As(err, &field) {
+		return invalid("query."+field.Field, field.Reason)
+	}
+	return err
 }
 
 // notFound is a 404 that names what there is none of.

@@ -27,7 +27,6 @@ import (
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/config"
-	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
@@ -143,13 +142,13 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		gatekeeper.Invalidate()
 	}
 	a.feeds.changed = changed
-	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed})
+	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed, Due: a.judgeSoon})
 	if err := a.assessments.Seed(ctx); err != nil {
 		return err
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)

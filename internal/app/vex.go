@@ -48,6 +48,8 @@ type watchedStore struct {
 	vex   *vex.Service
 	queue vexQueue
 	log   *slog.Logger
+	// judge has rules judge what is due.
+	judge func(ctx context.Context)
 }
 
 func (s watchedStore) later(ctx context.Context, work vex.Work) {
@@ -137,6 +139,7 @@ func (s watchedStore) SettleImage(ctx context.Context, digest string, state imag
 	err := s.Store.SettleImage(ctx, digest, state, reason, inventory)
 	if err == nil {
 		s.again(ctx, digest)
+		s.judge(ctx)
 	}
 	return err
 }

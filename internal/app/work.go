@@ -28,6 +28,7 @@ const (
 	cleanUploads      = "clean-uploads"
 	applyVEX          = "apply-vex"
 	notifyClair       = "notify-clair"
+	judgeFindings     = "judge-findings"
 	cleanBlobs        = "clean-blobs"
 	cleanAnalyses     = "clean-analyses"
 	retryAnalyses     = "retry-analyses"
@@ -113,6 +114,9 @@ func (a *App) kinds() []work {
 		}, cron: "23 * * * *"},
 		{Kind: job.Kind{Name: notifyClair, Description: "Tells clients of the Clair API what has changed, and sends again what did not arrive."}, Handler: job.Handler{
 			Run: a.notifyClair,
+		}, cron: "* * * * *"},
+		{Kind: job.Kind{Name: judgeFindings, Description: "Has the rules of assessment types judge what changed, and reopens what they say."}, Handler: job.Handler{
+			Timeout: time.Hour, Run: a.judgeFindings,
 		}, cron: "* * * * *"},
 		{Kind: job.Kind{Name: cleanUploads, Description: "Gives up uploads that rest for too long."}, Handler: job.Handler{
 			Run: a.cleanUploads,
@@ -220,8 +224,29 @@ func (a *App) updateFeeds(ctx context.Context, task *job.Task) error {
 	}
 	if changed+removed > 0 {
 		err = errors.Join(err, vexQueue{a.queue, a.now}.Later(ctx, vex.Work{}))
+		a.judgeSoon(ctx)
 	}
 	return err
+}
+
+// judgeFindings has rules judge what is due.
+func (a *App) judgeFindings(ctx context.Context, task *job.Task) error {
+	say := func(n int) { task.SetProgress(fmt.Sprintf("%d vulnerabilities judged", n)) }
+	judged, err := a.assessments.JudgeDue(ctx, say)
+	say(judged)
+	return err
+}
+
+// judgeSoon has rules judge what is due now. Where that fails, or a judgement has
+// just ended, the schedule does it within a minute.
+func (a *App) judgeSoon(ctx context.Context) {
+	due, err := a.store.AnyDue(ctx)
+	if err == nil && due {
+		_, err = a.queue.Enqueue(ctx, judgeFindings, "", nil, job.EnqueueOptions{})
+	}
+	if err != nil {
+		a.log.ErrorContext(ctx, "judgement by rules waits for its schedule", "error", err)
+	}
 }
 
 func (a *App) expireAssessments(ctx context.Context, task *job.Task) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
 
@@ -21,6 +22,8 @@ type Decision struct {
 	Scope         Scope
 	CreatedAt     time.Time
 	ExpiresAt     time.Time
+	// Automatic says that a rule took it: what people decided comes before.
+	Automatic bool
 }
 
 // State is what has been decided on a finding.
@@ -90,7 +93,7 @@ func Decide(findings []match.Finding, at Place, decisions []Decision, policy Pol
 		}
 		state := State{Name: Unassessed}
 		reason := Reason{Vulnerability: f.Vulnerability, Severity: f.Severity, Package: f.Package.Name, Version: f.Package.Version, Since: f.FirstSeen}
-		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package.Name); ok {
+		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package); ok {
 			state = State{Name: d.Type, AssessmentID: d.AssessmentID, Blocks: policy.blocks(d.Type, d.Blocks)}
 			state.Warns = !state.Blocks && policy.warns(d.Type, d.Warns)
 			if d.CreatedAt.After(reason.Since) {
@@ -131,18 +134,22 @@ func gravestFirst(a, b Reason) int {
 		strings.Compare(a.Package, b.Package))
 }
 
-// narrowest picks the decision that holds; the newest where two are as narrow.
-func narrowest(decisions []Decision, at Place, pkg string) (Decision, bool) {
+// narrowest picks the decision that holds: a person's before a rule's, then the
+// narrower, then the newer.
+func narrowest(decisions []Decision, at Place, pkg inventory.Package) (Decision, bool) {
 	var best Decision
 	found := false
 	for _, d := range decisions {
-		if !d.Scope.covers(at, pkg) {
-			continue
-		}
-		if !found || cmp.Or(cmp.Compare(d.Scope.Kind.rank(), best.Scope.Kind.rank()),
-			cmp.Compare(d.AssessmentID, best.AssessmentID)) > 0 {
+		if d.Scope.covers(at, pkg) && (!found || d.before(best)) {
 			best, found = d, true
 		}
 	}
 	return best, found
+}
+
+func (d Decision) before(other Decision) bool {
+	if d.Automatic != other.Automatic {
+		return other.Automatic
+	}
+	return cmp.Or(cmp.Compare(d.Scope.rank(), other.Scope.rank()), cmp.Compare(d.AssessmentID, other.AssessmentID)) > 0
 }

@@ -61,10 +61,10 @@ func (s *Store) LiveDecisions(ctx context.Context, vulnerabilities []int64, plac
 		}
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (d assess.Decision, err error) {
 			var created, expires sql.NullInt64
-			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Scope.Kind, &d.Scope.Value, &created, &expires)
+			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Warns, &d.Scope.Kind, &d.Scope.Value, &created, &expires, &d.Automatic)
 			d.CreatedAt, d.ExpiresAt = at(created), at(expires)
 			return d, err
-		}, `select a.id, a.vulnerability_id, t.name, t.blocks, a.scope_kind, a.scope_value, a.created_at, a.expires_at
+		}, `select a.id, a.vulnerability_id, t.name, t.blocks, t.warns, a.scope_kind, a.scope_value, a.created_at, a.expires_at, a.automatic
 			from assessments a join assessment_types t on t.id = a.type_id `+where.String()+` order by a.id`, where.args...)
 		if err != nil {
 			return nil, fmt.Errorf("live assessments: %w", err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/pratique/pratique/internal/assess"
 )
 
 // Exec runs statements that set a test up.
@@ -21,7 +23,7 @@ func (s *Store) Exec(t testing.TB, statements ...string) {
 // EndAssessmentsUnder is what the deletion of a registry or a repository does.
 func (s *Store) EndAssessmentsUnder(ctx context.Context, registry, repository, by string) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		return endAssessmentsUnder(ctx, tx, registry, repository, s.now(), by)
+		return s.endAssessmentsUnder(ctx, tx, registry, repository, s.now(), by)
 	})
 }
 
@@ -68,4 +70,13 @@ func (s *Store) VersionKeys(t testing.TB) string {
 		}
 	}
 	return text.String()
+}
+
+// CreateAssessment stores one assessment.
+func (s *Store) CreateAssessment(ctx context.Context, a assess.Assessment) (assess.Assessment, error) {
+	created, err := s.CreateAssessments(ctx, []assess.Assessment{a}, assess.Keep{})
+	if err != nil {
+		return a, err
+	}
+	return created[0], nil
 }

@@ -68,7 +68,10 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 		if err != nil {
 			return err
 		}
-		return s.insertInstalled(ctx, tx, id, img.Packages, packages)
+		if err := s.insertInstalled(ctx, tx, id, img.Packages, packages); err != nil {
+			return err
+		}
+		return s.pathsDue(ctx, tx, id)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("save inventory %s: %w", key, err)

@@ -22,7 +22,7 @@ type LayerCache struct {
 // is written.
 func (s *Store) TouchLayers(ctx context.Context, digests []string) error {
 	now := s.now()
-	for chunk := range slices.Chunk(digests, importBatch) {
+	for chunk := range slices.Chunk(digests, matchBatch) {
 		args := append([]any{micros(now), micros(now.Add(-time.Hour))}, anys(chunk)...)
 		var stale bool
 		if err := s.read.QueryRowContext(ctx, `select exists (select 1 from layers where updated_at < $1 and digest in (`+parameters(2, len(chunk))+`))`, args[1:]...).Scan(&stale); err != nil {
@@ -70,7 +70,7 @@ func (s *Store) PruneLayers(ctx context.Context, cache LayerCache) (removed int,
 			gone = append(gone, r.digest)
 		}
 	}
-	for chunk := range slices.Chunk(gone, importBatch) {
+	for chunk := range slices.Chunk(gone, matchBatch) {
 		var n int64
 		if err := s.tx(ctx, func(tx *sql.Tx) error {
 			// It may have been used, or become an image's, since.

@@ -131,6 +131,7 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 	now := micros(s.now())
 	var added, gone, past []any
 	ended := make(map[int64][]change) // by vulnerability
+	var changed []int64               // vulnerabilities
 	for _, p := range packages {
 		stored := live[p.id]
 		for _, m := range decide(p.Package, statements[p.id]) {
@@ -141,17 +142,19 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 			switch {
 			case !known:
 				added = append(append(append(added, p.id, vulnerability), fresh.values()...), now)
+				changed = append(changed, vulnerability)
 				j.note(change{p.id, m.Vulnerability, clairapi.Added, nil, fresh.statement(m.Vulnerability)})
 			case fresh != old:
 				j.note(change{p.id, m.Vulnerability, clairapi.Changed, old.statement(m.Vulnerability), fresh.statement(m.Vulnerability)})
-				if _, err := tx.ExecContext(ctx, `update matches set (`+matchColumns+`) = (`+parameters(1, 10)+`) where id = $11`,
-					append(fresh.values(), fresh.id)...); err != nil {
+				if _, err := tx.ExecContext(ctx, updateMatch, append(fresh.values(), fresh.id, now)...); err != nil {
 					return fmt.Errorf("update match: %w", err)
 				}
+				changed = append(changed, vulnerability)
 			}
 		}
 		for vulnerability, m := range stored {
 			gone = append(gone, m.id)
+			changed = append(changed, vulnerability)
 			if ended[vulnerability] == nil {
 				past = append(past, vulnerability)
 			}
@@ -181,7 +184,7 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		last_affected text, fix_state text, note text, severity integer, source boolean, first_seen bigint)`, added); err != nil {
 		return fmt.Errorf("insert matches: %w", err)
 	}
-	return nil
+	return s.due(ctx, tx, changed)
 }
 
 func idsOf(packages []packageRow) []any {
@@ -191,6 +194,16 @@ func idsOf(packages []packageRow) []any {
 	}
 	return ids
 }
+
+// updateMatch takes the values of a liveMatch, its id and the time. It remembers
+// when a fix was first stated, and when the severity rose.
+const updateMatch = `update matches set (` + matchColumns + `) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10),
+		fixed_at = case when $5 = '' then null when fixed = '' then cast($12 as bigint) else fixed_at end,
+		raised_at = case when
+				case when $9 > 0 then $9 else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end >
+				case when severity > 0 then severity else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end
+			then cast($12 as bigint) else raised_at end
+	where id = $11`
 
 // affecting returns, by package, the statements in whose range its version lies,
 // and the ids of their vulnerabilities by name; where one of them is a fallback, the

@@ -133,7 +133,7 @@ func (s *Store) DeleteRegistry(ctx context.Context, name string, force bool, by 
 		if err := endExceptionsIn(ctx, tx, name, s.now(), by); err != nil {
 			return err
 		}
-		return endAssessmentsUnder(ctx, tx, name, "", s.now(), by)
+		return s.endAssessmentsUnder(ctx, tx, name, "", s.now(), by)
 	})
 	if err != nil {
 		return fmt.Errorf("delete registry %q: %w", name, err)

@@ -219,7 +219,7 @@ func (s *Store) updateKeys(ctx context.Context, tx *sql.Tx, table string, column
 	}
 	var kinds, values []string
 	for _, column := range columns {
-		kinds = append(kinds, column+" bytea")
+		kinds = append(kinds, column+" bytes")
 		values = append(values, "k."+column)
 	}
 	const batch = 500
@@ -228,8 +228,9 @@ func (s *Store) updateKeys(ctx context.Context, tx *sql.Tx, table string, column
 		for _, row := range chunk {
 			args = append(args, row...)
 		}
-		if _, err := tx.ExecContext(ctx, `update `+table+` t set (`+list+`) = row(`+strings.Join(values, ", ")+`)
-			from (`+typed(len(chunk), append(slices.Clone(kinds), "id bigint")...)+`) k where t.id = k.id`, args...); err != nil {
+		keys := s.relation(strings.Join(append(slices.Clone(kinds), "id bigint"), ", "), args)
+		if _, err := tx.ExecContext(ctx, `with k (`+list+`, id) as (`+keys.query+`)
+			update `+table+` t set (`+list+`) = row(`+strings.Join(values, ", ")+`) from k where t.id = k.id`, keys.args...); err != nil {
 			return err
 		}
 	}

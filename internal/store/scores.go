@@ -17,14 +17,22 @@ import (
 // what writing does. It writes in many short transactions, so that others can
 // write, too; where one fails, the next call does the rest.
 func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed, removed int, err error) {
-	same := make([]bool, len(scores))
+	limits, err := s.scoreLimits(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	same, before := make([]bool, len(scores)), make([]float64, len(scores))
 	var gone []any
+	var judged []string
 	if err := s.Scores(ctx, func(n feed.Score) error {
 		i, found := slices.BinarySearchFunc(scores, n.CVE, func(s feed.Score, name string) int { return strings.Compare(s.CVE, name) })
 		if found {
-			same[i] = scores[i] == n
+			same[i], before[i] = scores[i] == n, n.Probability
 		} else {
 			gone = append(gone, n.CVE)
+			if crosses(limits, n.Probability, 0) {
+				judged = append(judged, n.CVE)
+			}
 		}
 		return nil
 	}); err != nil {
@@ -35,6 +43,9 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 	for i, n := range scores {
 		if !same[i] {
 			some = append(some, n)
+			if crosses(limits, before[i], n.Probability) {
+				judged = append(judged, n.CVE)
+			}
 		}
 		if len(some) < batch && i < len(scores)-1 || len(some) == 0 {
 			continue
@@ -55,7 +66,34 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 		}
 		removed += len(names)
 	}
+	for names := range slices.Chunk(judged, matchBatch) {
+		if err := s.tx(ctx, func(tx *sql.Tx) error {
+			ids, err := queryAll(ctx, tx, scanID, `select id from vulnerabilities where name in (`+parameters(1, len(names))+`)`, anys(names)...)
+			if err != nil {
+				return err
+			}
+			return s.foundDue(ctx, tx, ids)
+		}); err != nil {
+			return changed, removed, fmt.Errorf("judge scores: %w", err)
+		}
+	}
 	return changed, removed, nil
+}
+
+// scoreLimits are the scores from which rules assess.
+func (s *Store) scoreLimits(ctx context.Context) (limits []float64, err error) {
+	types, err := s.AssessmentTypes(ctx)
+	for _, t := range types {
+		if t.Rule != nil && t.Rule.EPSSFrom != nil && t.Enabled {
+			limits = append(limits, *t.Rule.EPSSFrom)
+		}
+	}
+	return limits, err
+}
+
+// crosses reports whether a limit lies between two scores.
+func crosses(limits []float64, before, after float64) bool {
+	return slices.ContainsFunc(limits, func(limit float64) bool { return before >= limit != (after >= limit) })
 }
 
 // Scores calls each with all that is stored, in no order.

@@ -130,11 +130,13 @@ func stateQuery(alone bool, n int) string {
 				select t.name from assessments a join assessment_types t on t.id = a.type_id
 				where a.vulnerability_id = m.vulnerability_id and a.ended_at is null and (a.expires_at is null or a.expires_at > $1)
 					and (a.scope_kind = 'everywhere'
-						or a.scope_kind = 'package' and a.scope_value = p.name
+						or a.scope_kind = 'package' and a.scope_value in (p.name, p.name || '@' || p.version)
 						or a.scope_kind = 'registry' and a.scope_value = g.name
 						or a.scope_kind = 'repository' and a.scope_value = g.name || '/' || r.name
 						or a.scope_kind = 'image' and a.scope_value = i.digest)
-				order by case a.scope_kind when 'image' then 4 when 'repository' then 3 when 'registry' then 2 when 'package' then 1 else 0 end desc, a.id desc
+				order by case when a.automatic then 1 else 0 end,
+					case a.scope_kind when 'image' then 5 when 'repository' then 4 when 'registry' then 3
+						when 'package' then case when a.scope_value = p.name then 1 else 2 end else 0 end desc, a.id desc
 				limit 1), $2) ` + from
 }
 

@@ -82,6 +82,9 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
+	if err := s.recordOld(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
+	}
 	return s, nil
 }
 

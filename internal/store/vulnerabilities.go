@@ -205,14 +205,13 @@ func (r *replacement) merge(ctx context.Context, from, to int64) error {
 			and exists (select 1 from source_findings o where o.vulnerability_id = $2 and o.gone_at is null
 				and o.image_id = source_findings.image_id and o.source_id = source_findings.source_id and o.package_id = source_findings.package_id)`,
 		`update source_findings set vulnerability_id = $2 where vulnerability_id = $1`,
-		`update assessments set ended_at = ` + fmt.Sprint(r.now) + `, ended_reason = 'superseded' where vulnerability_id = $1 and ended_at is null
-			and exists (select 1 from assessments o where o.vulnerability_id = $2 and o.ended_at is null
-				and o.scope_kind = assessments.scope_kind and o.scope_value = assessments.scope_value)`,
-		`update assessments set vulnerability_id = $2 where vulnerability_id = $1`,
 	} {
 		if _, err := r.tx.ExecContext(ctx, step, from, to); err != nil {
 			return fmt.Errorf("%.40s…: %w", step, err)
 		}
+	}
+	if err := r.joinAssessments(ctx, r.tx, from, to); err != nil {
+		return fmt.Errorf("assessments: %w", err)
 	}
 	if _, err := r.tx.ExecContext(ctx, `delete from vulnerabilities where id = $1`, from); err != nil {
 		return err
@@ -245,7 +244,8 @@ func (r *replacement) grade(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read vulnerabilities: %w", err)
 		}
-		var changed []any
+		var changed, raised, listed []any
+		var judged []int64
 		for _, o := range rows {
 			byFeed := make(map[string][]advisory.Detail)
 			for _, d := range details[o.id] {
@@ -260,6 +260,15 @@ func (r *replacement) grade(ctx context.Context) error {
 			if !same {
 				changed = append(changed, o.id, s.Description, int(s.Severity), s.CVSS, s.Vector, times[0], times[1], times[2], times[3])
 			}
+			if s.Severity > o.now.Severity {
+				raised = append(raised, o.id)
+			}
+			if o.exploited == 0 && times[3].Valid {
+				listed = append(listed, o.id)
+			}
+			if o.now.Severity != s.Severity || o.now.CVSS != s.CVSS || (o.exploited != 0) != times[3].Valid {
+				judged = append(judged, o.id)
+			}
 		}
 		const columns = "id bigint, description text, severity integer, cvss double precision, vector text, published bigint, modified bigint, withdrawn bigint, exploited bigint"
 		for rows := range slices.Chunk(changed, 200*len(kindsOf(columns))) {
@@ -270,6 +279,30 @@ func (r *replacement) grade(ctx context.Context) error {
 				from n where vulnerabilities.id = n.id`, given.args...); err != nil {
 				return fmt.Errorf("grade vulnerabilities: %w", err)
 			}
+		}
+		if err := r.remember(ctx, raised, listed); err != nil {
+			return err
+		}
+		if err := r.foundDue(ctx, r.tx, judged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remember notes when the severity rose of findings that have no other than their
+// vulnerability's, and when vulnerabilities were listed as exploited: what was
+// decided before may have to be decided anew.
+func (r *replacement) remember(ctx context.Context, raised, listed []any) error {
+	if len(raised) > 0 {
+		if _, err := r.tx.ExecContext(ctx, `update matches set raised_at = $1 where gone_at is null and severity = 0
+				and vulnerability_id in (`+parameters(2, len(raised))+`)`, append([]any{r.now}, raised...)...); err != nil {
+			return fmt.Errorf("note raised severities: %w", err)
+		}
+	}
+	if len(listed) > 0 {
+		if _, err := r.tx.ExecContext(ctx, `update vulnerabilities set listed_at = $1 where id in (`+parameters(2, len(listed))+`)`, append([]any{r.now}, listed...)...); err != nil {
+			return fmt.Errorf("note exploited vulnerabilities: %w", err)
 		}
 	}
 	return nil
