@@ -250,8 +250,7 @@ func (f *fleetOf) images(ctx context.Context) error {
 		`fill_os (base integer, package_id bigint, line integer)`,
 		`fill_layers (base integer, position integer, digest text)`,
 		`fill_apps (app integer, analysis ` + map[bool]string{true: "blob", false: "bytea"}[f.server == nil] + `)`,
-		`fill_files (app integer, first integer, last integer, position integer, path text)`,
-		`fill_items (app integer, first integer, last integer, position integer, package_id bigint)`,
+		`fill_items (app integer, first integer, last integer, path text, package_id bigint)`,
 		`fill_images (n integer, app integer, tag integer, base integer, digest text, config text, layer text, content text)`,
 	} {
 		if _, err := tx.ExecContext(ctx, `create temp table `+table); err != nil {
@@ -261,7 +260,7 @@ func (f *fleetOf) images(ctx context.Context) error {
 	if err := f.templates(ctx, tx); err != nil {
 		return err
 	}
-	for _, index := range []string{`fill_os (base)`, `fill_layers (base)`, `fill_files (app)`, `fill_items (app)`, `fill_bases (base)`, `fill_apps (app)`} {
+	for _, index := range []string{`fill_os (base)`, `fill_layers (base)`, `fill_items (app)`, `fill_bases (base)`, `fill_apps (app)`} {
 		if _, err := tx.ExecContext(ctx, `create index fill_`+strings.NewReplacer("fill_", "", " ", "", "(", "_", ")", "").Replace(index)+`_i on `+index); err != nil {
 			return err
 		}
@@ -274,13 +273,16 @@ func (f *fleetOf) images(ctx context.Context) error {
 		`insert into layers (digest, state, detectors, analysis, updated_at) select f.layer, 'done', 'bench', a.analysis, NOW from fill_images f join fill_apps a on a.app = f.app`,
 		`insert into inventories (id, key, distribution, distribution_name, created_at) select ID, 'bench ' || f.layer, b.distribution, b.distribution, NOW
 			from fill_images f join fill_bases b on b.base = f.base`,
-		`insert into inventory_files (inventory_id, position, path, detector) select ID, 0, 'var/lib/dpkg/status', 'dpkg' from fill_images f`,
-		`insert into inventory_files (inventory_id, position, path, detector) select ID, 1 + i.position, i.path, 'language'
-			from fill_images f join fill_files i on i.app = f.app and f.tag between i.first and i.last order by f.n, i.position`,
-		`insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line)
-			select distinct ID, o.package_id, 0, 0, o.line from fill_images f join fill_os o on o.base = f.base order by 1, 2`,
-		`insert into inventory_packages (inventory_id, package_id, file_position, layer_position)
-			select distinct ID, i.package_id, 1 + i.position, 3 from fill_images f join fill_items i on i.app = f.app and f.tag between i.first and i.last order by 1, 2`,
+		`insert into files (path, detector) select distinct path, 'language' from fill_items`,
+		`insert into files (path, detector) values ('var/lib/dpkg/status', 'fleet')`,
+		`create temp table fill_paths as select id, path from files where detector = 'language'`,
+		`create unique index fill_paths_i on fill_paths (path)`,
+		`insert into inventory_packages (inventory_id, package_id, file_id, layer_position, line)
+			select ID, o.package_id, n.id, 0, o.line from fill_images f join fill_os o on o.base = f.base join files n on n.detector = 'fleet'
+			union all
+			select distinct ID, i.package_id, n.id, 3, 0 from fill_images f join fill_items i on i.app = f.app and f.tag between i.first and i.last
+				join fill_paths n on n.path = i.path
+			order by 1, 2`,
 		`insert into images (id, digest, media_type, config_digest, os, architecture, state, inventory_id, created_at, analysed_at, chain, base_layers)
 			select ID, f.digest, 'application/vnd.oci.image.manifest.v1+json', f.config, 'linux', 'amd64', 'done', ID, NOW, NOW, f.layer, 3 from fill_images f`,
 		`insert into image_layers (image_id, position, digest, size, media_type, created_by)
@@ -333,18 +335,8 @@ func (f *fleetOf) templates(ctx context.Context, tx *sql.Tx) error {
 	for a, app := range f.apps {
 		layer := inventory.Layer{Digest: madeDigest("layer of an app", a)}
 		for _, item := range app.items {
-			position := item.slot
-			if app.kind == "golang" {
-				position = 0
-			}
-			if app.kind != "golang" || item.slot == 0 && item.first == 0 {
-				last := item.last
-				if app.kind == "golang" {
-					last = tagsOfApp
-				}
-				rows["fill_files (app, first, last, position, path)"] = append(rows["fill_files (app, first, last, position, path)"], a, item.first, last, position, app.path(item))
-			}
-			rows["fill_items (app, first, last, position, package_id)"] = append(rows["fill_items (app, first, last, position, package_id)"], a, item.first, item.last, position, f.ids[item.Package])
+			const items = "fill_items (app, first, last, path, package_id)"
+			rows[items] = append(rows[items], a, item.first, item.last, app.path(item), f.ids[item.Package])
 			if item.first == 0 {
 				layer.Files = append(layer.Files, inventory.File{Path: app.path(item), Detector: "language", Packages: []inventory.Record{{Package: item.Package}}})
 			}

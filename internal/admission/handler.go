@@ -73,6 +73,9 @@ func New(gate Gate, finder Finder, clusters Clusters, authenticator Authenticato
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.BaseURL == nil {
+		opts.BaseURL = func(context.Context) string { return "" }
+	}
 	return &Handler{gate: gate, finder: finder, clusters: clusters, auth: authenticator, opts: opts}
 }
 

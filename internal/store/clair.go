@@ -106,7 +106,7 @@ func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.In
 	packages, err := queryAll(ctx, s.read, scanInstalled, `select `+installedColumns+`
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		where ip.inventory_id = $1
 		order by p.name, p.version, p.architecture, f.path`, id)
 	if err != nil {
@@ -131,11 +131,11 @@ func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Findin
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, '', m.first_seen
 		from inventory_packages ip
 		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
-		where ip.inventory_id = $1`+findingOrder, id)
+		where ip.inventory_id = $1`, id)
 	if err != nil {
 		return nil, fmt.Errorf("findings of inventory %d: %w", id, err)
 	}
-	return findings, nil
+	return sorted(findings), nil
 }
 
 // Namespaces lists the distributions that some feed speaks of, in order.

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -140,34 +143,78 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 	return ids, s.matchPackages(ctx, tx, added, decide, nil)
 }
 
-func (s *Store) insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {
-	type file struct{ path, detector string }
-	type place struct {
-		pkg  int64
-		file int
-	}
-	positions := make(map[file]int)
-	placed := make(map[place]bool, len(installed))
-	var files, rows []any
+// file is what proves packages.
+type file struct{ path, detector string }
+
+// digest tells files apart.
+func (f file) digest() [16]byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s", len(f.path), f.path, f.detector))
+	return [16]byte(sum[:])
+}
+
+// internFiles returns the ids of the files, having inserted those that are new.
+func (s *Store) internFiles(ctx context.Context, tx *sql.Tx, installed []inventory.Installed) (map[file]int64, error) {
+	wanted := make(map[[16]byte]file)
 	for _, p := range installed {
 		f := file{p.Path, p.Detector}
-		position, known := positions[f]
-		if !known {
-			position = len(positions)
-			positions[f] = position
-			files = append(files, id, position, p.Path, p.Detector)
+		wanted[f.digest()] = f
+	}
+	digests := slices.SortedFunc(maps.Keys(wanted), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	ids := make(map[file]int64, len(wanted))
+	read := func(query string, r relation) error {
+		_, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
+			var digest []byte
+			var id int64
+			if err = rows.Scan(&digest, &id); err == nil {
+				ids[wanted[[16]byte(digest)]] = id
+			}
+			return none, err
+		}, query, r.args...)
+		return err
+	}
+	for chunk := range slices.Chunk(digests, relationRows) {
+		var values []any
+		for _, d := range chunk {
+			values = append(values, d[:])
 		}
-		at := place{packages[p.Package], position}
+		given := s.relation("digest bytes", values)
+		if err := read(`select digest, id from files where digest in (`+given.query+`)`, given); err != nil {
+			return nil, fmt.Errorf("read files: %w", err)
+		}
+		values = nil
+		for _, d := range chunk {
+			if f := wanted[d]; ids[f] == 0 {
+				values = append(values, f.path, f.detector, d[:])
+			}
+		}
+		if len(values) == 0 {
+			continue
+		}
+		given = s.relation("path text, detector text, digest bytes", values)
+		if err := read(`insert into files (path, detector, digest) `+given.query+` returning digest, id`, given); err != nil {
+			return nil, fmt.Errorf("insert files: %w", err)
+		}
+	}
+	return ids, nil
+}
+
+func (s *Store) insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {
+	files, err := s.internFiles(ctx, tx, installed)
+	if err != nil {
+		return err
+	}
+	type place struct{ pkg, file int64 }
+	placed := make(map[place]bool, len(installed))
+	var rows []any
+	for _, p := range installed {
+		at := place{packages[p.Package], files[file{p.Path, p.Detector}]}
 		if placed[at] { // one database may state a package twice
 			continue
 		}
 		placed[at] = true
-		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line, p.Evidence, p.Owner)
+		rows = append(rows, id, at.pkg, at.file, p.LayerIndex, p.Line, p.Evidence, p.Owner)
 	}
-	if err := s.insertRows(ctx, tx, `inventory_files (inventory_id bigint, position integer, path text, detector text)`, files); err != nil {
-		return fmt.Errorf("insert files: %w", err)
-	}
-	if err := s.insertRows(ctx, tx, `inventory_packages (inventory_id bigint, package_id bigint, file_position integer, layer_position integer, line integer, evidence text, owner text)`, rows); err != nil {
+	if err := s.insertRows(ctx, tx, `inventory_packages (inventory_id bigint, package_id bigint, file_id integer, layer_position integer, line integer, evidence text, owner text)`, rows); err != nil {
 		return fmt.Errorf("insert installed packages: %w", err)
 	}
 	return nil

@@ -291,7 +291,7 @@ func TestFindingsOf(t *testing.T) {
 				t.Fatalf("%s: %d findings, %d among many, %v", digest, len(findings), len(all[digest].Findings), err)
 			}
 			for i, f := range findings {
-				if g := all[digest].Findings[i]; g.VulnerabilityID != f.VulnerabilityID || g.Vulnerability != f.Vulnerability || g.Severity != f.Severity ||
+				if g := all[digest].Findings[i]; !slices.Equal(g.Sources, f.Sources) || g.VulnerabilityID != f.VulnerabilityID || g.Vulnerability != f.Vulnerability || g.Severity != f.Severity ||
 					g.Package.Name != f.Package.Name || g.Package.Version != f.Package.Version || !g.FirstSeen.Equal(f.FirstSeen) {
 					t.Errorf("got %+v, want %+v", g, f)
 				}

@@ -117,7 +117,7 @@ func (s *Store) findingsOf(ctx context.Context, digests []string, all map[string
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
 		var seen sql.NullInt64
 		err = rows.Scan(&r.digest, &r.VulnerabilityID, &r.Vulnerability, &r.Severity, &r.Package.Name, &r.Package.Version, &seen)
-		r.FirstSeen = at(seen)
+		r.FirstSeen, r.Sources = at(seen), []string{builtInSource}
 		return r, err
 	}, `select i.digest, v.id, v.name, `+effective+`, p.name, p.version,
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
@@ -134,6 +134,19 @@ func (s *Store) findingsOf(ctx context.Context, digests []string, all map[string
 		k := all[r.digest]
 		k.Findings = append(k.Findings, r.Finding)
 		all[r.digest] = k
+	}
+	// What other sources report is joined with that, image by image.
+	reported, err := queryAll(ctx, s.read, scanString, `select distinct i.digest from images i
+		join source_findings x on x.image_id = i.id and x.gone_at is null where i.digest in `+in, args...)
+	if err != nil {
+		return err
+	}
+	for _, digest := range reported {
+		k := all[digest]
+		if k.Findings, err = s.ImageFindings(ctx, digest); err != nil {
+			return err
+		}
+		all[digest] = k
 	}
 	return nil
 }

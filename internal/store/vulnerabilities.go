@@ -393,7 +393,7 @@ func (s *Store) PackagesSpokenOf(ctx context.Context, inventoryID, vulnerability
 	packages, err := queryAll(ctx, s.read, scanInstalled, `select `+installedColumns+`
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		where ip.inventory_id = $1 and exists (
 			select 1 from package_subjects s join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
 			where s.package_id = ip.package_id and a.vulnerability_id = $2)

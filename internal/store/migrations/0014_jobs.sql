@@ -32,3 +32,5 @@ alter table layers add column unused_since bigint;
 create index layers_unused on layers (unused_since) where unused_since is not null;
 -- The state "given up" of layers: tried time after time, see docs/jobs.md.
 create index layers_given_up on layers (digest) where state = 'given up';
+-- Packages are deleted once nothing refers to them.
+create index source_findings_package on source_findings (package_id);
