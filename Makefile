@@ -19,7 +19,7 @@ export DEMO_EXIT
 # The tools are built again when their versions or Go's change.
 TOOLS := bin/tools/.built-with-$(GO_VERSION)
 
-.PHONY: build run demo test lint bench bench-go fuzz tools clean
+.PHONY: build run demo test lint bench bench-go fuzz tools clients clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
@@ -53,6 +53,9 @@ $(TOOLS): tools/go.mod tools/go.sum
 	CGO_ENABLED=0 go -C tools build -o ../bin/tools/ tool
 	rm -f bin/tools/.built-with-*
 	touch $@
+
+clients:
+	./scripts/clients.sh
 
 clean:
 	rm -rf bin

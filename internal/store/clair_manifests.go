@@ -106,7 +106,7 @@ func (s *Store) IndexedPackages(ctx context.Context, inventoryID int64) ([]clair
 	}, `select p.id, `+installedColumns+`
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		where ip.inventory_id = $1
 		order by p.id, f.path`, inventoryID)
 	if err != nil {
