@@ -198,7 +198,7 @@ func score(t clairapi.Threat) (cvssItem, bool) {
 // updaters are what Clair calls the updaters of feeds that have one document;
 // those of languages are OSV's.
 var updaters = map[string]string{
-	"debian": "debian/updater", "redhat": "rhel-vex", "nvd": "clair.cvss", "epss": "clair.epss", "kev": "clair.kev",
+	"debian": "debian/updater", "nvd": "clair.cvss", "epss": "clair.epss", "kev": "clair.kev",
 	"pypi": "osv/pypi", "npm": "osv/npm", "maven": "osv/maven", "go": "osv/go", "crates-io": "osv/crates.io", "rubygems": "osv/rubygems",
 	"nuget": "osv/nuget", "packagist": "osv/packagist", "hex": "osv/hex", "pub": "osv/pub",
 }
@@ -208,9 +208,12 @@ func updaterName(feed, part string) string {
 	if name := updaters[feed]; name != "" {
 		return name
 	}
-	if feed == "alpine" {
+	switch feed {
+	case "alpine":
 		branch, repository, _ := strings.Cut(part, "/")
 		return "alpine-" + repository + "-" + branch + "-updater"
+	case "redhat":
+		return "rhel-vex/" + part // what is told of updaters is told of documents
 	}
 	return feed + "/" + part
 }
