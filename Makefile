@@ -22,7 +22,7 @@ TOOLS := bin/tools/.built-with-$(GO_VERSION)
 # A real Clair, which the tests of vulnerability sources ask.
 CLAIR := bin/tools/clair
 
-.PHONY: build web run demo test lint bench bench-go fuzz tools clair clean
+.PHONY: build web run demo test lint bench bench-go fuzz tools clair clients clean
 
 build: web
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
@@ -78,6 +78,9 @@ clair: $(CLAIR)
 $(CLAIR): tools/clair/go.mod tools/clair/go.sum
 	mkdir -p bin/tools
 	go -C tools/clair build -o ../../bin/tools/clair github.com/quay/clair/v4/cmd/clair
+
+clients:
+	./scripts/clients.sh
 
 clean:
 	rm -rf bin internal/webui/dist/app web/node_modules web/screenshots

@@ -83,6 +83,7 @@ var sections = []struct {
 	{"memory", memory},
 	{"registry", registries},
 	{"matching", matching},
+	{"clair", clairs},
 	{"scale", scale},
 }
 

@@ -24,6 +24,7 @@ type commands struct {
 	Explain explain          `cmd:"" help:"Say why an image is, or is not, affected by a vulnerability."`
 	Feeds   feeds            `cmd:"" help:"Update and list the feeds of advisories."`
 	Admin   admin            `cmd:"" help:"Look after an installation: its decisions, and their history."`
+	Config  configure        `cmd:"" help:"Turn the configuration of another program into one of ours."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

@@ -18,15 +18,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pratique/pratique/internal/adapterapi"
 	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
-	"github.com/pratique/pratique/internal/clairapi/clairv1"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/config"
-	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/oci"
@@ -79,6 +79,8 @@ type App struct {
 	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
+	notifying   *notifying.Service // nil without the Clair API
+	adapter     *adapterapi.API
 	watch       *feedWatch
 	health      *health
 	listeners   []*listener
@@ -178,7 +180,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
 	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
-	return a.listen(ctx, mux)
+	return a.listen(ctx, mux, users, opts.Version)
 }
 
 // firstStart makes what a new installation needs.
@@ -201,7 +203,7 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 }
 
 // listen opens the sockets.
-func (a *App) listen(ctx context.Context, main http.Handler) error {
+func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service, version string) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics.MustRegister(a.watch)
@@ -220,13 +222,11 @@ func (a *App) listen(ctx context.Context, main http.Handler) error {
 		return err
 	}
 	if a.config.ClairListen != config.Off {
-		networks, err := a.config.Networks(egress.LocalNetworks())
+		handler, err := a.clair(users, metrics, version)
 		if err != nil {
 			return err
 		}
-		client := egress.New(egress.Options{Networks: networks, Hosts: a.config.ClairAllowHosts})
-		a.indexing = indexing.New(a.analyser, a.store, client, indexing.Options{Logger: a.log})
-		if err := add("clair-listen", a.config.ClairListen, clairv1.New(a.indexing, a.store, clairv1.Options{Logger: a.log})); err != nil {
+		if err := add("clair-listen", a.config.ClairListen, handler); err != nil {
 			return err
 		}
 	}
@@ -288,6 +288,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		var errs []error
 		for _, l := range a.listeners {
 			errs = append(errs, l.shutdown(grace))
+		}
+		if a.adapter != nil {
+			a.adapter.Close(grace)
 		}
 		if a.indexing != nil {
 			a.indexing.Close(grace)

@@ -27,6 +27,7 @@ const (
 	expireAssessments = "expire-assessments"
 	cleanUploads      = "clean-uploads"
 	applyVEX          = "apply-vex"
+	notifyClair       = "notify-clair"
 	judgeFindings     = "judge-findings"
 	cleanBlobs        = "clean-blobs"
 	cleanAnalyses     = "clean-analyses"
@@ -111,6 +112,9 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: applyVEX, Description: "Applies the statements of VEX documents to the images they are about."}, Handler: job.Handler{
 			Timeout: time.Hour, Run: a.doVEX,
 		}, cron: "23 * * * *"},
+		{Kind: job.Kind{Name: notifyClair, Description: "Tells clients of the Clair API what has changed, and sends again what did not arrive."}, Handler: job.Handler{
+			Run: a.notifyClair,
+		}, cron: "* * * * *"},
 		{Kind: job.Kind{Name: judgeFindings, Description: "Has the rules of assessment types judge what changed, and reopens what they say."}, Handler: job.Handler{
 			Timeout: time.Hour, Run: a.judgeFindings,
 		}, cron: "* * * * *"},
@@ -215,6 +219,9 @@ func (a *App) updateFeeds(ctx context.Context, task *job.Task) error {
 		}
 	}
 	task.SetProgress(fmt.Sprintf("%d packages changed, %d removed", changed, removed))
+	if _, e := a.queue.Enqueue(ctx, notifyClair, "", nil, job.EnqueueOptions{}); e != nil {
+		err = errors.Join(err, e)
+	}
 	if changed+removed > 0 {
 		err = errors.Join(err, vexQueue{a.queue, a.now}.Later(ctx, vex.Work{}))
 		a.judgeSoon(ctx)

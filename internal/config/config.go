@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,34 +151,6 @@ type Layers struct {
 	LayerMaxFile    Bytes `name:"layer-max-file" env:"PRATIQUE_LAYER_MAX_FILE" default:"200MB" placeholder:"SIZE" check:"positive" help:"How large a file may be that is looked into; sparse files count in full."`
 	ArchiveMaxDepth int   `name:"archive-max-depth" env:"PRATIQUE_ARCHIVE_MAX_DEPTH" default:"5" placeholder:"N" check:"positive" help:"How deep archives in archives are looked into."`
 	ArchiveMaxSize  Bytes `name:"archive-max-size" env:"PRATIQUE_ARCHIVE_MAX_SIZE" default:"512MiB" placeholder:"SIZE" check:"positive" help:"How much of one archive is decompressed."`
-}
-
-// Clair says where the Clair API may fetch layers that its clients name. The
-// public internet is always open; link-local, metadata and reserved addresses
-// never are.
-type Clair struct {
-	ClairAllowNetworks []string `name:"clair-allow-networks" env:"PRATIQUE_CLAIR_ALLOW_NETWORKS" default:"local" placeholder:"NETWORK,..." check:"networks" help:"Networks besides the public internet that clients of the Clair API may have layers fetched from: CIDR blocks, local for loopback and the private networks, or none."`
-	ClairAllowHosts    []string `name:"clair-allow-hosts" env:"PRATIQUE_CLAIR_ALLOW_HOSTS" placeholder:"HOST,..." check:"hosts" help:"Hosts that layers may be fetched from wherever they are."`
-}
-
-// Networks lists what ClairAllowNetworks opens, with local for the word local.
-// It is never nil, so that an empty list stays one.
-func (c Clair) Networks(local []netip.Prefix) ([]netip.Prefix, error) {
-	list := []netip.Prefix{}
-	for _, word := range c.ClairAllowNetworks {
-		switch word {
-		case Local:
-			list = append(list, local...)
-		case None:
-		default:
-			network, err := netip.ParsePrefix(word)
-			if err != nil {
-				return nil, fmt.Errorf("network %q: %w", word, err)
-			}
-			list = append(list, network.Masked())
-		}
-	}
-	return list, nil
 }
 
 // Log says what is logged and how.

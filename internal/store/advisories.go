@@ -106,7 +106,14 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 		if err := r.grade(ctx); err != nil {
 			return err
 		}
-		return s.rematchKeys(ctx, tx, slices.SortedFunc(maps.Keys(r.keys), compareKeys), decide)
+		update, j, err := s.openUpdate(ctx, tx, feedName, part)
+		if err != nil {
+			return err
+		}
+		if err := s.rematchKeys(ctx, tx, slices.SortedFunc(maps.Keys(r.keys), compareKeys), decide, j); err != nil {
+			return err
+		}
+		return s.keep(ctx, tx, update, j)
 	})
 	if err != nil {
 		return fmt.Errorf("store advisories of %s %s: %w", feedName, part, err)

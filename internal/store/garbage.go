@@ -31,6 +31,7 @@ var (
 	derivedLayers      = derived{table: "layers", key: "digest", users: []string{
 		"select 1 from image_layers u where u.digest = x.digest",
 		"select 1 from clair_layers u where u.digest = x.digest",
+		"select 1 from clair_manifest_layers u where u.digest = x.digest",
 		"select 1 from repository_blobs u where u.digest = x.digest",
 	}}
 	derivedPackages = derived{table: "packages", key: "id",

@@ -309,20 +309,21 @@ func TestPushesRaceTheCleaning(t *testing.T) {
 func TestReferencesAreKnown(t *testing.T) {
 	s := storetest.SQLite(t, store.Options{})
 	looked := map[string]string{
-		"repository_blobs.digest":    "keeps layers",
-		"image_layers.digest":        "keeps layers",
-		"clair_layers.digest":        "keeps layers",
-		"manifests.digest":           "keeps images",
-		"layers.digest":              "the key",
-		"files.digest":               "of a path, and of no blob",
-		"images.digest":              "the key",
-		"images.config_digest":       "of a blob, which its manifest keeps",
-		"manifest_references.digest": "of blobs and manifests of the same repository",
-		"tags.digest":                "of manifests",
-		"bills.digest":               "of manifests",
-		"vex_documents.digest":       "of a document",
-		"policy_exceptions.digest":   "keeps nothing: an exception may outlive its image",
-		"feed_parts.content_digest":  "of a document",
+		"repository_blobs.digest":      "keeps layers",
+		"image_layers.digest":          "keeps layers",
+		"clair_layers.digest":          "keeps layers",
+		"clair_manifest_layers.digest": "keeps layers",
+		"files.digest":                 "of a path and a detector",
+		"manifests.digest":             "keeps images",
+		"layers.digest":                "the key",
+		"images.digest":                "the key",
+		"images.config_digest":         "of a blob, which its manifest keeps",
+		"manifest_references.digest":   "of blobs and manifests of the same repository",
+		"tags.digest":                  "of manifests",
+		"bills.digest":                 "of manifests",
+		"vex_documents.digest":         "of a document",
+		"policy_exceptions.digest":     "keeps nothing: an exception may outlive its image",
+		"feed_parts.content_digest":    "of a document",
 	}
 	for _, column := range s.Strings(t, `select m.name || '.' || c.name from sqlite_master m join pragma_table_info(m.name) c
 		where m.type = 'table' and c.name like '%digest%'`) {

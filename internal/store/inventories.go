@@ -140,7 +140,7 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 	if err := s.joinPackages(ctx, tx, added); err != nil {
 		return nil, err
 	}
-	return ids, s.matchPackages(ctx, tx, added, decide)
+	return ids, s.matchPackages(ctx, tx, added, decide, nil)
 }
 
 // file is what proves packages.
@@ -223,21 +223,32 @@ func (s *Store) insertInstalled(ctx context.Context, tx *sql.Tx, id int64, insta
 // DistributionsOfLayer lists the distributions of the inventories, of images
 // and of layer chains, that hold the layer.
 func (s *Store) DistributionsOfLayer(ctx context.Context, digest string) ([]inventory.Distribution, error) {
-	type row struct{ key, name string }
-	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.key, &r.name)
-		return r, err
-	}, `select distinct v.distribution, v.distribution_name from image_layers il
+	distributions, err := queryAll(ctx, s.read, scanDistribution, `select distinct v.distribution, v.distribution_name from image_layers il
 		join images i on i.id = il.image_id join inventories v on v.id = i.inventory_id
 		where il.digest = $1 and v.distribution <> ''
 		order by v.distribution limit 10`, digest)
 	if err != nil {
 		return nil, fmt.Errorf("distributions of layer %s: %w", digest, err)
 	}
-	distributions := make([]inventory.Distribution, len(found))
-	for i, r := range found {
-		id, version, _ := strings.Cut(r.key, ":")
-		distributions[i] = inventory.Distribution{ID: id, Version: version, PrettyName: r.name}
+	return distributions, nil
+}
+
+// DistributionsOfOrigin lists the distributions that layers of the v1 API name
+// which were fetched from a repository.
+func (s *Store) DistributionsOfOrigin(ctx context.Context, origin string) ([]inventory.Distribution, error) {
+	distributions, err := queryAll(ctx, s.read, scanDistribution, `select distinct v.distribution, v.distribution_name from clair_layers l
+		join inventories v on v.id = l.inventory_id
+		where l.origin = $1 and v.distribution <> '' and v.warnings not like '%"code":"inferred"%'
+		order by v.distribution limit 10`, origin)
+	if err != nil {
+		return nil, fmt.Errorf("distributions of layers from %s: %w", origin, err)
 	}
 	return distributions, nil
+}
+
+func scanDistribution(rows *sql.Rows) (d inventory.Distribution, err error) {
+	var key string
+	err = rows.Scan(&key, &d.PrettyName)
+	d.ID, d.Version, _ = strings.Cut(key, ":")
+	return d, err
 }

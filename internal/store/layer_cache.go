@@ -42,7 +42,8 @@ func (s *Store) TouchLayers(ctx context.Context, digests []string) error {
 }
 
 // unowned is of a layer that no stored image has, nor a client of Clair's API.
-const unowned = `not exists (select 1 from image_layers i where i.digest = layers.digest) and layers.digest not in (select c.digest from clair_layers c)`
+const unowned = `not exists (select 1 from image_layers i where i.digest = layers.digest) and layers.digest not in (select c.digest from clair_layers c)
+	and layers.digest not in (select c.digest from clair_manifest_layers c)`
 
 // PruneLayers takes away analyses beyond the bounds, the least recently used first,
 // and returns how many.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/clairapi"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
@@ -94,13 +95,13 @@ func (s *Store) lockAdvisories(ctx context.Context, tx *sql.Tx) error {
 }
 
 // rematchKeys brings the matches of all packages with these keys up to date.
-func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide) error {
+func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(keys, matchBatch) {
 		packages, err := s.packagesByKey(ctx, tx, chunk)
 		if err != nil {
 			return err
 		}
-		if err := s.matchPackages(ctx, tx, packages, decide); err != nil {
+		if err := s.matchPackages(ctx, tx, packages, decide, j); err != nil {
 			return err
 		}
 	}
@@ -108,17 +109,17 @@ func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key
 }
 
 // matchPackages computes what affects the packages now and writes the
-// difference to what is stored.
-func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
+// difference to what is stored, and to the journal.
+func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(packages, matchBatch) {
-		if err := s.matchChunk(ctx, tx, chunk, decide); err != nil {
+		if err := s.matchChunk(ctx, tx, chunk, decide, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
+func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
 	statements, ids, err := s.affecting(ctx, tx, packages)
 	if err != nil {
 		return err
@@ -128,8 +129,9 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		return err
 	}
 	now := micros(s.now())
-	var added, gone []any
-	var changed []int64 // vulnerabilities
+	var added, gone, past []any
+	ended := make(map[int64][]change) // by vulnerability
+	var changed []int64               // vulnerabilities
 	for _, p := range packages {
 		stored := live[p.id]
 		for _, m := range decide(p.Package, statements[p.id]) {
@@ -141,7 +143,9 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 			case !known:
 				added = append(append(append(added, p.id, vulnerability), fresh.values()...), now)
 				changed = append(changed, vulnerability)
+				j.note(change{p.id, m.Vulnerability, clairapi.Added, nil, fresh.statement(m.Vulnerability)})
 			case fresh != old:
+				j.note(change{p.id, m.Vulnerability, clairapi.Changed, old.statement(m.Vulnerability), fresh.statement(m.Vulnerability)})
 				if _, err := tx.ExecContext(ctx, updateMatch, append(fresh.values(), fresh.id, now)...); err != nil {
 					return fmt.Errorf("update match: %w", err)
 				}
@@ -151,6 +155,22 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		for vulnerability, m := range stored {
 			gone = append(gone, m.id)
 			changed = append(changed, vulnerability)
+			if ended[vulnerability] == nil {
+				past = append(past, vulnerability)
+			}
+			ended[vulnerability] = append(ended[vulnerability], change{p.id, "", clairapi.Removed, m.statement(""), nil})
+		}
+	}
+	if j != nil {
+		names, err := vulnerabilityNames(ctx, tx, past)
+		if err != nil {
+			return err
+		}
+		for vulnerability, list := range ended {
+			for _, c := range list {
+				c.vulnerability, c.before.Vulnerability = names[vulnerability], names[vulnerability]
+				j.note(c)
+			}
 		}
 	}
 	for chunk := range slices.Chunk(gone, relationRows) {

@@ -233,7 +233,7 @@ func (s *Store) rejoin(ctx context.Context, tx *sql.Tx, packages []packageRow, p
 	if err := s.insertSubjects(ctx, tx, packages, products); err != nil {
 		return err
 	}
-	return s.matchPackages(ctx, tx, packages, decide)
+	return s.matchPackages(ctx, tx, packages, decide, nil)
 }
 
 // insertSubjects notes under which names advisories speak of packages.

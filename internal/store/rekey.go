@@ -193,7 +193,7 @@ func (s *Store) rekeyMatches(ctx context.Context, tx *sql.Tx, after int64, decid
 	if err != nil || len(packages) == 0 {
 		return 0, err
 	}
-	return packages[len(packages)-1].id, s.matchPackages(ctx, tx, packages, decide)
+	return packages[len(packages)-1].id, s.matchPackages(ctx, tx, packages, decide, nil)
 }
 
 // updateKeys sets columns of keys in the rows of a table, of which each is given as

@@ -41,6 +41,7 @@ type Store interface {
 	InventoryID(ctx context.Context, key string) (id int64, known bool, err error)
 	SaveInventory(ctx context.Context, key string, img inventory.Image, decide match.Decide) (int64, error)
 	DistributionsOfLayer(ctx context.Context, digest string) ([]inventory.Distribution, error)
+	DistributionsOfOrigin(ctx context.Context, origin string) ([]inventory.Distribution, error)
 
 	SaveImage(ctx context.Context, img image.Image) error
 	SettleImage(ctx context.Context, digest string, state image.State, reason string, inventory int64) error

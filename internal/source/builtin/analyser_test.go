@@ -270,13 +270,13 @@ func TestUpperLayerAloneTakesTheDistributionOfItsImages(t *testing.T) {
 	if err != nil || digest != upper.Digest() {
 		t.Fatalf("digest %s, %v; want %s", digest, err, upper.Digest())
 	}
-	if _, err := f.Inventory(ctx, []string{digest}); !errors.Is(err, builtin.ErrNoDistribution) {
+	if _, err := f.Inventory(ctx, []string{digest}, ""); !errors.Is(err, builtin.ErrNoDistribution) {
 		t.Errorf("before any image holds the layer: %v", err)
 	}
 	if err := f.ManifestStored(ctx, "sha256:image", "m", f.manifest(t, base, upper)); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := f.Inventory(ctx, []string{digest}); err != nil || id == 0 {
+	if id, err := f.Inventory(ctx, []string{digest}, ""); err != nil || id == 0 {
 		t.Errorf("got %d, %v", id, err)
 	}
 	if known, err := f.Known(ctx, digest); err != nil || !known {
