@@ -194,7 +194,7 @@ func (s *Store) groupPaths(ctx context.Context, tx *sql.Tx, in string, args []an
 		from matches m
 		join packages p on p.id = m.package_id
 		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		where m.vulnerability_id in `+in+` and m.gone_at is null`, args...)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)

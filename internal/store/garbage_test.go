@@ -294,7 +294,7 @@ func TestPushesRaceTheCleaning(t *testing.T) {
 			clean(t, s, clock.Now())
 			clock.advance(garbageGrace + time.Second)
 		}
-		for _, table := range []string{"images", "image_layers", "inventories", "inventory_packages", "inventory_files", "layers", "packages", "package_subjects", "matches"} {
+		for _, table := range []string{"images", "image_layers", "inventories", "inventory_packages", "layers", "packages", "package_subjects", "matches"} {
 			if n := s.Count(t, table); n != 0 {
 				t.Errorf("%d rows are left in %s", n, table)
 			}
@@ -314,6 +314,7 @@ func TestReferencesAreKnown(t *testing.T) {
 		"clair_layers.digest":        "keeps layers",
 		"manifests.digest":           "keeps images",
 		"layers.digest":              "the key",
+		"files.digest":               "of a path, and of no blob",
 		"images.digest":              "the key",
 		"images.config_digest":       "of a blob, which its manifest keeps",
 		"manifest_references.digest": "of blobs and manifests of the same repository",

@@ -263,8 +263,8 @@ func known(t *testing.T, s *store.Store) {
 	ago := assessNoon.Add(-time.Hour).UnixMicro()
 	s.Exec(t,
 		`insert into inventories (id, key, distribution, created_at) values (1, 'k', 'alpine:v3.7', 0)`,
-		`insert into inventory_files (inventory_id, position, path, detector) values (1, 0, 'lib/apk/db/installed', 'apk')`,
-		`insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line) values (1, 1, 0, 0, 1)`,
+		`insert into files (id, path, detector) values (1, 'lib/apk/db/installed', 'apk')`,
+		`insert into inventory_packages (inventory_id, package_id, file_id, layer_position, line) values (1, 1, 1, 0, 1)`,
 		fmt.Sprintf(`insert into matches (id, package_id, vulnerability_id, feed, part, severity, first_seen) values (1, 1, 1, 'alpine', 'v3.7/main', 5, %d)`, ago),
 		fmt.Sprintf(`update images set state = 'done', inventory_id = 1, analysed_at = %d where digest = '%s'`, ago, imageA),
 	)

@@ -70,7 +70,7 @@ func (s *Store) withSources(ctx context.Context, digest string, found []match.Fi
 		join vulnerabilities v on v.id = x.vulnerability_id
 		join packages p on p.id = x.package_id
 		left join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.package_id = x.package_id
-		left join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		left join files f on f.id = ip.file_id
 		left join image_layers il on il.image_id = i.id and il.position = coalesce(ip.layer_position, x.layer_position)
 		left join epss e on e.name = v.name
 		where i.digest = $1 and x.source_id in `+attachedTo+`

@@ -109,6 +109,9 @@ func (old *statedBefore) moved(from, to int64) {
 // insert writes what the groups state and is not stored; it takes what is stated
 // again out of old.
 func (r *replacement) insert(ctx context.Context, changed []feed.Entry, groups, vulnerabilities map[string]int64, old *statedBefore) error {
+	const into = `advisories (group_id bigint, vulnerability_id bigint, identifier text, ecosystem text, package text, source boolean, module text, architectures text,
+			status text, introduced text, fixed text, last_affected text, fix_state text, severity integer, note text,
+			introduced_key bytes, fixed_key bytes, last_key bytes)`
 	var advisories, details, aliases []any
 	for _, g := range changed {
 		id := groups[g.Name]
@@ -130,6 +133,12 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry, groups, 
 			r.vulnerabilities[row.vulnerability] = true
 			advisories = append(advisories, id, row.vulnerability, a.ID, a.Ecosystem, a.Package, a.Source, a.Module, a.Architectures,
 				string(a.Status), a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), int(a.Severity), a.Note, bounds.Introduced, bounds.Fixed, bounds.LastAffected)
+			if len(advisories) >= 36_000 { // a kernel has 60,000, of which not all are to be in memory as rows
+				if err := r.insertRows(ctx, r.tx, into, advisories); err != nil {
+					return fmt.Errorf("insert advisories: %w", err)
+				}
+				advisories = advisories[:0]
+			}
 		}
 		// Two names in a group may be of one vulnerability: the last detail counts.
 		byID := make(map[int64]string, len(g.Details))
@@ -165,9 +174,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry, groups, 
 		into   string
 		values []any
 	}{
-		{`advisories (group_id bigint, vulnerability_id bigint, identifier text, ecosystem text, package text, source boolean, module text, architectures text,
-			status text, introduced text, fixed text, last_affected text, fix_state text, severity integer, note text,
-			introduced_key bytes, fixed_key bytes, last_key bytes)`, advisories},
+		{into, advisories},
 		{`vulnerability_details (group_id bigint, vulnerability_id bigint, detail text)`, details},
 		{`vulnerability_aliases (alias text, vulnerability_id bigint, group_id bigint)`, aliases},
 	} {
