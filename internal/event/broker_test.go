@@ -3,6 +3,7 @@ package event_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -169,7 +170,7 @@ func (s *stock) ChangedImages(context.Context, time.Time, int) ([]event.Image, e
 func (s *stock) FeedStates(context.Context) ([]event.Feed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.feeds, nil
+	return slices.Clone(s.feeds), nil
 }
 
 func TestFeedsAndFailures(t *testing.T) {
