@@ -18,8 +18,8 @@ func TestDecisionsOverManyImages(t *testing.T) {
 		if s.Engine() == store.Postgres {
 			padded = `'sha256:' || lpad(cast(n as text), 64, '0')`
 		}
-		s.Exec(t, `insert into inventories (id, key, created_at) select n, cast(n as text), 0`+numbers,
-			`insert into inventory_packages (inventory_id, package_id, file_id, layer_position) select n, 1, (select min(id) from files), 0`+numbers,
+		s.Exec(t, `insert into files (id, path, detector) values (1, 'p', 'd')`, `insert into inventories (id, key, created_at) select n, cast(n as text), 0`+numbers,
+			`insert into inventory_packages (inventory_id, package_id, file_id, layer_position) select n, 1, 1, 0`+numbers,
 			`insert into images (id, digest, media_type, state, created_at, inventory_id, analysed_at) select 100 + n, `+padded+`, 'image', 'done', 0, n, 0`+numbers,
 			`insert into manifests (id, repository_id, digest, media_type, size, content, pushed_at) select 100 + n, 1, `+padded+`, 'image', 1, '', 0`+numbers,
 			`insert into matches (package_id, vulnerability_id, feed, part, severity, first_seen) values (1, 1, 'alpine', 'main', 4, 0)`)
