@@ -134,13 +134,6 @@ func (o Optional[T]) Schema(r huma.Registry) *huma.Schema {
 	return &schema
 }
 
-// set copies the value where one was sent; null is the zero value.
-func (o Optional[T]) set(to *T) {
-	if o.Sent {
-		*to = o.Value
-	}
-}
-
 // trustedHeaders are on every answer: it is data for one client.
 func trustedHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
