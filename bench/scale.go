@@ -71,8 +71,6 @@ type cost struct {
 	peak            int64         // bytes of memory of the program
 }
 
-func (c cost) processor() string { return seconds(c.program + c.engine) }
-
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
 // updates has the program update the made-up feeds from a mirror.

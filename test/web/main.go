@@ -73,7 +73,7 @@ func run(back time.Duration, logs string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	var log io.Writer = io.Discard
+	log := io.Discard
 	if logs != "" {
 		file, err := os.Create(logs)
 		if err != nil {
