@@ -19,10 +19,27 @@ export DEMO_EXIT
 # The tools are built again when their versions or Go's change.
 TOOLS := bin/tools/.built-with-$(GO_VERSION)
 
-.PHONY: build run demo test lint bench bench-go fuzz tools clean
+# A real Clair, which the tests of vulnerability sources ask.
+CLAIR := bin/tools/clair
 
-build:
+.PHONY: build web run demo test lint bench bench-go fuzz tools clair clients clean
+
+build: web
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pratique ./cmd/pratique
+
+# The web interface, which the program embeds. It is built again when its source
+# or what the lock file names has changed.
+WEB := internal/webui/dist/app/.vite/manifest.json
+
+web: $(WEB)
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --ignore-scripts
+	touch $@
+
+$(WEB): web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts web/postcss.config.js web/tsconfig.json -type f)
+	cd web && npm run --silent build
+	touch $@
 
 run: build
 	exec bin/pratique serve --data ./data
@@ -54,5 +71,16 @@ $(TOOLS): tools/go.mod tools/go.sum
 	rm -f bin/tools/.built-with-*
 	touch $@
 
+# A module of its own: it is larger than all other tools together, and only one
+# test wants it. With Go's usual flags, so that much of it is built already.
+clair: $(CLAIR)
+
+$(CLAIR): tools/clair/go.mod tools/clair/go.sum
+	mkdir -p bin/tools
+	go -C tools/clair build -o ../../bin/tools/clair github.com/quay/clair/v4/cmd/clair
+
+clients:
+	./scripts/clients.sh
+
 clean:
-	rm -rf bin
+	rm -rf bin internal/webui/dist/app web/node_modules web/screenshots

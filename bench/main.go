@@ -27,7 +27,8 @@ type options struct {
 	program string // the binary to measure
 	data    string // folder of real data
 	turns   int
-	blob    int64 // bytes of the blob that goes up and down
+	blob    int64   // bytes of the blob that goes up and down
+	size    float64 // of the made-up feeds and images, 1 being all
 	dir     string
 }
 
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&o.data, "data", realData(), "folder with real images and feeds")
 	flag.IntVar(&o.turns, "turns", 5, "turns of which the best counts")
 	flag.Int64Var(&o.blob, "blob", 600_000_000, "bytes of the blob that is pushed and pulled")
+	flag.Float64Var(&o.size, "size", 1, "how large the made-up feeds and images are; 0.05 takes a minute")
 	profile := flag.String("cpuprofile", "", "file to write a processor profile of this program to")
 	only := flag.String("only", "", "what to measure, separated by commas: "+strings.Join(names(), ", ")+"; all where empty")
 	flag.Parse()
@@ -81,6 +83,8 @@ var sections = []struct {
 	{"memory", memory},
 	{"registry", registries},
 	{"matching", matching},
+	{"clair", clairs},
+	{"scale", scale},
 }
 
 func names() []string {

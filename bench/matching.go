@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/azure"
 	"github.com/pratique/pratique/internal/advisory/feed/debian"
+	"github.com/pratique/pratique/internal/advisory/feed/osv"
+	"github.com/pratique/pratique/internal/advisory/feed/wolfi"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/store"
@@ -38,7 +42,11 @@ func matching(ctx context.Context, o options) (err error) {
 	}
 	defer fetcher.Close()
 	var packages, advisories int
-	updater := feed.New(s, fetcher, []feed.Feed{debian.New(), alpine.New()}, match.Package, feed.Options{})
+	feeds, names, err := present(mirror)
+	if err != nil {
+		return err
+	}
+	updater := feed.New(s, fetcher, feeds, match.Package, feed.Options{})
 	var load, again, match100k best
 	update := func() error {
 		results, err := updater.Update(ctx, feed.Request{})
@@ -57,7 +65,7 @@ func matching(ctx context.Context, o options) (err error) {
 	if err := again.of(update); err != nil {
 		return err
 	}
-	installed, err := distinctPackages(ctx, s, 100_000)
+	installed, err := distinctPackages(ctx, name, 100_000)
 	if err != nil {
 		return err
 	}
@@ -72,8 +80,9 @@ func matching(ctx context.Context, o options) (err error) {
 		return err
 	}
 	t := newTable("Feeds and matching (SQLite)", "what", "figure")
-	t.row("packages and advisories in the Debian and Alpine feeds", loaded)
-	t.row("first load of both", load.seconds())
+	t.row("feeds", strings.Join(names, ", "))
+	t.row("groups and statements in them", loaded)
+	t.row("first load", load.seconds())
 	t.row("update when nothing changed", again.seconds())
 	t.row("100,000 distinct packages stored and matched", match100k.seconds())
 	t.row("rate", fmt.Sprintf("%.0f packages/s", 100_000/time.Duration(match100k).Seconds()))
@@ -81,35 +90,64 @@ func matching(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-// distinctPackages makes packages of the names that the feeds speak of, in
-// several versions, in Debian and Alpine.
-func distinctPackages(ctx context.Context, s *store.Store, n int) ([]inventory.Installed, error) {
-	list := make([]inventory.Installed, 0, n)
-	type release struct{ kind, distribution, version string }
-	releases := []release{
-		{"deb", "debian:11", "1.%d-1+deb11u1"}, {"deb", "debian:12", "2.%d-1"}, {"deb", "debian:13", "3.%d-2"},
-		{"apk", "alpine:v3.18", "1.%d.1-r0"}, {"apk", "alpine:v3.20", "2.%d.0-r1"},
-	}
-	var names []string
-	for _, document := range []struct{ feed, part string }{{"debian", "tracker"}, {"alpine", "v3.20/main"}} {
-		known, err := s.Fingerprints(ctx, document.feed, document.part)
+// present are the feeds whose first document is in a mirror.
+func present(mirror string) (feeds []feed.Feed, names []string, err error) {
+	all := append([]feed.Feed{debian.New(), alpine.New(), wolfi.New(), azure.New()}, osv.Feeds()...)
+	for _, f := range all {
+		address, err := url.Parse(f.Parts()[0].URL)
 		if err != nil {
+			return nil, nil, err
+		}
+		if _, err := os.Stat(filepath.Join(mirror, address.Host, address.Path)); err == nil {
+			feeds, names = append(feeds, f), append(names, f.Name())
+		}
+	}
+	return feeds, names, nil
+}
+
+// distinctPackages makes packages of the names that the feeds speak of, in
+// several versions, of all distributions and languages in turn.
+func distinctPackages(ctx context.Context, database string, n int) (_ []inventory.Installed, err error) {
+	db, err := sql.Open("sqlite", "file:"+database)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, `select distinct ecosystem, package from advisories order by package, ecosystem`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var packages []inventory.Package
+	for rows.Next() {
+		var ecosystem, name string
+		if err := rows.Scan(&ecosystem, &name); err != nil {
 			return nil, err
 		}
-		names = append(names, slices.Sorted(maps.Keys(known))...)
-	}
-	if len(names) == 0 {
-		return nil, errors.New("the feeds speak of no package")
-	}
-	for i := 0; len(list) < n; i++ {
-		for _, r := range releases {
-			name := names[i%len(names)]
-			version := fmt.Sprintf(r.version, i)
-			list = append(list, inventory.Installed{
-				Package: inventory.Package{Type: r.kind, Distribution: r.distribution, Name: name, Version: version, Architecture: "amd64", SourceName: name, SourceVersion: version},
-				Path:    "bench", Detector: "bench",
-			})
+		id, _, distribution := strings.Cut(ecosystem, ":")
+		p := inventory.Package{Type: ecosystem, Name: name}
+		if distribution {
+			p = inventory.Package{Type: inventory.PackageType(id), Distribution: ecosystem, Name: name, SourceName: name}
+		}
+		if _, judged := match.Scheme(p.Type); judged {
+			packages = append(packages, p)
 		}
 	}
-	return list[:n], nil
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if len(packages) == 0 {
+		return nil, errors.New("the feeds speak of no package")
+	}
+	suffix := map[string]string{"deb": "-1", "apk": "-r0", "rpm": "-1"}
+	list := make([]inventory.Installed, 0, n)
+	for i := range n {
+		p := packages[i%len(packages)]
+		p.Version = fmt.Sprintf("%d.%d.0%s", 1+i%5, i/len(packages), suffix[p.Type])
+		if p.SourceName != "" {
+			p.SourceVersion = p.Version
+		}
+		list = append(list, inventory.Installed{Package: p, Path: "bench", Detector: "bench"})
+	}
+	return list, nil
 }

@@ -66,23 +66,23 @@ func memory(ctx context.Context, o options) (err error) {
 // quiet waits until the process has not used the processor for a while: a blob
 // alone has no page that tells when its analysis ended.
 func (p *process) quiet(ctx context.Context) error {
-	last, still := int64(-1), 0
+	last, still := time.Duration(-1), 0
 	for still < 5 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
-		ticks, err := p.ticks()
+		used, err := p.processor()
 		if err != nil {
 			return err
 		}
-		if ticks-last <= 1 && last >= 0 {
+		if used-last <= 10*time.Millisecond && last >= 0 {
 			still++
 		} else {
 			still = 0
 		}
-		last = ticks
+		last = used
 	}
 	return nil
 }

@@ -87,28 +87,8 @@ func (p *process) memory(field string) (int64, error) {
 	return 0, fmt.Errorf("no %s in the status of %s", field, p.name)
 }
 
-// ticks is the processor time that the process has used, in hundredths of a
-// second (proc(5), /proc/PID/stat, utime and stime).
-func (p *process) ticks() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, after, ok := strings.Cut(string(text), ") ")
-	fields := strings.Fields(after)
-	if !ok || len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %q", p.cmd.Process.Pid, text)
-	}
-	var sum int64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-	return sum, nil
-}
+// processor is the processor time that the process has used.
+func (p *process) processor() (time.Duration, error) { return processorOf(p.cmd.Process.Pid, 2) }
 
 // resetPeak makes VmHWM start anew.
 func (p *process) resetPeak() error {

@@ -54,11 +54,15 @@ var tiers = map[string]tier{
 	"internal/clairapi":        service,
 	"internal/config":          service,
 	"internal/egress":          service,
+	"internal/event":           service,
+	"internal/garbage":         service,
 	"internal/job":             service,
 	"internal/notify":          service,
 	"internal/oci/registry":    service,
+	"internal/policy":          service,
 	"internal/sbom":            service,
 	"internal/setting":         service,
+	"internal/secret":          service,
 	"internal/source":          service,
 	"internal/target":          service,
 	"internal/vex":             service,
@@ -66,6 +70,7 @@ var tiers = map[string]tier{
 	"internal/store": store,
 
 	"internal/adapterapi":       edge,
+	"internal/admission":        edge,
 	"internal/api":              edge,
 	"internal/clairapi/clairv1": edge,
 	"internal/clairapi/clairv4": edge,
@@ -73,6 +78,7 @@ var tiers = map[string]tier{
 	"internal/webui":            edge,
 
 	"internal/app":    app,
+	"internal/client": app, // the REST interface from outside
 	"internal/report": app, // what the REST interface shows, on a terminal
 
 	"bench":    command,

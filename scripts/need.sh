@@ -19,6 +19,9 @@ if [ ${#servers[@]} -eq 0 ] && ! command -v initdb >/dev/null && [ -z "${PRATIQU
   packages+=(postgresql)
 fi
 command -v skopeo >/dev/null || packages+=(skopeo)
+# The commands of the guide.
+command -v curl >/dev/null || packages+=(curl)
+command -v jq >/dev/null || packages+=(jq)
 # The race detector needs a C compiler.
 command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 command -v git >/dev/null || packages+=(git)
@@ -32,7 +35,21 @@ python3 -c 'import packaging.version' 2>/dev/null || /usr/bin/python3 -c 'import
   packages+=(python3-packaging)
 command -v php >/dev/null || packages+=(php-cli)
 [ -e /usr/share/php/Composer/Semver/autoload.php ] || packages+=(php-composer-semver)
+# Build the web interface, and look at it.
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+[ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
+# new_enough says whether node can build the interface, where it is there.
+new_enough() {
+  local major
+  major=$(node --version 2>/dev/null | sed 's/^v//; s/\..*//')
+  if [ "${major:-0}" -lt 20 ]; then
+    echo "The web interface needs Node 20 or newer, here is ${major:-none}; see https://nodejs.org/en/download" >&2
+    exit 1
+  fi
+}
 if [ ${#packages[@]} -eq 0 ]; then
+  new_enough
   exit 0
 fi
 
@@ -59,3 +76,4 @@ retry() {
 echo "installing ${packages[*]}"
 retry apt-get update
 retry apt-get -y --no-install-recommends install "${packages[@]}"
+new_enough

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/steps.sh
 
 ./scripts/need.sh
-make --no-print-directory tools
+make --no-print-directory tools clair
 
 . scripts/postgres.sh
 trap stop_postgres EXIT
@@ -20,6 +20,7 @@ fi
 # which the tests tell by CI, and not a reason to skip.
 export CI=${CI:-true}
 export PRATIQUE_CONFORMANCE=$PWD/bin/tools/conformance
+export PRATIQUE_CLAIR=$PWD/bin/tools/clair
 export PATH=$PWD/bin/tools:$PATH
 
 # The checks read what the compiler made. Have it make that once, for the race detector.
@@ -34,10 +35,13 @@ for package in modernc.org/sqlite/lib modernc.org/libc/... github.com/klauspost/
 done
 # What takes minutes under the race detector, and is about the results of one
 # goroutine, runs without it.
-heavy='^TestReal(Import|Archives|Documents?|Crawl|Page|Mirror)$|^TestReferences$|^TestDebianRoot$|^TestGoPrograms$|^TestNpmTree$|AtScale$'
-step "go test" go test -race "${unwatched[@]}" -timeout 30m -skip "$heavy" ./...
+heavy='^TestReal(Import|Archives|Documents?|Crawl|Page|Mirror)$|^TestReferences$|^TestDebianRoot$|^TestGoPrograms$|^TestNpmTree$|AtScale$|Bombs$|BoundsMemory$|HundredThousand$|IsBounded$'
+plain=$(go list ./... | grep -v /internal/layer/inflate)
+step "go test" go test -race "${unwatched[@]}" -timeout 30m -skip "$heavy" $plain
 step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version
+step "go test of inflate" go test -timeout 30m ./internal/layer/inflate
 # What parses the content of layers is fuzzed for a moment at each run; make fuzz
 # takes its time for everything. A number of runs ends at the same place every time.
 step "fuzz" ./scripts/fuzz.sh 1000x ./internal/layer/... ./internal/inventory/...
+step web ./scripts/web.sh
 finish "make test"

@@ -20,8 +20,11 @@ var version = "devel"
 type commands struct {
 	Serve   serve            `cmd:"" help:"Run the server: registry, REST interface, Clair API."`
 	Scan    scan             `cmd:"" help:"Scan an image, wherever it is."`
+	Gate    gate             `cmd:"" help:"Ask a server whether an image may be pulled, for CI."`
 	Explain explain          `cmd:"" help:"Say why an image is, or is not, affected by a vulnerability."`
 	Feeds   feeds            `cmd:"" help:"Update and list the feeds of advisories."`
+	Admin   admin            `cmd:"" help:"Look after an installation: its decisions, and their history."`
+	Config  configure        `cmd:"" help:"Turn the configuration of another program into one of ours."`
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

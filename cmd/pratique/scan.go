@@ -46,8 +46,14 @@ type ScanFlags struct {
 
 // BeforeReset has an empty environment variable count as none.
 func (*ScanFlags) BeforeReset(ctx *kong.Context) error {
+	emptyIsNone(ctx, "PRATIQUE_SCAN_")
+	return nil
+}
+
+// emptyIsNone has empty variables whose names begin with prefix count as none.
+func emptyIsNone(ctx *kong.Context, prefix string) {
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if len(flag.Envs) != 1 || !strings.HasPrefix(flag.Envs[0], "PRATIQUE_SCAN_") {
+		if len(flag.Envs) != 1 || !strings.HasPrefix(flag.Envs[0], prefix) {
 			return nil, nil
 		}
 		if value, set := os.LookupEnv(flag.Envs[0]); !set || value != "" {
@@ -61,7 +67,6 @@ func (*ScanFlags) BeforeReset(ctx *kong.Context) error {
 		}
 		return flag.Default, nil
 	}))
-	return nil
 }
 
 // statusError ends the program with a status of its own.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,8 +83,9 @@ func (c conditions) of(img report.Image) (reasons []string) {
 	if c.policy && img.Policy.Blocked {
 		var met []string
 		for _, r := range img.Policy.Reasons {
-			if !slices.Contains(met, r.Vulnerability) {
-				met = append(met, r.Vulnerability)
+			about := cmp.Or(r.Vulnerability, r.Message)
+			if !slices.Contains(met, about) {
+				met = append(met, about)
 			}
 		}
 		reasons = append(reasons, "policy blocks "+some(met))

@@ -18,6 +18,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/pratique/pratique/internal/job"
 )
 
 // Prefix is where the interface is mounted.
@@ -34,13 +36,22 @@ type Services struct {
 	Judge           Judge
 	Jobs            Jobs
 	Schedules       Schedules
-	Feeds           Feeds
-	Users           Users
-	Audit           Audit
-	Stats           Stats
-	Settings        Settings
-	Notify          Notify
-	VEX             VEX
+	// Kinds are those of the jobs, by name.
+	Kinds     []job.Kind
+	Events    Events
+	Feeds     Feeds
+	Users     Users
+	Audit     Audit
+	Stats     Stats
+	Summaries Summaries
+	Trends    Trends
+	Settings  Settings
+	Notify    Notify
+	VEX       VEX
+	Policies  PolicyService
+	Clusters  Clusters
+	Finder    Finder
+	Sources   Sources
 }
 
 // Options are the choices of an API.
@@ -123,17 +134,26 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.policies()
+	a.exceptions()
+	a.admission()
 	a.images()
+	a.moreOfImages()
 	a.vex()
 	a.vulnerabilities()
+	a.sources()
+	a.registrySources()
+	a.imageSources()
 	a.assessments()
 	a.assessmentTypes()
 	a.jobs()
+	a.events()
 	a.feeds()
 	a.users()
 	a.keys()
 	a.auditLog()
 	a.stats()
+	a.trend()
 	a.settings()
 	a.webhooks()
 	schemas := a.huma.OpenAPI().Components.Schemas
@@ -242,6 +262,8 @@ type operation struct {
 	// document is how many bytes the body may have where it is a document of
 	// another format, which the handler checks.
 	document int64
+	// body bounds the body, in bytes, where it may be larger than others.
+	body int64
 }
 
 // maxBody bounds request bodies in bytes.
@@ -256,7 +278,7 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 	described := huma.Operation{
 		OperationID: op.id, Summary: op.summary, Description: op.doc,
 		Method: op.method, Path: op.path, Tags: []string{op.tag},
-		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, maxBody), SkipValidateBody: op.document > 0,
+		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, op.body, maxBody), SkipValidateBody: op.document > 0,
 		Middlewares: huma.Middlewares{a.authenticate},
 	}
 	if op.public {

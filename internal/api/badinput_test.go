@@ -110,6 +110,8 @@ func newCaller(t *testing.T) caller {
 		}
 	}
 	c.server.Client().Timeout = 10 * time.Second
+	// A path with dots leads to another resource, which is none of the test's business.
+	c.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c
 }
 
@@ -181,6 +183,9 @@ func TestEveryOperationAsksWhoCalls(t *testing.T) {
 			if r.header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s: no challenge", op)
 			}
+		}
+		if op.path == "/events" { // that has no end
+			continue
 		}
 		r := c.ask(t, op.method, op.fill(nothing), "application/json", []byte("{}"), user)
 		switch {
@@ -334,6 +339,13 @@ func TestBadValues(t *testing.T) {
 		{"POST", "/api-keys", `{"name": "k", "expires_at": "2001-01-01T00:00:00Z"}`, []int{422}, "expires_at"},
 		{"PATCH", "/schedules/expire-assessments", `{"cron": "every day"}`, []int{422}, "every day"},
 		{"PATCH", "/schedules/expire-assessments", `{"cron": "99 * * * *"}`, []int{422}, "99"},
+		{"PATCH", "/schedules/expire-assessments", `{"cron": "0 0 30 2 *"}`, []int{422}, "never due"},
+		{"PATCH", "/schedules/expire-assessments", `{"cron": "* * * * *", "time_zone": "Mars/Olympus"}`, []int{422}, "body.time_zone"},
+		{"PATCH", "/schedules/none", `{"enabled": false}`, []int{404}, "none"},
+		{"POST", "/jobs/999/cancel", ``, []int{404}, "999"},
+		{"GET", "/jobs/999/log", ``, []int{404}, "999"},
+		{"GET", "/jobs?state=lost", ``, []int{422}, "state"},
+		{"GET", "/events?topics=weather", ``, []int{422}, "topics"},
 		{"POST", "/jobs/none/run", ``, []int{404}, "none"},
 		{"POST", "/feeds/none/update", ``, []int{404}, "none"},
 	}

@@ -33,6 +33,9 @@ func decode(data []byte, into any) error {
 		return plain(err)
 	}
 	if whole, ok := into.(*any); ok {
+		if !utf8.Valid(data) { // what is not would be replaced silently
+			return errors.New("is not UTF-8 text")
+		}
 		return checkText("body", *whole)
 	}
 	return nil
@@ -82,6 +85,11 @@ func checkURL(u *url.URL) error {
 	if !isText(u.Path) {
 		return errors.New("the path is not UTF-8 text")
 	}
+	// The mux would redirect to another resource: a registry ".." to what is
+	// beside the registries.
+	if path := u.Path + "/"; strings.Contains(path, "/../") || strings.Contains(path, "/./") {
+		return errors.New("the path has segments of dots alone")
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return errors.New("the query is malformed")
@@ -124,13 +132,6 @@ func (o Optional[T]) Schema(r huma.Registry) *huma.Schema {
 	schema := *huma.SchemaFromType(r, typeOf[T]())
 	schema.Nullable = true
 	return &schema
-}
-
-// set copies the value where one was sent; null is the zero value.
-func (o Optional[T]) set(to *T) {
-	if o.Sent {
-		*to = o.Value
-	}
 }
 
 // trustedHeaders are on every answer: it is data for one client.

@@ -78,6 +78,10 @@ func (a *API) explain(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	products, err := a.Images.Products(ctx, match.PackagesOf(packages))
+	if err != nil {
+		return nil, err
+	}
 	feeds, err := a.Feeds.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +90,7 @@ func (a *API) explain(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	body := ShowExplanation(v, match.ExplainImage(packages, v.Statements), img.Layers, coverage, feeds)
+	body := ShowExplanation(v, match.ExplainImage(packages, v.Statements, products), img.Layers, coverage, feeds)
 	for i, p := range body.Packages {
 		if of := states[fmt.Sprint(p.Package, p.Path)]; of != nil {
 			body.Packages[i].States = of

@@ -12,6 +12,8 @@ import (
 // Feeds shows the feeds and has them updated.
 type Feeds interface {
 	Status(ctx context.Context) ([]feed.Status, error)
+	// Stale says, by name, why feeds are too old; of those that are not, nothing.
+	Stale(ctx context.Context, statuses []feed.Status) (map[string]string, error)
 	// Enqueue has feeds updated, all where none is named, and returns the id
 	// of the job. acceptLoss believes documents that take away most of what is
 	// stored. It returns feed.ErrUnknown.
@@ -26,6 +28,9 @@ type Feed struct {
 	LastChange  *time.Time `json:"last_change"`
 	NextUpdate  *time.Time `json:"next_update" doc:"When the schedule asks for it next; null where it is switched off."`
 	Error       string     `json:"error" doc:"Why the last attempt failed; empty where it did not."`
+	AgeSeconds  *int64     `json:"age_seconds" doc:"How long ago last_success was; null where it never was."`
+	Stale       bool       `json:"stale" doc:"It is older than twice the interval at which it is to be read, or than a week where no schedule reads it."`
+	StaleReason string     `json:"stale_reason" doc:"Why it is; empty where it is not."`
 	Packages    int        `json:"packages"`
 	Advisories  int        `json:"advisories"`
 	Skipped     int        `json:"skipped" doc:"Records that could not be read."`
@@ -82,6 +87,10 @@ func (a *API) listFeeds(ctx context.Context, _ *struct{}) (*listed[Feed], error)
 	if err != nil {
 		return nil, err
 	}
+	stale, err := a.Feeds.Stale(ctx, statuses)
+	if err != nil {
+		return nil, err
+	}
 	var next *time.Time
 	for _, s := range schedules {
 		if s.Name == feedSchedule && s.Enabled {
@@ -94,6 +103,12 @@ func (a *API) listFeeds(ctx context.Context, _ *struct{}) (*listed[Feed], error)
 			Name: s.Name, LastAttempt: orNil(s.LastAttempt), LastSuccess: orNil(s.LastSuccess), LastChange: orNil(s.LastChange), NextUpdate: next, Error: s.Error,
 			Packages: s.Packages(), Advisories: s.Advisories(), Skipped: s.Skipped(), Parts: make([]FeedPart, len(s.Parts)),
 		}
+		if !s.LastSuccess.IsZero() {
+			age := int64(a.now().Sub(s.LastSuccess) / time.Second)
+			f.AgeSeconds = &age
+		}
+		f.StaleReason = stale[s.Name]
+		f.Stale = f.StaleReason != ""
 		for j, p := range s.Parts {
 			f.Parts[j] = FeedPart{
 				Name: p.Part, URL: p.URL, Ecosystems: orEmpty(p.Ecosystems), Packages: p.Packages, Advisories: p.Advisories,

@@ -10,6 +10,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Finding is a vulnerability of a package in an image.
@@ -176,7 +177,7 @@ func (a *API) imageFindings(ctx context.Context, in *struct {
 }
 
 // showFinding shows the finding at an index with its state at each place.
-func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding {
+func showFinding(f match.Finding, i int, judgements []policy.Judgement) Finding {
 	e := f.Evidence
 	shown := Finding{
 		Vulnerability: f.Vulnerability, Severity: f.Severity.String(), Description: f.Description,
@@ -189,7 +190,10 @@ func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding 
 	var worst assess.State
 	for n, j := range judgements {
 		s := j.States[i]
-		if n == 0 || gravity(s) > gravity(worst) {
+		if s.Name == "" { // it is not found there
+			continue
+		}
+		if n == 0 || worst.Name == "" || gravity(s) > gravity(worst) {
 			worst = s
 		}
 		if j.Registry != "" {
@@ -197,7 +201,7 @@ func showFinding(f match.Finding, i int, judgements []assess.Judgement) Finding 
 				State: s.Name, AssessmentID: s.AssessmentID, Blocks: s.Blocks})
 		}
 	}
-	shown.State, shown.AssessmentID, shown.Blocks = worst.Name, worst.AssessmentID, worst.Blocks
+	shown.State, shown.AssessmentID, shown.Blocks = cmp.Or(worst.Name, assess.Unassessed), worst.AssessmentID, worst.Blocks
 	return shown
 }
 
@@ -214,7 +218,7 @@ func gravity(s assess.State) int {
 
 // foundAt returns what was known at a time, judged as the findings of now are:
 // what is found no more is shown as unassessed.
-func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []match.Finding, judgements []assess.Judgement) ([]match.Finding, []assess.Judgement, error) {
+func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []match.Finding, judgements []policy.Judgement) ([]match.Finding, []policy.Judgement, error) {
 	then, err := a.Images.ImageFindingsAt(ctx, digest, when)
 	if err != nil {
 		return nil, nil, err
@@ -230,7 +234,7 @@ func (a *API) foundAt(ctx context.Context, digest string, when time.Time, now []
 	for i, f := range now {
 		index[keyOf(f)] = i
 	}
-	moved := make([]assess.Judgement, len(judgements))
+	moved := make([]policy.Judgement, len(judgements))
 	for n, j := range judgements {
 		moved[n] = j
 		moved[n].States = make([]assess.State, len(then))

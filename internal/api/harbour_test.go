@@ -17,8 +17,15 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
+	"github.com/pratique/pratique/internal/source/adapter"
+	"github.com/pratique/pratique/internal/source/clairv1"
+	"github.com/pratique/pratique/internal/source/clairv4"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/vex"
@@ -46,10 +53,12 @@ func (c *clock) Advance(d time.Duration) {
 
 // harbour is a served interface over a real store.
 type harbour struct {
+	base   *address
 	store  *store.Store
-	gate   *assess.Gate
+	gate   *policy.Gate
 	clock  *clock
 	server *httptest.Server
+	feeds  *someFeeds
 }
 
 func newHarbour(t *testing.T) *harbour {
@@ -60,7 +69,7 @@ func newHarbour(t *testing.T) *harbour {
 
 func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	t.Helper()
-	gate := assess.NewGate(s, assess.GateOptions{Now: c.Now})
+	gate := policy.NewGate(s, policy.GateOptions{Now: c.Now})
 	assessments := assess.New(s, assess.Options{Now: c.Now, Changed: gate.Invalidate})
 	if err := assessments.Seed(t.Context()); err != nil {
 		t.Fatal(err)
@@ -80,22 +89,46 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Fatal(err)
 		}
 	}
+	events := event.New(s, event.Options{Now: c.Now, Poll: 5 * time.Millisecond})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- events.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	box, err := secret.New(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := &address{}
+	sources := source.New(s, []source.Extension{clairv1.Extension(), clairv4.Extension(), adapter.Extension()}, box,
+		source.Options{BaseURL: func(context.Context) string { return base.url }, Changed: gate.Invalidate})
+	feeds := new(someFeeds)
 	handler, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
-		Jobs: queue, Schedules: scheduler, Feeds: noFeeds{}, Users: users, Audit: s, Stats: s,
-		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}),
+		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
+		Feeds: feeds, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
+		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
 		Settings: setting.New(s, []setting.Known{
 			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
 			{Name: "given", Title: "Given", Given: "at start"},
 		}, setting.Options{Now: c.Now}),
+		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
+		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return &harbour{store: s, gate: gate, clock: c, server: server}
+	return &harbour{base: base, store: s, gate: gate, clock: c, server: server, feeds: feeds}
 }
+
+// address is the base URL, which tests set before they ask.
+type address struct{ url string }
 
 // vexQueue stores work that nobody does.
 type vexQueue struct{ *job.Queue }
@@ -109,11 +142,19 @@ func (q vexQueue) Later(ctx context.Context, work ...vex.Work) error {
 	return nil
 }
 
-// noFeeds is an installation whose feeds are all switched off.
-type noFeeds struct{}
+// someFeeds are those of a test: all feeds are switched off where it says nothing.
+type someFeeds struct {
+	statuses []feed.Status
+	stale    map[string]string
+}
 
-func (noFeeds) Status(context.Context) ([]feed.Status, error)          { return nil, nil }
-func (noFeeds) Enqueue(context.Context, []string, bool) (int64, error) { return 0, feed.ErrUnknown }
+func (f *someFeeds) Status(context.Context) ([]feed.Status, error) { return f.statuses, nil }
+func (f *someFeeds) Stale(context.Context, []feed.Status) (map[string]string, error) {
+	return f.stale, nil
+}
+func (f *someFeeds) Enqueue(context.Context, []string, bool) (int64, error) {
+	return 0, feed.ErrUnknown
+}
 
 // Who sends requests.
 const (
@@ -130,8 +171,8 @@ type response struct {
 }
 
 // send makes a request with a body that is sent as it is where it is a string
-// or bytes, as JSON else.
-func (h *harbour) send(t *testing.T, method, path string, body any, who string) response {
+// or bytes, as JSON else; header holds names and values in turn.
+func (h *harbour) send(t *testing.T, method, path string, body any, who string, header ...string) response {
 	t.Helper()
 	var reader io.Reader
 	switch b := body.(type) {
@@ -156,6 +197,9 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string) 
 	}
 	if who != nobody {
 		request.SetBasicAuth(who, who+" password")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
 	}
 	answer, err := h.server.Client().Do(request)
 	if err != nil {

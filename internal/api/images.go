@@ -14,6 +14,8 @@ import (
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -35,6 +37,8 @@ type Images interface {
 	Siblings(ctx context.Context, registry, repository, os, architecture, variant string, limit int) ([]image.Tagged, error)
 	ImageFindings(ctx context.Context, digest string) ([]match.Finding, error)
 	StatementsOn(ctx context.Context, keys []advisory.Key) (map[advisory.Key][]match.Statement, error)
+	// Products returns what is known of the repositories that the packages are from.
+	Products(ctx context.Context, packages []inventory.Package) (match.Products, error)
 	ImageLocations(ctx context.Context, digest string) ([]assess.Location, error)
 	// FeedData says what the feeds have on ecosystems ("debian:12", "npm").
 	FeedData(ctx context.Context, ecosystems []string) (map[string]image.Data, error)
@@ -42,7 +46,12 @@ type Images interface {
 
 // Judge says what is decided on an image's findings at each of the places.
 type Judge interface {
-	Judge(ctx context.Context, digest string, places []assess.Place) ([]match.Finding, []assess.Judgement, error)
+	Judge(ctx context.Context, digest string, places []assess.Place) ([]match.Finding, []policy.Judgement, error)
+	// Verdict says how a pull would be answered.
+	Verdict(ctx context.Context, pull policy.Pull) (policy.Verdict, error)
+	// Awaited names the vulnerability sources of a registry that have not
+	// answered on an image yet.
+	Awaited(ctx context.Context, registry, digest string) ([]string, error)
 }
 
 // Image is one image, or an index of images.
@@ -63,13 +72,16 @@ type Image struct {
 	Error        string     `json:"error,omitempty" doc:"Why the analysis failed."`
 	Warnings     []Warning  `json:"warnings" nullable:"false"`
 	Coverage     *Coverage  `json:"coverage,omitempty" doc:"How much the findings can be relied on; absent for an index."`
+	DataUpdated  *time.Time `json:"data_updated_at,omitempty" doc:"When the feeds' data on its packages was last confirmed, the oldest of it; absent where there is none."`
 	Distribution string     `json:"distribution,omitempty" example:"alpine:v3.20"`
 	DistroName   string     `json:"distribution_name,omitempty" example:"Alpine Linux v3.20"`
 	Findings     Severities `json:"finding_counts"`
-	Places       []Location `json:"places" nullable:"false" doc:"Where the manifest is stored."`
-	Policy       Policies   `json:"policy" doc:"Whether it may be pulled."`
-	CreatedAt    *time.Time `json:"created_at,omitempty" doc:"When it was first pushed."`
-	AnalysedAt   *time.Time `json:"analysed_at,omitempty"`
+	// Sources are an image's.
+	Sources    []ImageSource `json:"sources,omitempty" nullable:"false" doc:"The vulnerability sources that are attached to any registry which holds the image, and how far each of them is; absent for an index."`
+	Places     []Location    `json:"places" nullable:"false" doc:"Where the manifest is stored."`
+	Policy     Policies      `json:"policy" doc:"Whether it may be pulled."`
+	CreatedAt  *time.Time    `json:"created_at,omitempty" doc:"When it was first pushed."`
+	AnalysedAt *time.Time    `json:"analysed_at,omitempty"`
 }
 
 // Child is an image of an index.
@@ -129,26 +141,8 @@ type Location struct {
 // Policies are the verdicts on an image.
 type Policies struct {
 	Blocked  bool      `json:"blocked" doc:"Whether it is blocked at any place."`
+	Warns    bool      `json:"warns" doc:"Whether there are warnings at any place."`
 	Verdicts []Verdict `json:"verdicts" nullable:"false" doc:"One for each place."`
-}
-
-// Verdict is whether an image may be pulled from a place.
-type Verdict struct {
-	Registry   string     `json:"registry"`
-	Repository string     `json:"repository"`
-	Blocked    bool       `json:"blocked"`
-	Reasons    []Reason   `json:"reasons" nullable:"false" doc:"The findings that block, the gravest first."`
-	ValidUntil *time.Time `json:"valid_until,omitempty" doc:"When time alone may change the verdict."`
-}
-
-// Reason is a finding that blocks.
-type Reason struct {
-	Vulnerability string `json:"vulnerability"`
-	Severity      string `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
-	Package       string `json:"package"`
-	Version       string `json:"version"`
-	State         string `json:"state"`
-	AssessmentID  int64  `json:"assessment_id,omitempty"`
 }
 
 type ImagePath struct {
@@ -208,15 +202,20 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 	if err != nil {
 		return nil, err
 	}
-	coverage := img.Coverage(data, a.now())
+	scans, builtIn, err := a.Sources.ScansOf(ctx, img.Digest)
+	if err != nil {
+		return nil, err
+	}
+	coverage := source.Cover(img.Coverage(data, a.now()), builtIn, scans)
 	body := Image{
 		Kind: "image", Digest: img.Digest, MediaType: img.MediaType,
 		OS: img.OS, Architecture: img.Architecture, Variant: img.Variant,
 		ConfigDigest: img.ConfigDigest, Size: img.Size(), LayerCount: len(img.Layers), PackageCount: img.Packages,
 		Analysis: string(img.State), Error: img.Error, Warnings: make([]Warning, len(img.Warnings)),
 		Coverage:     &Coverage{Verdict: string(coverage.Verdict), Reasons: orEmpty(coverage.Reasons)},
+		DataUpdated:  orNil(image.Oldest(data)),
 		Distribution: img.Distribution, DistroName: img.DistributionName,
-		Findings: countSeverities(findings), Places: showLocations(locations),
+		Findings: countSeverities(findings), Places: showLocations(locations), Sources: showSources(img, scans, builtIn),
 		CreatedAt: orNil(img.CreatedAt), AnalysedAt: orNil(img.AnalysedAt),
 	}
 	for i, w := range img.Warnings {
@@ -232,17 +231,10 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 }
 
 // add appends the verdict of a place.
-func (p *Policies) add(j assess.Judgement) {
-	v := Verdict{
-		Registry: j.Registry, Repository: j.Repository, Blocked: j.Verdict.Blocked,
-		Reasons: make([]Reason, len(j.Verdict.Reasons)), ValidUntil: orNil(j.Verdict.ValidUntil),
-	}
-	for i, r := range j.Verdict.Reasons {
-		v.Reasons[i] = Reason{Vulnerability: r.Vulnerability, Severity: r.Severity.String(), Package: r.Package, Version: r.Version,
-			State: r.State, AssessmentID: r.AssessmentID}
-	}
+func (p *Policies) add(j policy.Judgement) {
+	v := ShowVerdict(j.Registry, j.Repository, j.Verdict)
 	p.Verdicts = append(p.Verdicts, v)
-	p.Blocked = p.Blocked || v.Blocked
+	p.Blocked, p.Warns = p.Blocked || v.Blocked, p.Warns || v.Warns
 }
 
 // placesOf lists the places to judge an image at. One that is stored nowhere

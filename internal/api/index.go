@@ -32,7 +32,7 @@ func (a *API) index(ctx context.Context, digest string) (*one[Image], error) {
 		Kind: "index", Digest: digest, MediaType: mediaType, Images: []Child{}, Analysis: string(image.Done),
 		Warnings: []Warning{}, Places: showLocations(locations), Policy: Policies{Verdicts: []Verdict{}},
 	}
-	// An index is blocked where each of its images is (see assess.Gate).
+	// An index is blocked where each of its images is (see policy.Gate).
 	blocked := make([]Verdict, len(locations))
 	for i, at := range locations {
 		blocked[i] = Verdict{Registry: at.Registry, Repository: at.Repository, Blocked: true, Reasons: []Reason{}}

@@ -8,19 +8,17 @@ import (
 	"github.com/pratique/pratique/internal/job"
 )
 
-// Jobs shows background work; *job.Queue is one.
+// Jobs shows background work and ends it; *job.Queue is one.
 type Jobs interface {
 	Job(ctx context.Context, id int64) (job.Job, error)
 	Jobs(ctx context.Context, filter job.Filter) ([]job.Job, error)
-}
-
-// Schedules enqueues jobs by plan; *job.Scheduler is one.
-type Schedules interface {
-	List(ctx context.Context) ([]job.Schedule, error)
-	// Set returns job.ErrNotFound, or an error that wraps job.ErrInvalid.
-	Set(ctx context.Context, name, cron string, enabled bool) (job.Schedule, error)
-	// RunNow returns the id of the schedule's job, or job.ErrNotFound.
-	RunNow(ctx context.Context, name string) (int64, error)
+	// Last is the newest of a kind, or job.ErrNotFound.
+	Last(ctx context.Context, kind string) (job.Job, error)
+	Depths(ctx context.Context) ([]job.Depth, error)
+	// Log returns job.ErrNotFound for a job that there is not.
+	Log(ctx context.Context, id int64, after, limit int) ([]job.Line, error)
+	// Cancel returns job.ErrNotFound or job.ErrFinished.
+	Cancel(ctx context.Context, id int64) (job.Job, error)
 }
 
 // Job is a piece of background work.
@@ -28,8 +26,10 @@ type Job struct {
 	ID          int64      `json:"id"`
 	Kind        string     `json:"kind"`
 	Key         string     `json:"key" doc:"What it is about."`
-	State       string     `json:"state" enum:"queued,running,done,failed"`
-	Progress    string     `json:"progress"`
+	State       string     `json:"state" enum:"queued,running,done,failed,cancelled" doc:"A job that failed used up its tries, or cannot succeed; error says why."`
+	Progress    string     `json:"progress" doc:"How far it is, in words."`
+	Completed   int64      `json:"completed" doc:"How far it is, in a unit of its own."`
+	Total       int64      `json:"total" doc:"Where completed leads to; 0 where that is not known."`
 	Error       string     `json:"error" doc:"Why the last try that failed did."`
 	Attempts    int        `json:"attempts"`
 	MaxAttempts int        `json:"max_attempts"`
@@ -37,46 +37,89 @@ type Job struct {
 	CreatedAt   time.Time  `json:"created_at"`
 	StartedAt   *time.Time `json:"started_at" doc:"The start of the last try."`
 	FinishedAt  *time.Time `json:"finished_at"`
+	CancelledAt *time.Time `json:"cancelled_at" doc:"When somebody asked for its end; it ends within seconds."`
 }
 
 func showJob(j job.Job) Job {
 	return Job{
-		ID: j.ID, Kind: j.Kind, Key: j.Key, State: string(j.State), Progress: j.Progress, Error: j.Error,
+		ID: j.ID, Kind: j.Kind, Key: j.Key, State: string(j.State), Progress: j.Progress, Completed: j.Completed, Total: j.Total, Error: j.Error,
 		Attempts: j.Attempts, MaxAttempts: j.MaxAttempts, RunAt: j.RunAt.UTC(), CreatedAt: j.CreatedAt.UTC(),
-		StartedAt: orNil(j.StartedAt), FinishedAt: orNil(j.FinishedAt),
+		StartedAt: orNil(j.StartedAt), FinishedAt: orNil(j.FinishedAt), CancelledAt: orNil(j.CancelAt),
 	}
 }
 
-// Schedule is a job that is enqueued again and again.
-type Schedule struct {
-	Name      string     `json:"name" doc:"Give it to jobs/{name}/run."`
-	Cron      string     `json:"cron"`
-	Enabled   bool       `json:"enabled"`
-	NextRunAt time.Time  `json:"next_run_at"`
-	LastRunAt *time.Time `json:"last_run_at"`
+// JobLine is a line of a job's log.
+type JobLine struct {
+	Position int       `json:"position" doc:"Counts the lines of the job, from 1."`
+	At       time.Time `json:"at"`
+	Level    string    `json:"level" enum:"info,warning,error"`
+	Text     string    `json:"text"`
 }
 
-func showSchedule(s job.Schedule) Schedule {
-	return Schedule{Name: s.Name, Cron: s.Cron, Enabled: s.Enabled, NextRunAt: s.NextRunAt.UTC(), LastRunAt: orNil(s.LastRunAt)}
+// JobKind is a kind of jobs.
+type JobKind struct {
+	Name        string    `json:"name"`
+	Description string    `json:"description"`
+	Schedule    *Schedule `json:"schedule" doc:"When it is due; null where nothing but the work itself asks for it."`
+	LastJob     *Job      `json:"last_job" doc:"The newest, whatever its state."`
+	Queued      int       `json:"queued"`
+	Running     int       `json:"running"`
 }
 
 func (a *API) jobs() {
 	const tag = "jobs"
+	register(a, operation{id: "list-job-kinds", method: http.MethodGet, path: "/job-kinds", tag: tag,
+		summary: "List the kinds of jobs", doc: "By name, with their schedules and newest jobs; always one page."}, a.listJobKinds)
 	register(a, operation{id: "list-jobs", method: http.MethodGet, path: "/jobs", tag: tag,
-		summary: "List jobs", doc: "The newest first."}, a.listJobs)
+		summary: "List jobs", doc: "The newest first. Those that finished are kept for some time, see docs/jobs.md."}, a.listJobs)
 	register(a, operation{id: "get-job", method: http.MethodGet, path: "/jobs/{id}", tag: tag,
 		summary: "Show a job"}, a.job)
+	register(a, operation{id: "get-job-log", method: http.MethodGet, path: "/jobs/{id}/log", tag: tag,
+		summary: "Show a job's log", doc: "The oldest line first, also while the job runs. At most 1,000 lines are kept."}, a.jobLog)
+	register(a, operation{id: "cancel-job", method: http.MethodPost, path: "/jobs/{id}/cancel", tag: tag, status: http.StatusAccepted,
+		summary: "Cancel a job", doc: "One that waits is cancelled at once; one that runs, on whatever replica, within seconds.", administrators: true}, a.cancelJob)
 	register(a, operation{id: "run-job", method: http.MethodPost, path: "/jobs/{name}/run", tag: tag, status: http.StatusAccepted,
 		summary: "Run a scheduled job now", doc: "Where it is queued or running already, that job is answered.", administrators: true}, a.runJob)
-	register(a, operation{id: "list-schedules", method: http.MethodGet, path: "/schedules", tag: tag,
-		summary: "List schedules", doc: "By name; always one page."}, a.listSchedules)
-	register(a, operation{id: "change-schedule", method: http.MethodPatch, path: "/schedules/{name}", tag: tag,
-		summary: "Change when a job is due", doc: "What is absent stays.", administrators: true}, a.changeSchedule)
+	a.schedules(tag)
+}
+
+func (a *API) listJobKinds(ctx context.Context, _ *struct{}) (*listed[JobKind], error) {
+	schedules, err := a.Schedules.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	depths, err := a.Jobs.Depths(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &listed[JobKind]{List[JobKind]{Items: make([]JobKind, len(a.Kinds))}}
+	for i, kind := range a.Kinds {
+		shown := JobKind{Name: kind.Name, Description: kind.Description}
+		for _, s := range schedules {
+			if s.Kind == kind.Name {
+				schedule := showSchedule(s)
+				shown.Schedule = &schedule
+			}
+		}
+		for _, d := range depths {
+			switch {
+			case d.Kind == kind.Name && d.State == job.Queued:
+				shown.Queued = d.Jobs
+			case d.Kind == kind.Name && d.State == job.Running:
+				shown.Running = d.Jobs
+			}
+		}
+		if shown.LastJob, err = a.lastJob(ctx, kind.Name); err != nil {
+			return nil, err
+		}
+		out.Body.Items[i] = shown
+	}
+	return out, nil
 }
 
 func (a *API) listJobs(ctx context.Context, in *struct {
 	Kind  string `query:"kind" maxLength:"200"`
-	State string `query:"state" enum:"queued,running,done,failed"`
+	State string `query:"state" enum:"queued,running,done,failed,cancelled"`
 	Paging
 }) (*listed[Job], error) {
 	const list = "jobs"
@@ -101,6 +144,37 @@ func (a *API) job(ctx context.Context, in *struct {
 	return &one[Job]{showJob(found)}, nil
 }
 
+func (a *API) jobLog(ctx context.Context, in *struct {
+	ID    int64 `path:"id" minimum:"1"`
+	After int   `query:"after" minimum:"0" doc:"Only the lines after this position: what was added since."`
+	Paging
+}) (*listed[JobLine], error) {
+	const list = "job-log"
+	position, err := after[int](in.Paging, list)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.Jobs.Log(ctx, in.ID, max(in.After, orZero(position)), in.PageSize+1)
+	if err != nil {
+		return nil, err
+	}
+	return page(in.Paging, list, found, func(l job.Line) int { return l.Position }, func(l job.Line) JobLine {
+		return JobLine{Position: l.Position, At: l.At.UTC(), Level: string(l.Level), Text: l.Text}
+	}), nil
+}
+
+func (a *API) cancelJob(ctx context.Context, in *struct {
+	ID int64 `path:"id" minimum:"1"`
+}) (*one[Job], error) {
+	cancelled, err := a.Jobs.Cancel(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &one[Job]{showJob(cancelled)}, a.audit(ctx, "job.cancel", "job "+cancelled.Kind, struct {
+		Job int64 `json:"job"`
+	}{in.ID})
+}
+
 func (a *API) runJob(ctx context.Context, in *struct {
 	Name string `path:"name" doc:"The name of a schedule."`
 }) (*one[Job], error) {
@@ -120,46 +194,4 @@ func (a *API) accepted(ctx context.Context, action, object string, id int64) (*o
 	return &one[Job]{showJob(found)}, a.audit(ctx, action, object, struct {
 		Job int64 `json:"job"`
 	}{id})
-}
-
-func (a *API) listSchedules(ctx context.Context, _ *struct{}) (*listed[Schedule], error) {
-	found, err := a.Schedules.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &listed[Schedule]{List[Schedule]{Items: make([]Schedule, len(found))}}
-	for i, s := range found {
-		out.Body.Items[i] = showSchedule(s)
-	}
-	return out, nil
-}
-
-func (a *API) changeSchedule(ctx context.Context, in *struct {
-	Name string `path:"name"`
-	Body struct {
-		Cron    *string `json:"cron,omitempty" maxLength:"200" example:"17 */6 * * *"`
-		Enabled *bool   `json:"enabled,omitempty"`
-	}
-}) (*one[Schedule], error) {
-	all, err := a.Schedules.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range all {
-		if s.Name != in.Name {
-			continue
-		}
-		if in.Body.Cron != nil {
-			s.Cron = *in.Body.Cron
-		}
-		if in.Body.Enabled != nil {
-			s.Enabled = *in.Body.Enabled
-		}
-		if s, err = a.Schedules.Set(ctx, s.Name, s.Cron, s.Enabled); err != nil {
-			return nil, err
-		}
-		shown := showSchedule(s)
-		return &one[Schedule]{shown}, a.audit(ctx, "schedule.change", "schedule "+s.Name, shown)
-	}
-	return nil, notFound("schedule %q", in.Name)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/notify"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -24,23 +25,31 @@ import (
 func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var status huma.StatusError
 	var field *assess.FieldError
+	var fields assess.FieldErrors
 	var credential *auth.FieldError
 	var value *setting.InvalidError
 	var receiver *notify.FieldError
+	var asked *job.FieldError
 	switch {
 	case errors.As(err, &status):
 		return err
+	case sourceProblem(err) != nil:
+		return sourceProblem(err)
 	case errors.As(err, &value):
 		return invalid("body."+value.Name, value.Reason)
 	case errors.As(err, &field):
 		return invalid("body."+field.Field, field.Reason)
+	case errors.As(err, &fields):
+		return invalidAll(fields)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
 	case errors.As(err, &receiver):
 		return invalid("body."+receiver.Field, receiver.Reason)
-	case errors.Is(err, notify.ErrChanged):
-		return huma.Error412PreconditionFailed("someone else has changed it meanwhile; read it again")
-	case errors.Is(err, notify.ErrExists):
+	case errors.As(err, &asked):
+		return invalid("body."+asked.Field, asked.Reason)
+	case errors.Is(err, job.ErrStale), errors.Is(err, notify.ErrChanged):
+		return huma.Error412PreconditionFailed(err.Error() + ": read it again, and change what you then see")
+	case errors.Is(err, job.ErrFinished), errors.Is(err, notify.ErrExists):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, auth.ErrNotFound), errors.Is(err, notify.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
@@ -48,8 +57,16 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, setting.ErrNotFound), errors.Is(err, store.ErrNotFound), errors.Is(err, assess.ErrNotFound), errors.Is(err, job.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded):
+	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded), errors.Is(err, assess.ErrInUse):
 		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, assess.ErrChanged):
+		return huma.Error412PreconditionFailed(err.Error())
+	case errors.Is(err, policy.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, policy.ErrExists), errors.Is(err, policy.ErrEnded):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, policy.ErrStale):
+		return huma.Error412PreconditionFailed("validation failed", &huma.ErrorDetail{Location: "header.If-Match", Message: err.Error() + "; read it again"})
 	case errors.Is(err, job.ErrInvalid):
 		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -58,6 +75,28 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	reference := strings.ToLower(rand.Text()[:12])
 	a.log.ErrorContext(ctx, "request failed", "method", op.Method, "path", op.Path, "reference", reference, "error", err)
 	return huma.Error500InternalServerError("something failed inside; the server's log has it under reference " + reference)
+}
+
+// invalidAll is a 422 that names each value, the first thousand.
+func invalidAll(fields assess.FieldErrors) error {
+	const most = 1000
+	details := make([]error, 0, min(len(fields), most+1))
+	for i, f := range fields {
+		if i == most {
+			details = append(details, &huma.ErrorDetail{Location: "body", Message: fmt.Sprintf("%d more are left out", len(fields)-most)})
+			break
+		}
+		details = append(details, &huma.ErrorDetail{Location: "body." + f.Field, Message: f.Reason})
+	}
+	return huma.Error422UnprocessableEntity("validation failed", details...)
+}
+
+// atQuery makes the field that is wrong one of the query.
+func atQuery(err error) error {
+	if field := (*assess.FieldError)(nil); errors.As(err, &field) {
+		return invalid("query."+field.Field, field.Reason)
+	}
+	return err
 }
 
 // notFound is a 404 that names what there is none of.

@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Registries keeps registries, their repositories and tags.
@@ -29,46 +29,10 @@ type Registry struct {
 	Name          string    `json:"name"`
 	Description   string    `json:"description"`
 	AnonymousPull bool      `json:"anonymous_pull" doc:"Whether anyone may pull."`
-	Policy        Policy    `json:"policy"`
+	Policy        Policy    `json:"policy" doc:"What holds, with what is inherited: see registries/{registry}/policy."`
 	AttachSBOM    string    `json:"attach_sbom" enum:"none,cyclonedx,spdx" doc:"The format of the software bills of materials that are made of images and stored beside them, as referrers."`
 	HonourVEX     bool      `json:"honour_vex" doc:"Whether VEX documents that are attached to images assess them."`
 	CreatedAt     time.Time `json:"created_at"`
-}
-
-// Policy is what a registry refuses to serve.
-type Policy struct {
-	Block               []string `json:"block" nullable:"false" doc:"The assessment types that block pulls."`
-	BlockUnassessedFrom *string  `json:"block_unassessed_from" enum:"critical,high,medium,low,negligible,unknown" doc:"The lowest severity at which an unassessed finding blocks; null for never."`
-	GraceHours          int      `json:"grace_hours" doc:"How long after it was first seen an unassessed finding does not block yet."`
-}
-
-// PolicyChange is what to change of a policy; what is absent stays.
-type PolicyChange struct {
-	Block               Optional[[]string] `json:"block,omitempty" maxItems:"100" doc:"The assessment types that block pulls; null for those whose blocks is set."`
-	BlockUnassessedFrom Optional[string]   `json:"block_unassessed_from,omitempty" enum:"critical,high,medium,low,negligible,unknown" doc:"Null for never."`
-	GraceHours          Optional[int]      `json:"grace_hours,omitempty" minimum:"0" maximum:"87600"`
-}
-
-// on returns the policy with the change made.
-func (c PolicyChange) on(p assess.Policy) (assess.Policy, error) {
-	c.GraceHours.set(&p.GraceHours)
-	if c.Block.Sent {
-		p.Block = nil
-		if !c.Block.Null {
-			p.Block = orEmpty(c.Block.Value)
-		}
-	}
-	if c.BlockUnassessedFrom.Sent {
-		p.BlockUnassessedFrom = nil
-		if !c.BlockUnassessedFrom.Null {
-			severity, err := advisory.ParseSeverity(c.BlockUnassessedFrom.Value)
-			if err != nil {
-				return p, invalid("body.policy.block_unassessed_from", err.Error())
-			}
-			p.BlockUnassessedFrom = &severity
-		}
-	}
-	return p, nil
 }
 
 type RegistryPath struct {
@@ -103,13 +67,13 @@ func (a *API) listRegistries(ctx context.Context, in *struct{ Paging }) (*listed
 	if err != nil {
 		return nil, err
 	}
-	types, err := a.Assessments.Types(ctx)
+	inherited, err := a.inherited(ctx)
 	if err != nil {
 		return nil, err
 	}
 	shown := make([]Registry, len(found))
 	for i, r := range found {
-		if shown[i], err = showRegistry(r, types); err != nil {
+		if shown[i], err = inherited.show(r); err != nil {
 			return nil, err
 		}
 	}
@@ -126,18 +90,18 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 	}
 }) (*one[Registry], error) {
 	b := in.Body
-	policy, types, err := a.newPolicy(ctx, "", b.Policy)
-	if err != nil {
-		return nil, err
+	settings := b.Policy.on(policy.Settings{})
+	if err := a.Policies.Check(ctx, settings); err != nil {
+		return nil, inMember("policy", err)
 	}
-	r, err := a.Registries.CreateRegistry(ctx, registry.Registry{Name: b.Name, Description: b.Description, AnonymousPull: b.AnonymousPull, Policy: policy, AttachSBOM: registry.BillFormat(b.AttachSBOM)})
+	r, err := a.Registries.CreateRegistry(ctx, registry.Registry{Name: b.Name, Description: b.Description, AnonymousPull: b.AnonymousPull, Policy: settings.String(), AttachSBOM: registry.BillFormat(b.AttachSBOM)})
 	if errors.Is(err, registry.ErrNameInvalid) {
 		return nil, invalid("body.name", err.Error())
 	}
 	if err != nil {
 		return nil, err
 	}
-	return a.changedRegistry(ctx, "registry.create", r, types)
+	return a.changedRegistry(ctx, "registry.create", r)
 }
 
 func (a *API) registry(ctx context.Context, in *RegistryPath) (*one[Registry], error) {
@@ -145,11 +109,11 @@ func (a *API) registry(ctx context.Context, in *RegistryPath) (*one[Registry], e
 	if err != nil {
 		return nil, err
 	}
-	types, err := a.Assessments.Types(ctx)
+	inherited, err := a.inherited(ctx)
 	if err != nil {
 		return nil, err
 	}
-	shown, err := showRegistry(r, types)
+	shown, err := inherited.show(r)
 	return &one[Registry]{shown}, err
 }
 
@@ -165,69 +129,64 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 }) (*one[Registry], error) {
 	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull,
 		AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM), HonourVEX: in.Body.HonourVEX}
-	r, err := a.Registries.Registry(ctx, in.Registry)
+	// The policy first: it may be refused, and then nothing must have changed.
+	if in.Body.Policy != nil {
+		if _, err := a.Policies.Change(ctx, in.Registry, 0, in.Body.Policy.on); err != nil {
+			return nil, inMember("policy", err)
+		}
+	}
+	r, err := a.Registries.UpdateRegistry(ctx, in.Registry, change)
 	if err != nil {
 		return nil, err
 	}
-	var asked PolicyChange
-	if in.Body.Policy != nil {
-		asked = *in.Body.Policy
-	}
-	policy, types, err := a.newPolicy(ctx, r.Policy, asked)
-	if err != nil {
-		return nil, err
-	}
-	if in.Body.Policy != nil {
-		change.Policy = &policy
-	}
-	if r, err = a.Registries.UpdateRegistry(ctx, in.Registry, change); err != nil {
-		return nil, err
-	}
-	return a.changedRegistry(ctx, "registry.change", r, types)
+	return a.changedRegistry(ctx, "registry.change", r)
 }
 
-// newPolicy changes the text of a policy.
-func (a *API) newPolicy(ctx context.Context, text string, change PolicyChange) (string, []assess.Type, error) {
-	policy, err := assess.ParsePolicy(text)
-	if err != nil {
-		return "", nil, err
+// inMember puts the field of an error below a member of the body.
+func inMember(member string, err error) error {
+	var field *assess.FieldError
+	if errors.As(err, &field) {
+		return &assess.FieldError{Field: member + "." + field.Field, Reason: field.Reason}
 	}
-	if policy, err = change.on(policy); err != nil {
-		return "", nil, err
-	}
-	types, err := a.Assessments.Types(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	if err := policy.Check(types); err != nil {
-		return "", nil, err
-	}
-	return policy.String(), types, nil
+	return err
 }
 
-func (a *API) changedRegistry(ctx context.Context, action string, r registry.Registry, types []assess.Type) (*one[Registry], error) {
+func (a *API) changedRegistry(ctx context.Context, action string, r registry.Registry) (*one[Registry], error) {
 	a.changed()
-	shown, err := showRegistry(r, types)
+	inherited, err := a.inherited(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := inherited.show(r)
 	if err != nil {
 		return nil, err
 	}
 	return &one[Registry]{shown}, a.audit(ctx, action, "registry "+r.Name, shown)
 }
 
-func showRegistry(r registry.Registry, types []assess.Type) (Registry, error) {
-	policy, err := assess.ParsePolicy(r.Policy)
+// inherited is what the policies of all registries rest on.
+type inherited struct {
+	global policy.Settings
+	types  []assess.Type
+}
+
+func (a *API) inherited(ctx context.Context) (i inherited, err error) {
+	if _, i.global, err = a.Policies.Policy(ctx, ""); err != nil {
+		return i, err
+	}
+	i.types, err = a.Assessments.Types(ctx)
+	return i, err
+}
+
+func (i inherited) show(r registry.Registry) (Registry, error) {
+	own, err := policy.ParseSettings(r.Policy)
 	if err != nil {
 		return Registry{}, err
 	}
-	shown := Registry{
+	return Registry{
 		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, HonourVEX: r.HonourVEX, CreatedAt: r.CreatedAt.UTC(),
-		Policy: Policy{Block: policy.Blocking(types), GraceHours: policy.GraceHours}, AttachSBOM: string(r.AttachSBOM),
-	}
-	if policy.BlockUnassessedFrom != nil {
-		name := policy.BlockUnassessedFrom.String()
-		shown.Policy.BlockUnassessedFrom = &name
-	}
-	return shown, nil
+		Policy: showEffective(policy.Resolve(i.global, own).Policy, i.types), AttachSBOM: string(r.AttachSBOM),
+	}, nil
 }
 
 func (a *API) deleteRegistry(ctx context.Context, in *struct {
@@ -274,6 +233,8 @@ type Tag struct {
 	Name      string    `json:"name"`
 	Digest    string    `json:"digest" doc:"Of an image or an index: see images/{digest}."`
 	UpdatedAt time.Time `json:"updated_at"`
+	// Image is nil for another kind of manifest.
+	Image *ImageSummary `json:"image" doc:"Null where it stands for neither."`
 }
 
 func (a *API) listTags(ctx context.Context, in *struct {
@@ -294,7 +255,20 @@ func (a *API) listTags(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	digests := make([]string, len(found))
+	for i, t := range found {
+		digests[i] = t.Digest
+	}
+	images, err := a.Summaries.ImageSummaries(ctx, digests)
+	if err != nil {
+		return nil, err
+	}
 	return page(in.Paging, list, found, func(t registry.Tag) string { return t.Name }, func(t registry.Tag) Tag {
-		return Tag{Name: t.Name, Digest: t.Digest, UpdatedAt: t.UpdatedAt.UTC()}
+		shown := Tag{Name: t.Name, Digest: t.Digest, UpdatedAt: t.UpdatedAt.UTC()}
+		if of, ok := images[t.Digest]; ok {
+			summary := showSummary(of)
+			shown.Image = &summary
+		}
+		return shown
 	}), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/image"
+	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -76,16 +77,26 @@ func (a *API) remedy(ctx context.Context, in *ImagePath) (*one[Remedy], error) {
 	if err != nil {
 		return nil, err
 	}
+	packages := make([]inventory.Package, len(findings))
+	for i, f := range findings {
+		packages[i] = f.Package
+	}
+	products, err := a.Images.Products(ctx, packages)
+	if err != nil {
+		return nil, err
+	}
 	var keys []advisory.Key
-	for _, f := range findings {
-		keys = append(keys, match.Keys(f.Package)...)
+	for _, p := range packages {
+		for _, h := range match.Keys(p, products) {
+			keys = append(keys, h.Key)
+		}
 	}
 	statements, err := a.Images.StatementsOn(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
 	body := Remedy{Findings: countSeverities(findings), Left: countSeverities(findings), Base: base, Upgrades: []Upgrade{}}
-	for _, u := range match.Remedy(findings, statements) {
+	for _, u := range match.Remedy(findings, statements, products) {
 		shown := Upgrade{
 			Type: u.Type, Distribution: u.Distribution, Name: u.Name, Packages: u.Packages, From: u.From, To: u.To, Layers: u.Layers,
 			In: "own", Counts: countSeverities(u.Cleared), Cleared: namesOf(u.Cleared), Left: namesOf(u.Left), Gained: orEmpty(u.Gained),

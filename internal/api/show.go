@@ -1,14 +1,14 @@
 package api
 
 import (
-	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // ShowFinding shows the finding at an index, with its state at each place, as
 // the list of an image's findings does: `pratique scan` prints the same.
-func ShowFinding(f match.Finding, i int, judgements []assess.Judgement) Finding {
+func ShowFinding(f match.Finding, i int, judgements []policy.Judgement) Finding {
 	return showFinding(f, i, judgements)
 }
 

@@ -271,10 +271,13 @@ func (a *API) imageVEX(ctx context.Context, in *struct {
 		return nil, err
 	}
 	blocks := make(map[string]bool)
+	export := vex.Export{Digest: img.Digest, Created: img.AnalysedAt, Version: a.version}
 	for _, t := range types {
 		blocks[t.Name] = t.Blocks
+		if t.ForVEX {
+			export.Type = t.Name
+		}
 	}
-	export := vex.Export{Digest: img.Digest, Created: img.AnalysedAt, Version: a.version}
 	if len(locations) > 0 {
 		export.Repository = locations[0].Repository
 	}

@@ -17,6 +17,9 @@ type Vulnerabilities interface {
 	Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Summary, error)
 	// VulnerabilityByName returns store.ErrNotFound where no feed speaks of it.
 	VulnerabilityByName(ctx context.Context, name string) (match.Vulnerability, error)
+	// VulnerabilityID returns the id of one by its name or alias, also where no
+	// feed speaks of it, or store.ErrNotFound.
+	VulnerabilityID(ctx context.Context, name string) (int64, error)
 	// AffectedImages lists by registry, repository, digest and package; the
 	// cursor continues it and is nil at the end.
 	AffectedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]match.Affected, *match.AffectedCursor, error)

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/notify"
@@ -106,15 +103,7 @@ type WebhookPath struct {
 	Name string `path:"name" maxLength:"63"`
 }
 
-// taggedWebhook is a webhook with its entity tag.
-type taggedWebhook struct {
-	ETag string `header:"ETag"`
-	Body Webhook
-}
-
-func tagged(r notify.Receiver) *taggedWebhook {
-	return &taggedWebhook{`"` + strconv.FormatInt(r.Version, 10) + `"`, showWebhook(r)}
-}
+func taggedWebhook(r notify.Receiver) *tagged[Webhook] { return withTag(showWebhook(r), r.Version) }
 
 func (a *API) webhooks() {
 	const tag = "webhooks"
@@ -156,7 +145,7 @@ func (a *API) createWebhook(ctx context.Context, in *struct {
 		WebhookBody
 		Secret string `json:"secret,omitempty" format:"password"`
 	}
-}) (*taggedWebhook, error) {
+}) (*tagged[Webhook], error) {
 	r := notify.Receiver{Name: in.Body.Name}
 	if err := in.Body.apply(&r); err != nil {
 		return nil, err
@@ -168,31 +157,35 @@ func (a *API) createWebhook(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return tagged(r), a.audit(ctx, "webhook.create", "webhook "+r.Name, showWebhook(r))
+	return taggedWebhook(r), a.audit(ctx, "webhook.create", "webhook "+r.Name, showWebhook(r))
 }
 
-func (a *API) webhook(ctx context.Context, in *WebhookPath) (*taggedWebhook, error) {
+func (a *API) webhook(ctx context.Context, in *WebhookPath) (*tagged[Webhook], error) {
 	r, err := a.Notify.Receiver(ctx, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	return tagged(r), nil
+	return taggedWebhook(r), nil
 }
 
 func (a *API) replaceWebhook(ctx context.Context, in *struct {
 	WebhookPath
-	IfMatch string `header:"If-Match" maxLength:"100"`
-	Body    struct {
+	IfMatch
+	Body struct {
 		WebhookBody
 		Secret *string `json:"secret,omitempty" format:"password"`
 	}
-}) (*taggedWebhook, error) {
+}) (*tagged[Webhook], error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, err
+	}
 	r, err := a.Notify.Receiver(ctx, in.Name)
 	if err != nil {
 		return nil, err
 	}
-	if in.IfMatch != "" && in.IfMatch != "*" && in.IfMatch != tagged(r).ETag {
-		return nil, huma.Error412PreconditionFailed("someone else has changed it meanwhile; read it again")
+	if version != 0 {
+		r.Version = version
 	}
 	r.Secret = nil
 	if in.Body.Secret != nil {
@@ -204,7 +197,7 @@ func (a *API) replaceWebhook(ctx context.Context, in *struct {
 	if r, err = a.Notify.Change(ctx, r); err != nil {
 		return nil, err
 	}
-	return tagged(r), a.audit(ctx, "webhook.change", "webhook "+r.Name, showWebhook(r))
+	return taggedWebhook(r), a.audit(ctx, "webhook.change", "webhook "+r.Name, showWebhook(r))
 }
 
 func (a *API) deleteWebhook(ctx context.Context, in *WebhookPath) (*struct{}, error) {

@@ -18,19 +18,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pratique/pratique/internal/adapterapi"
+	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
-	"github.com/pratique/pratique/internal/clairapi/clairv1"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/clairapi/notifying"
 	"github.com/pratique/pratique/internal/config"
-	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
+	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
@@ -47,6 +53,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// Pause waits between questions to vulnerability sources; a timer where nil.
+	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // App is a whole server.
@@ -64,9 +72,19 @@ type App struct {
 	attacher    *attach.Attacher
 	assessments *assess.Service
 	vex         *vex.Service
+	refusals    *policy.Journal
+	unadmitted  *policy.Journal
+	replica     replica
+	sources     *source.Service
+	asker       *source.Worker
+	notify      *notify.Service
 	queue       *job.Queue
+	events      *event.Broker
 	scheduler   *job.Scheduler
 	indexing    *indexing.Service
+	notifying   *notifying.Service // nil without the Clair API
+	adapter     *adapterapi.API
+	watch       *feedWatch
 	health      *health
 	listeners   []*listener
 }
@@ -95,10 +113,17 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if a.store, err = store.Open(ctx, c.DatabaseURL(), store.Options{Now: opts.Now}); err != nil {
 		return err
 	}
+	if err := rekey(ctx, a.store, opts.Log); err != nil {
+		return err
+	}
 	if a.blobs, err = blob.NewDir(strings.TrimPrefix(c.BlobsURL(), "file:"), blob.Options{NoSync: !c.BlobFsync}); err != nil {
 		return err
 	}
-	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace})
+	if a.replica, err = openReplica(c.Data); err != nil {
+		return err
+	}
+	a.queue = job.New(a.store, job.Options{Now: opts.Now, Log: opts.Log, Grace: c.ShutdownGrace, Replica: a.replica.name})
+	a.events = event.New(a.store, event.Options{Now: opts.Now, Log: opts.Log})
 	if a.feeds, err = newFeeds(a.store, c.Feeds, filepath.Join(c.Data, "tmp"), opts); err != nil {
 		return err
 	}
@@ -112,42 +137,58 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err != nil {
 		return err
 	}
-	gate := assess.NewGate(a.store, assess.GateOptions{Now: opts.Now})
+	a.refusals = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log})
+	a.unadmitted = policy.NewJournal(a.store, policy.JournalOptions{Now: opts.Now, Log: opts.Log, Action: "admission.refuse"})
+	gate := policy.NewGate(a.store, policy.GateOptions{Now: opts.Now, Sources: a.store, Witness: a.refusals})
 	changed := func() {
 		gate.Invalidate()
 		gatekeeper.Invalidate()
 	}
 	a.feeds.changed = changed
-	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed})
+	a.assessments = assess.New(a.store, assess.Options{Now: opts.Now, Changed: changed, Due: a.judgeSoon})
 	if err := a.assessments.Seed(ctx); err != nil {
 		return err
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, a.tellOfImage}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
 	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: func(ctx context.Context) string { return host(baseURL(ctx)) }, Version: opts.Version})
+	box, err := secret.Load(c.SecretKeyPath())
+	if err != nil {
+		return err
+	}
+	a.buildSources(box, gatekeeper, baseURL, changed, opts)
+	if err := a.buildNotify(box, baseURL, opts); err != nil {
+		return err
+	}
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
 		return err
 	}
+	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
+	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
-		Jobs: a.queue, Schedules: a.scheduler, Feeds: feedJobs{a.feeds, a.queue}, Users: users, Audit: a.store, Stats: a.store,
-		VEX: a.vex, Settings: settings,
+		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
+		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, a.analyser, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
+	mux.Handle(admission.Path, reviews)
+	mux.Handle(admission.Path+"/{token}", reviews)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
 	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
-	return a.listen(ctx, mux)
+	return a.listen(ctx, mux, users, opts.Version)
 }
 
 // firstStart makes what a new installation needs.
@@ -170,10 +211,11 @@ func (a *App) firstStart(ctx context.Context, users *auth.Service) error {
 }
 
 // listen opens the sockets.
-func (a *App) listen(ctx context.Context, main http.Handler) error {
+func (a *App) listen(ctx context.Context, main http.Handler, users *auth.Service, version string) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	a.health = &health{database: a.store}
+	metrics.MustRegister(a.watch)
+	a.health = &health{database: a.store, alarms: a.watch.alarms}
 	add := func(name, address string, handler http.Handler) error {
 		if address == config.Off {
 			return nil
@@ -188,13 +230,11 @@ func (a *App) listen(ctx context.Context, main http.Handler) error {
 		return err
 	}
 	if a.config.ClairListen != config.Off {
-		networks, err := a.config.Networks(egress.LocalNetworks())
+		handler, err := a.clair(users, metrics, version)
 		if err != nil {
 			return err
 		}
-		client := egress.New(egress.Options{Networks: networks, Hosts: a.config.ClairAllowHosts})
-		a.indexing = indexing.New(a.analyser, a.store, client, indexing.Options{Logger: a.log})
-		if err := add("clair-listen", a.config.ClairListen, clairv1.New(a.indexing, a.store, clairv1.Options{Logger: a.log})); err != nil {
+		if err := add("clair-listen", a.config.ClairListen, handler); err != nil {
 			return err
 		}
 	}
@@ -225,8 +265,12 @@ func (a *App) Run(ctx context.Context) (err error) {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
+	group.Go(func() error { return a.watch.run(running) })
+	group.Go(func() error { return a.refusals.Run(work) })
+	group.Go(func() error { return a.unadmitted.Run(work) })
+	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {
-		if err := (feedJobs{a.feeds, a.queue}).enqueueFirst(ctx); err != nil {
+		if err := (feedJobs{a.feeds, a.queue, a.watch}).enqueueFirst(ctx); err != nil {
 			a.log.ErrorContext(ctx, "feeds wait for their schedule", "error", err)
 		}
 	}
@@ -237,6 +281,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		// What an earlier run left of the bills that registries ask for.
 		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
 			return fmt.Errorf("resume bills: %w", err)
+		}
+		if _, err := a.store.AskNew(running, ""); err != nil && running.Err() == nil {
+			return fmt.Errorf("resume questions to sources: %w", err)
 		}
 		return nil
 	})
@@ -249,6 +296,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		var errs []error
 		for _, l := range a.listeners {
 			errs = append(errs, l.shutdown(grace))
+		}
+		if a.adapter != nil {
+			a.adapter.Close(grace)
 		}
 		if a.indexing != nil {
 			a.indexing.Close(grace)
@@ -278,5 +328,6 @@ func (a *App) close() error {
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}
+	errs = append(errs, a.replica.close())
 	return errors.Join(errs...)
 }

@@ -51,10 +51,13 @@ func (r registries) DeleteRegistry(ctx context.Context, name string, force bool,
 	return r.app.analyser.Reconsider(ctx, images, "registry "+name)
 }
 
-// imageSettled queues the making of an image's bills where a registry asks for
+// imageSettled has external sources asked, and queues the making of an image's bills where a registry asks for
 // other ones than there are. What is asked for is part of the key: a job that
 // runs may have read what was asked before.
 func (a *App) imageSettled(ctx context.Context, digest string) error {
+	if err := a.askNew(ctx, digest); err != nil {
+		return err
+	}
 	places, err := a.store.Unattached(ctx, digest)
 	if err != nil || len(places) == 0 {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -56,6 +57,12 @@ func OpenFeeds(ctx context.Context, storage config.Storage, feeds config.Feeds, 
 	if err != nil {
 		return nil, err
 	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	if err := rekey(ctx, s, opts.Log); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	f, err := newFeeds(s, feeds, storage.Data+"/tmp", opts)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -94,7 +101,7 @@ func newFeeds(s *store.Store, c config.Feeds, spool string, opts Options) (*Feed
 func publishers(c config.Feeds) []feed.Feed {
 	return append([]feed.Feed{
 		debian.New(), alpine.New(), wolfi.New(), wolfi.NewChainguard(),
-		redhat.New(), oracle.New(), amazon.New(), suse.New(), azure.New(), photon.New(),
+		redhat.New(), redhat.NewRepositories(), oracle.New(), amazon.New(), suse.New(), azure.New(), photon.New(),
 		nvd.New(nvd.Options{Key: c.NVDAPIKey}), epss.New(), kev.New(),
 	}, osv.Feeds()...)
 }
@@ -230,6 +237,11 @@ func (f *Feeds) Close() error {
 type feedJobs struct {
 	*Feeds
 	queue *job.Queue
+	watch *feedWatch
+}
+
+func (f feedJobs) Stale(ctx context.Context, statuses []feed.Status) (map[string]string, error) {
+	return f.watch.stale(ctx, statuses)
 }
 
 func (f feedJobs) Enqueue(ctx context.Context, names []string, acceptLoss bool) (int64, error) {

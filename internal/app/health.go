@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,12 +19,14 @@ type pinger interface {
 // health answers whether the process lives and whether it can serve.
 type health struct {
 	database pinger
+	// alarms are lines of what is wrong though the server can serve.
+	alarms func() []string
 	// draining is set when the server is about to end.
 	draining atomic.Bool
 }
 
 // handler serves /health as Clair does (200 or 500, no body), /healthz (alive),
-// /readyz (able to serve) and /metrics.
+// /readyz (able to serve, with the alarms) and /metrics.
 func (h *health) handler(metrics *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +45,8 @@ func (h *health) handler(metrics *prometheus.Registry) http.Handler {
 		case h.check(r.Context()) != nil:
 			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 		default:
-			_, _ = w.Write([]byte("ok\n"))
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			_, _ = w.Write([]byte(strings.Join(append([]string{"ok"}, h.alarms()...), "\n") + "\n"))
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))

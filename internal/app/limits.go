@@ -1,13 +1,17 @@
 package app
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/source/builtin"
+	"github.com/pratique/pratique/internal/store"
 )
 
 // analyserOptions are what the settings say of the analysis of layers. With other
@@ -29,4 +33,18 @@ func analyserOptions(c config.Layers) builtin.Options {
 		o.Variant = fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(c))))[:8]
 	}
 	return o
+}
+
+// pruneLayers bounds what is kept of layers that are in no stored image: what `pratique
+// scan` learned of them saves it from reading them again. That it fails keeps nobody
+// from anything.
+func pruneLayers(ctx context.Context, s *store.Store, log *slog.Logger) {
+	const day = 24 * time.Hour
+	removed, err := s.PruneLayers(ctx, store.LayerCache{Bytes: 1 << 30, Age: 90 * day, Grace: day})
+	switch {
+	case err != nil && ctx.Err() == nil:
+		log.WarnContext(ctx, "analyses of layers that are in no image stay behind", "error", err)
+	case removed > 0:
+		log.InfoContext(ctx, "analyses of layers that are in no image were removed", "layers", removed)
+	}
 }

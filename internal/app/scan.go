@@ -22,8 +22,10 @@ import (
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/layer"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
@@ -51,6 +53,7 @@ type Scanner struct {
 	limits   layer.Options
 	wants    func(path string) bool
 	opts     Options
+	interval time.Duration // at which a server of these settings updates the feeds
 }
 
 // ScanRequest says what to scan.
@@ -81,6 +84,9 @@ func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Sca
 	if err != nil {
 		return nil, err
 	}
+	if err := rekey(ctx, db, opts.Log); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	options := analyserOptions(settings.Layers)
 	options.Logger = opts.Log
 	s := &Scanner{store: db, opts: opts, limits: options.Limits}
@@ -89,6 +95,11 @@ func OpenScanner(ctx context.Context, settings ScanSettings, opts Options) (*Sca
 	}
 	s.wants = func(path string) bool {
 		return slices.ContainsFunc(options.Detectors, func(d inventory.Detector) bool { return d.Wants(path) })
+	}
+	if schedule := settings.Feeds.FeedsSchedule; schedule != config.Off && schedule != "" {
+		if s.interval, err = job.Interval(schedule, opts.Now()); err != nil {
+			return nil, errors.Join(fmt.Errorf("feeds-schedule: %w", err), s.Close())
+		}
 	}
 	// Nothing is stored and nothing is queued: layers are read here and now.
 	s.analyser = builtin.New(db, nil, nil, options)
@@ -115,21 +126,22 @@ func (s *Scanner) scan(ctx context.Context, req ScanRequest, tell func(image.Ima
 	if err != nil {
 		return report.Report{}, err
 	}
-	policy, err := s.policy(ctx, req.At.Registry)
+	rules, err := s.policy(ctx, req.At.Registry)
 	if err != nil {
 		return report.Report{}, err
 	}
-	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds)
+	r := report.New(req.Target.String(), s.opts.Version, s.opts.Now(), feeds, s.interval)
 	if req.Target.Kind == target.SBOM {
-		return r, s.scanBill(ctx, &r, req, policy, tell)
+		return r, s.scanBill(ctx, &r, req, rules, tell)
 	}
 	source, err := target.Open(ctx, req.Target, target.Options{Platform: req.Platform, Limits: s.limits, Wants: s.wants, Remote: req.Remote, Progress: req.Progress})
 	if err != nil {
 		return report.Report{}, err
 	}
+	defer pruneLayers(ctx, s.store, s.opts.Log)
 	var unread []error
 	for _, img := range source.Images {
-		err := s.scanImage(ctx, &r, img, req, policy, tell)
+		err := s.scanImage(ctx, &r, img, req, rules, tell)
 		if errors.Is(err, ErrUnread) {
 			unread = append(unread, err)
 			err = nil
@@ -167,23 +179,33 @@ func (s *Scanner) Explain(ctx context.Context, vulnerability string, req ScanReq
 	if err != nil {
 		return e, err
 	}
+	products, err := s.store.Products(ctx, match.PackagesOf(packages))
+	if err != nil {
+		return e, err
+	}
 	feeds, err := s.feeds.Status(ctx)
 	if err != nil {
 		return e, err
 	}
-	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements), scanned.Layers, known, feeds), unread
+	return api.ShowExplanation(v, match.ExplainImage(packages, v.Statements, products), scanned.Layers, known, feeds), unread
 }
 
 // policy is that of a registry; without one, what types say themselves.
-func (s *Scanner) policy(ctx context.Context, registry string) (assess.Policy, error) {
+func (s *Scanner) policy(ctx context.Context, registry string) (policy.Policy, error) {
 	if registry == "" {
-		return assess.Policy{}, nil
+		return policy.Policy{}, nil
 	}
-	return s.store.RegistryPolicy(ctx, registry)
+	global, own, err := s.store.PolicySettings(ctx, registry)
+	if err != nil {
+		return policy.Policy{}, err
+	}
+	p := policy.Resolve(global, own).Policy
+	p.Sources, err = s.store.RegistrySources(ctx, registry)
+	return p, err
 }
 
 // scanImage scans one image and adds it to the report.
-func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
+func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.Image, req ScanRequest, rules policy.Policy, tell func(image.Image)) error {
 	unread, err := s.read(ctx, img, req)
 	if err != nil {
 		return err
@@ -206,7 +228,7 @@ func (s *Scanner) scanImage(ctx context.Context, r *report.Report, img *target.I
 		return fmt.Errorf("%s: %w", img.Name, err)
 	}
 	found.Warnings = append(found.Warnings, img.LeftOut()...)
-	if err := s.add(ctx, r, img.Name, scanned, id, found, req, policy, tell); err != nil {
+	if err := s.add(ctx, r, img.Name, scanned, id, found, req, rules, tell); err != nil {
 		return fmt.Errorf("%s: %w", img.Name, err)
 	}
 	if len(problems) > 0 {
@@ -228,6 +250,15 @@ func (s *Scanner) read(ctx context.Context, img *target.Image, req ScanRequest) 
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	if img.OneByOne() {
 		group.SetLimit(1)
+	}
+	var digests []string
+	for _, l := range img.Layers {
+		if l.Digest != "" {
+			digests = append(digests, l.Digest)
+		}
+	}
+	if err := s.store.TouchLayers(ctx, digests); err != nil {
+		return nil, err
 	}
 	for _, n := range img.Order() {
 		digest := img.Layers[n].Digest
@@ -331,7 +362,7 @@ func (f *failing) Read(p []byte) (int, error) {
 }
 
 // add completes an image with what is known of its packages, and adds it.
-func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, policy assess.Policy, tell func(image.Image)) error {
+func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img image.Image, id int64, found inventory.Image, req ScanRequest, rules policy.Policy, tell func(image.Image)) error {
 	img.InventoryID, img.Distribution, img.DistributionName = id, found.Distribution.String(), found.Distribution.PrettyName
 	img.Packages, img.Warnings, img.Types = len(found.Packages), found.Warnings, make(map[string]int)
 	for _, p := range found.Packages {
@@ -365,25 +396,15 @@ func (s *Scanner) add(ctx context.Context, r *report.Report, name string, img im
 	if err != nil {
 		return err
 	}
-	states, verdict := assess.Decide(findings, at, decisions, policy, now)
+	states, verdict := policy.Judge(policy.Subject{Findings: findings, Image: img, Data: data}, at, decisions, rules, now)
 	coverage := img.Coverage(data, now)
 	coverage.Reasons = distinct(coverage.Reasons)
 	r.Add(report.Scan{
 		Name: name, Image: img, Installed: installed, Findings: findings,
-		Judgement: assess.Judgement{Place: at, States: states, Verdict: verdict},
-		Coverage:  coverage, DataUpdated: oldest(data),
+		Judgement: policy.Judgement{Place: at, States: states, Verdict: verdict},
+		Coverage:  coverage, DataUpdated: image.Oldest(data),
 	})
 	return nil
-}
-
-// oldest is when the data that was confirmed first was; zero where there is none.
-func oldest(data map[string]image.Data) (when time.Time) {
-	for _, d := range data {
-		if when.IsZero() || !d.Updated.IsZero() && d.Updated.Before(when) {
-			when = d.Updated
-		}
-	}
-	return when
 }
 
 // distinct lists each text once: that a layer could not be read is the image's

@@ -21,6 +21,7 @@ import (
 	lt "github.com/pratique/pratique/internal/layer/layertest"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/target"
@@ -319,8 +320,8 @@ func TestScanPolicy(t *testing.T) {
 	if err := service.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, policy := range map[string]string{"main": "{}", "strict": `{"block":["Caution"]}`} {
-		if _, err := s.store.CreateRegistry(t.Context(), registry.Registry{Name: name, Policy: policy}); err != nil {
+	for name, settings := range map[string]string{"main": "{}", "strict": `{"block":["Caution"]}`} {
+		if _, err := s.store.CreateRegistry(t.Context(), registry.Registry{Name: name, Policy: settings}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -353,7 +354,7 @@ func TestScanPolicy(t *testing.T) {
 	check("", "Block", true)
 	check("strict", "Caution", true)
 	check("main", "Block", true)
-	if _, _, err := run(t, s, path, func(req *ScanRequest) { req.At = assess.Place{Registry: "none"} }); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "none") {
+	if _, _, err := run(t, s, path, func(req *ScanRequest) { req.At = assess.Place{Registry: "none"} }); !errors.Is(err, policy.ErrNotFound) || !strings.Contains(err.Error(), "none") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -417,6 +418,17 @@ func TestScanBill(t *testing.T) {
 	if img := r.Images[0]; len(img.Findings) != 1 || img.Coverage.Verdict != "known" || img.Name != bill || len(img.Layers) != 0 {
 		t.Errorf("got %+v", img)
 	}
+	unsure := tt.Write(t, "unsure.json", []byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+		{"type":"library","name":"musl","version":"1.2.5-r0","purl":"pkg:apk/alpine/musl@1.2.5-r0?distro=alpine-3.20"},
+		{"type":"library","name":"core","version":"1.0","purl":"pkg:maven/core@1.0"}]}`))
+	if r, _, err = run(t, s, "sbom:"+unsure, nil); err != nil {
+		t.Fatal(err)
+	}
+	if img := r.Images[0]; img.Coverage.Verdict != "partial" || !slices.ContainsFunc(img.Coverage.Reasons, func(reason string) bool {
+		return strings.Contains(reason, "core 1.0 cannot be judged: its group is not known")
+	}) {
+		t.Errorf("coverage %+v", img.Coverage)
+	}
 	if _, _, err := run(t, s, "sbom:"+bill+"x", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -424,4 +436,35 @@ func TestScanBill(t *testing.T) {
 	if _, _, err := run(t, s, "sbom:"+large, nil); err == nil || !strings.Contains(err.Error(), "67108864 bytes") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestScanForgetsLayers: what nobody scanned for long is read again.
+func TestScanForgetsLayers(t *testing.T) {
+	at := now
+	later, err := OpenScanner(t.Context(), ScanSettings{Storage: config.Storage{Data: t.TempDir()}}, Options{Version: "test", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := later.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	scan := func(step, name string, layer tt.Layer, want int) {
+		t.Helper()
+		files := tt.Files{}
+		archive := tt.Write(t, name, files.DockerManifest(t, files.Docker(t, []string{"app:1"}, layer)).Tar(t))
+		if _, seen, err := run(t, later, "docker-archive:"+archive, nil); err != nil || len(seen.names) != want {
+			t.Errorf("%s: read %v, %v", step, seen.names, err)
+		}
+	}
+	base, other := baseLayer(t), tt.PlainLayer("RUN apk add curl", upperLayer(t).Plain)
+	scan("first", "base.tar", base, 1)
+	for range 3 {
+		at = at.Add(60 * 24 * time.Hour)
+		scan("used every two months", "base.tar", base, 0)
+	}
+	at = at.Add(100 * 24 * time.Hour)
+	scan("the other", "other.tar", other, 1)
+	scan("not used for longer than that", "base.tar", base, 1)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
 
@@ -16,23 +17,27 @@ type Decision struct {
 	AssessmentID    int64
 	VulnerabilityID int64
 	Type            string
-	// Blocks is the type's own word, used where a policy names no types.
-	Blocks    bool
-	Scope     Scope
-	ExpiresAt time.Time
+	// Blocks and Warns are the type's own word, used where a policy names no types.
+	Blocks, Warns bool
+	Scope         Scope
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	// Automatic says that a rule took it: what people decided comes before.
+	Automatic bool
 }
 
 // State is what has been decided on a finding.
 type State struct {
-	// Name is Unassessed or the name of an assessment type.
+	// Name is Unassessed or the name of an assessment type; "" where no source
+	// that is attached at the place reports the finding.
 	Name string
 	// AssessmentID is 0 where the finding is unassessed.
 	AssessmentID int64
-	// Blocks says that the finding blocks the pull.
-	Blocks bool
+	// Blocks says that the finding blocks the pull, Warns that it is warned of.
+	Blocks, Warns bool
 }
 
-// Reason is a finding that blocks.
+// Reason is a finding that blocks, or is warned of.
 type Reason struct {
 	Vulnerability string
 	Severity      advisory.Severity
@@ -40,17 +45,24 @@ type Reason struct {
 	Version       string
 	State         string
 	AssessmentID  int64
+	// Since is when it began to; From, of a warning, is when it will block; zero
+	// where it will not.
+	Since, From time.Time
 }
 
 func (r Reason) String() string {
-	return fmt.Sprintf("%s (%s, %s %s, %s)", r.Vulnerability, r.Severity, r.Package, r.Version, r.State)
+	text := fmt.Sprintf("%s (%s, %s %s, %s)", r.Vulnerability, r.Severity, r.Package, r.Version, r.State)
+	if !r.From.IsZero() {
+		text += ", blocks from " + r.From.UTC().Format(time.RFC3339)
+	}
+	return text
 }
 
-// Verdict is whether an image may be pulled.
+// Verdict is what the findings of an image come to.
 type Verdict struct {
 	Blocked bool
-	// Reasons are what blocks, the gravest first.
-	Reasons []Reason
+	// Reasons are what blocks, Warnings what is warned of; the gravest first.
+	Reasons, Warnings []Reason
 	// ValidUntil is the first instant at which time alone may change the
 	// verdict; zero for never.
 	ValidUntil time.Time
@@ -76,46 +88,68 @@ func Decide(findings []match.Finding, at Place, decisions []Decision, policy Pol
 	states := make([]State, len(findings))
 	var verdict Verdict
 	for i, f := range findings {
+		if !policy.counts(f.Sources) {
+			continue
+		}
 		state := State{Name: Unassessed}
-		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package.Name); ok {
+		reason := Reason{Vulnerability: f.Vulnerability, Severity: f.Severity, Package: f.Package.Name, Version: f.Package.Version, Since: f.FirstSeen}
+		if d, ok := narrowest(byVulnerability[f.VulnerabilityID], at, f.Package); ok {
 			state = State{Name: d.Type, AssessmentID: d.AssessmentID, Blocks: policy.blocks(d.Type, d.Blocks)}
+			state.Warns = !state.Blocks && policy.warns(d.Type, d.Warns)
+			if d.CreatedAt.After(reason.Since) {
+				reason.Since = d.CreatedAt
+			}
 			verdict.until(d.ExpiresAt)
-		} else if policy.BlockUnassessedFrom != nil && f.Severity >= *policy.BlockUnassessedFrom {
-			if end := f.FirstSeen.Add(policy.grace()); policy.GraceHours > 0 && end.After(t) {
+		} else {
+			end := f.FirstSeen.Add(policy.grace())
+			state.Blocks = policy.BlockUnassessedFrom != nil && f.Severity >= *policy.BlockUnassessedFrom
+			if state.Blocks && end.After(t) {
+				state.Blocks, state.Warns, reason.From = false, true, end
 				verdict.until(end)
-			} else {
-				state.Blocks = true
+			} else if state.Blocks {
+				reason.Since = end
+			} else if policy.WarnUnassessedFrom != nil && f.Severity >= *policy.WarnUnassessedFrom {
+				if state.Warns = !end.After(t); !state.Warns {
+					verdict.until(end)
+				}
 			}
 		}
 		states[i] = state
-		if state.Blocks {
-			verdict.Reasons = append(verdict.Reasons, Reason{
-				Vulnerability: f.Vulnerability, Severity: f.Severity,
-				Package: f.Package.Name, Version: f.Package.Version,
-				State: state.Name, AssessmentID: state.AssessmentID,
-			})
+		reason.State, reason.AssessmentID = state.Name, state.AssessmentID
+		switch {
+		case state.Blocks:
+			verdict.Reasons = append(verdict.Reasons, reason)
+		case state.Warns:
+			verdict.Warnings = append(verdict.Warnings, reason)
 		}
 	}
 	verdict.Blocked = len(verdict.Reasons) > 0
-	slices.SortStableFunc(verdict.Reasons, func(a, b Reason) int {
-		return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability),
-			strings.Compare(a.Package, b.Package))
-	})
+	slices.SortStableFunc(verdict.Reasons, gravestFirst)
+	slices.SortStableFunc(verdict.Warnings, gravestFirst)
 	return states, verdict
 }
 
-// narrowest picks the decision that holds; the newest where two are as narrow.
-func narrowest(decisions []Decision, at Place, pkg string) (Decision, bool) {
+func gravestFirst(a, b Reason) int {
+	return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability),
+		strings.Compare(a.Package, b.Package))
+}
+
+// narrowest picks the decision that holds: a person's before a rule's, then the
+// narrower, then the newer.
+func narrowest(decisions []Decision, at Place, pkg inventory.Package) (Decision, bool) {
 	var best Decision
 	found := false
 	for _, d := range decisions {
-		if !d.Scope.covers(at, pkg) {
-			continue
-		}
-		if !found || cmp.Or(cmp.Compare(d.Scope.Kind.rank(), best.Scope.Kind.rank()),
-			cmp.Compare(d.AssessmentID, best.AssessmentID)) > 0 {
+		if d.Scope.covers(at, pkg) && (!found || d.before(best)) {
 			best, found = d, true
 		}
 	}
 	return best, found
+}
+
+func (d Decision) before(other Decision) bool {
+	if d.Automatic != other.Automatic {
+		return other.Automatic
+	}
+	return cmp.Or(cmp.Compare(d.Scope.rank(), other.Scope.rank()), cmp.Compare(d.AssessmentID, other.AssessmentID)) > 0
 }

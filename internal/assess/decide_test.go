@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
@@ -71,10 +72,15 @@ func TestVerdict(t *testing.T) {
 	minor := finding(2, "CVE-2", advisory.Low, "zlib")
 	block := decision(7, assess.Everywhere, "", "Block")
 	caution := decision(8, assess.Everywhere, "", "Caution")
+	warning := caution
+	warning.Warns = true
 	later := func(d assess.Decision) assess.Decision { d.ExpiresAt = noon.Add(time.Minute); return d }
+	by := func(f match.Finding, sources ...string) match.Finding { f.Sources = sources; return f }
 	reason := func(state string, id int64) []assess.Reason {
 		return []assess.Reason{{Vulnerability: "CVE-1", Severity: critical, Package: "musl", Version: "1.0", State: state, AssessmentID: id}}
 	}
+	inGrace := reason(assess.Unassessed, 0)
+	inGrace[0].From = noon.Add(time.Hour)
 	for _, test := range []struct {
 		name      string
 		findings  []match.Finding
@@ -100,16 +106,60 @@ func TestVerdict(t *testing.T) {
 		{name: "an assessed one is not unassessed", findings: []match.Finding{grave}, decisions: []assess.Decision{later(caution)},
 			policy: assess.Policy{BlockUnassessedFrom: &critical}, want: assess.Verdict{ValidUntil: noon.Add(time.Minute)}},
 		{name: "in its grace", findings: []match.Finding{grave}, policy: assess.Policy{BlockUnassessedFrom: &critical, GraceHours: 2},
-			want: assess.Verdict{ValidUntil: noon.Add(time.Hour)}},
+			want: assess.Verdict{Warnings: inGrace, ValidUntil: noon.Add(time.Hour)}},
 		{name: "at the end of its grace", findings: []match.Finding{grave}, policy: assess.Policy{BlockUnassessedFrom: &critical, GraceHours: 1},
 			want: assess.Verdict{Blocked: true, Reasons: reason(assess.Unassessed, 0)}},
+		{name: "of an attached source", findings: []match.Finding{by(grave, "clair", "scanner")}, policy: assess.Policy{BlockUnassessedFrom: &high, Sources: []string{"scanner"}},
+			want: assess.Verdict{Blocked: true, Reasons: reason(assess.Unassessed, 0)}},
+		{name: "of a source attached elsewhere", findings: []match.Finding{by(grave, "clair")}, decisions: []assess.Decision{block}, policy: assess.Policy{BlockUnassessedFrom: &high}},
+		{name: "of no attached source", findings: []match.Finding{by(grave, "built-in")}, decisions: []assess.Decision{block},
+			policy: assess.Policy{BlockUnassessedFrom: &high, Sources: []string{}}},
+		{name: "a policy can name what warns", findings: []match.Finding{minor, grave}, decisions: []assess.Decision{caution},
+			policy: assess.Policy{Warn: []string{"Caution", "Block"}}, want: assess.Verdict{Warnings: reason("Caution", 8)}},
+		{name: "a type that says so warns", findings: []match.Finding{grave}, decisions: []assess.Decision{warning},
+			want: assess.Verdict{Warnings: reason("Caution", 8)}},
+		{name: "what blocks does not warn", findings: []match.Finding{grave}, decisions: []assess.Decision{block},
+			policy: assess.Policy{Warn: []string{"Block"}}, want: assess.Verdict{Blocked: true, Reasons: reason("Block", 7)}},
+		{name: "unassessed warns from a severity", findings: []match.Finding{minor, grave}, policy: assess.Policy{WarnUnassessedFrom: &high},
+			want: assess.Verdict{Warnings: reason(assess.Unassessed, 0)}},
+		{name: "in the grace of a warning", findings: []match.Finding{grave}, policy: assess.Policy{WarnUnassessedFrom: &high, GraceHours: 2},
+			want: assess.Verdict{ValidUntil: noon.Add(time.Hour)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, got := assess.Decide(test.findings, place, test.decisions, test.policy, noon)
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(assess.Reason{}, "Since")); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestSince: a finding blocks from when it was assessed, or its grace ended, and
+// not before the image had it.
+func TestSince(t *testing.T) {
+	critical := advisory.Critical
+	f := finding(1, "CVE-1", advisory.Critical, "musl") // seen an hour ago
+	block := decision(7, assess.Everywhere, "", "Block")
+	at := func(when time.Time) []assess.Decision {
+		d := block
+		d.CreatedAt = when
+		return []assess.Decision{d}
+	}
+	for _, test := range []struct {
+		name      string
+		decisions []assess.Decision
+		grace     int
+		want      time.Time
+	}{
+		{"assessed later", at(noon.Add(-time.Minute)), 0, noon.Add(-time.Minute)},
+		{"assessed before", at(noon.AddDate(0, -1, 0)), 0, noon.Add(-time.Hour)},
+		{"unassessed", nil, 0, noon.Add(-time.Hour)},
+		{"unassessed, after its grace", nil, 1, noon},
+	} {
+		_, v := assess.Decide([]match.Finding{f}, place, test.decisions, assess.Policy{BlockUnassessedFrom: &critical, GraceHours: test.grace}, noon)
+		if len(v.Reasons) != 1 || !v.Reasons[0].Since.Equal(test.want) {
+			t.Errorf("%s: got %+v, want since %v", test.name, v.Reasons, test.want)
+		}
 	}
 }
 

@@ -1,11 +1,16 @@
 package assess
 
 import (
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	_ "crypto/sha256" // digests are checked with their algorithm
 	_ "crypto/sha512"
+
 	"github.com/opencontainers/go-digest"
+
+	"github.com/pratique/pratique/internal/inventory"
 )
 
 // ScopeKind says how far an assessment reaches.
@@ -30,8 +35,17 @@ func ScopeKinds() []ScopeKind {
 type Scope struct {
 	Kind ScopeKind
 	// Value is "" for everywhere, "main" for a registry, "main/app" for a
-	// repository, the digest of an image, the name of a package.
+	// repository, the digest of an image, the name of a package, which one
+	// version may follow: "musl", "musl@1.1.18-r3".
 	Value string
+}
+
+// Package is the name, and the version or "", of a package's scope.
+func (s Scope) Package() (name, version string) {
+	if at := strings.LastIndexByte(s.Value, '@'); at > 0 {
+		return s.Value[:at], s.Value[at+1:]
+	}
+	return s.Value, ""
 }
 
 // String is the kind with its value, "registry main".
@@ -45,6 +59,13 @@ func (s Scope) String() string {
 // check returns a *FieldError where the scope cannot be one.
 func (s Scope) check() error {
 	const field = "scope.value"
+	const most = 512
+	if len(s.Value) > most {
+		return invalid(field, "is longer than %d bytes", most)
+	}
+	if strings.ContainsRune(s.Value, 0) || !utf8.ValidString(s.Value) {
+		return invalid(field, "is not text")
+	}
 	if s.Kind != Everywhere && s.Value == "" {
 		switch s.Kind {
 		case Package, Registry, Repository, Image:
@@ -57,6 +78,9 @@ func (s Scope) check() error {
 			return invalid(field, "must be empty where the kind is %s", Everywhere)
 		}
 	case Package:
+		if name, version := s.Package(); name != s.Value && version == "" {
+			return invalid(field, "%q has no version after its @", s.Value)
+		}
 	case Registry:
 		if strings.Contains(s.Value, "/") {
 			return invalid(field, "%q is not the name of a registry", s.Value)
@@ -76,23 +100,23 @@ func (s Scope) check() error {
 	return nil
 }
 
-// rank orders kinds from the widest, 0, to the narrowest.
-func (k ScopeKind) rank() int {
-	for i, kind := range ScopeKinds() {
-		if k == kind {
-			return i
-		}
+// rank orders scopes from the widest, 0; a package's version is narrower than the
+// package.
+func (s Scope) rank() int {
+	rank := 2 * slices.Index(ScopeKinds(), s.Kind)
+	if s.Kind == Package && strings.LastIndexByte(s.Value, '@') > 0 {
+		rank++
 	}
-	return -1
+	return rank
 }
 
 // covers reports whether the scope holds for a package of an image at a place.
-func (s Scope) covers(at Place, pkg string) bool {
+func (s Scope) covers(at Place, pkg inventory.Package) bool {
 	switch s.Kind {
 	case Everywhere:
 		return true
 	case Package:
-		return s.Value == pkg
+		return s.Value == pkg.Name || s.Value == pkg.Name+"@"+pkg.Version
 	case Registry:
 		return s.Value == at.Registry
 	case Repository:

@@ -38,6 +38,8 @@ type Principal struct {
 	UserID        int64
 	Name          string
 	Administrator bool
+	// Source is the vulnerability source whose pull token it is; "" for others.
+	Source string
 }
 
 // Anonymous reports whether nobody signed in.

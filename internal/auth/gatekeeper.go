@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // Denied is a request that may not go on.
@@ -34,6 +36,7 @@ type Gatekeeper struct {
 	service *Service
 	tokens  *tokens
 	base    func(context.Context) string
+	pulls   *jwt.Parser
 	open    *memory[bool]
 }
 
@@ -47,7 +50,7 @@ func NewGatekeeper(ctx context.Context, service *Service, baseURL func(context.C
 		return nil, fmt.Errorf("token key: %w", err)
 	}
 	return &Gatekeeper{
-		service: service, tokens: newTokens(key, service.opts.Now), base: baseURL,
+		service: service, tokens: newTokens(key, service.opts.Now), pulls: newPullParser(service.opts.Now), base: baseURL,
 		open: newMemory[bool](time.Second, service.opts.Now),
 	}, nil
 }
@@ -60,6 +63,9 @@ func (g *Gatekeeper) Invalidate() { g.open.clear() }
 // its credentials are right.
 func (g *Gatekeeper) Authorize(r *http.Request, wants ...Access) (Principal, error) {
 	c := credentialsOf(r)
+	if claims, ok := g.pull(c); ok {
+		return g.byPull(r, claims, wants)
+	}
 	if c.scheme == schemeBearer && !strings.HasPrefix(c.password, keyPrefix) {
 		return g.byToken(r, c.password, wants)
 	}
@@ -199,6 +205,11 @@ func (g *Gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseToken(w, http.StatusMethodNotAllowed, "invalid_request")
 		return
 	}
+	if claims, ok := g.pull(c); ok {
+		// It is what the client asks for already.
+		g.answerToken(w, c.password, claims.IssuedAt.Time, claims.ExpiresAt.Sub(g.service.opts.Now()))
+		return
+	}
 	var p Principal
 	if c.scheme != schemeNone {
 		var err error
@@ -227,13 +238,17 @@ func (g *Gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.fail(w, r, err)
 		return
 	}
+	g.answerToken(w, token, issued, TokenLifetime)
+}
+
+func (g *Gatekeeper) answerToken(w http.ResponseWriter, token string, issued time.Time, lifetime time.Duration) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(struct { // a client that has gone needs no answer
 		Token       string    `json:"token"`
 		AccessToken string    `json:"access_token"`
 		ExpiresIn   int       `json:"expires_in"`
 		IssuedAt    time.Time `json:"issued_at"`
-	}{token, token, int(TokenLifetime.Seconds()), issued})
+	}{token, token, int(lifetime.Seconds()), issued})
 }
 
 // access grants what is asked as far as the principal may have it.

@@ -18,6 +18,9 @@ type Access struct {
 	// Name is "main/app", or "catalog".
 	Name    string   `json:"name"`
 	Actions []string `json:"actions"`
+	// Digest is the blob or manifest that a request wants to read, where it names
+	// one. Tokens of Docker's flow do not look at it.
+	Digest string `json:"-"`
 }
 
 // ErrToken is returned for a token that is not ours or not valid now.

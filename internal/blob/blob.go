@@ -42,6 +42,14 @@ func (e *DigestError) Error() string {
 	return fmt.Sprintf("the content's digest is %s, not %s", e.Actual, e.Stated)
 }
 
+// Info is what the storage knows of a blob.
+type Info struct {
+	Digest string
+	Size   int64 // bytes
+	// StoredAt is when it was last committed, by the storage's clock.
+	StoredAt time.Time
+}
+
 // Store is content-addressed storage. It is safe for use by several
 // goroutines, and by several processes over the same storage.
 //
@@ -55,6 +63,19 @@ type Store interface {
 	// Delete removes a blob, or returns ErrUnknown. Readers that have it open
 	// go on.
 	Delete(ctx context.Context, digest string) error
+
+	// Hold keeps a blob, one that is stored or is about to be, from being
+	// removed by any process until release is called, or this one dies. Whoever
+	// makes it known that a blob is there, where that was not known, holds it
+	// from before he looks or commits until what he says is stored.
+	Hold(ctx context.Context, digest string) (release func(), err error)
+	// Remove removes a blob that nobody holds if it is unwanted, which is asked
+	// while nobody can hold it. It reports false where the blob stays, and
+	// returns ErrUnknown where there is none. Readers that have it open go on.
+	Remove(ctx context.Context, digest string, unwanted func(context.Context) (bool, error)) (bool, error)
+	// List visits the stored blobs in no order, those that come and go meanwhile
+	// perhaps, until visit returns an error.
+	List(ctx context.Context, visit func(Info) error) error
 
 	// Start begins an upload and returns its id, a UUID. The digest at commit
 	// should be of the algorithm; another one is allowed and costs a re-read.

@@ -25,6 +25,7 @@ type Dir struct {
 	mu       sync.Mutex
 	sessions map[string]*session
 	buffers  sync.Pool
+	guard    guard
 }
 
 // Options are the choices of a Dir.
@@ -43,6 +44,7 @@ func NewDir(root string, opts Options) (*Dir, error) {
 		opts.Reserve = 64 << 20
 	}
 	d := &Dir{root: root, opts: opts, sessions: make(map[string]*session)}
+	d.guard.path = filepath.Join(root, "holds")
 	d.buffers.New = func() any { return new([bufferSize]byte) }
 	for _, dir := range []string{root, filepath.Join(root, "uploads"), filepath.Join(root, "blobs")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

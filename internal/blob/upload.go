@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -232,6 +233,11 @@ func (d *Dir) place(f *os.File, id, digest string) error {
 			// second try would succeed wrongly: the upload cannot be trusted.
 			return errors.Join(err, os.Remove(d.upload(id)))
 		}
+	}
+	// The age of a blob is that of its last commit, however long the upload took.
+	now := time.Now()
+	if err := os.Chtimes(d.upload(id), now, now); err != nil {
+		return err
 	}
 	if err := os.Rename(d.upload(id), path); err != nil {
 		return err

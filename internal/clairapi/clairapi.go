@@ -38,7 +38,12 @@ type Layer struct {
 	// InventoryID is the inventory of the chain that ends with this layer.
 	InventoryID int64
 	// Distribution is the inventory's, "debian:12"; "" where there is none.
+	// Inferred is set where no release file names it.
 	Distribution string
+	Inferred     bool
+	// Origin is the URL of the repository that the layer came from, "" where that
+	// cannot be told; Detectors is the indexer's state at that time.
+	Origin, Detectors string
 }
 
 // ValidName reports whether something of that name can exist: names are keys in

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ func (s Setting) verify(v reflect.Value) error {
 			return fmt.Errorf("want more than zero, got %v", v.Interface())
 		}
 		return nil
+	}
+	if s.check == "count" && v.Int() < 0 {
+		return fmt.Errorf("want zero or more, got %v", v.Interface())
 	}
 	if s.kind.Kind() != reflect.String {
 		return nil
@@ -53,6 +57,15 @@ func (s Setting) verify(v reflect.Value) error {
 		return CheckBaseURL(text)
 	case s.check == "mirror" && strings.Contains(text, "://"):
 		_, err := checkHTTP(text)
+		return err
+	case s.check == "http-url":
+		_, err := checkHTTP(text)
+		return err
+	case s.check == "base64":
+		_, err := Clair{ClairPSK: text}.PSK()
+		return err
+	case s.check == "psk-file":
+		_, err := Clair{ClairPSKFile: text}.PSK()
 		return err
 	case s.check == "password-file":
 		_, err := Admin{AdminPasswordFile: text}.Password()
@@ -83,6 +96,8 @@ func (s Setting) verifyList(list []string) error {
 					return err
 				}
 			}
+		case s.check == "headers" && !headerField.MatchString(word):
+			return errors.New("want NAME=VALUE, without control characters") // it may be a secret
 		case s.check == "hosts" && strings.ContainsAny(word, "/ @"):
 			return fmt.Errorf("want a host name or an address, got %q", word)
 		case s.check == "hosts" && strings.Contains(word, ":") && !isAddress(word):
@@ -97,6 +112,8 @@ func (s Setting) verifyList(list []string) error {
 	}
 	return nil
 }
+
+var headerField = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+=[^\\x00-\\x08\\x0a-\\x1f\\x7f]*$")
 
 func isAddress(word string) bool {
 	_, err := netip.ParseAddr(strings.Trim(word, "[]"))
@@ -181,9 +198,11 @@ func CheckBaseURL(text string) error {
 // together finds values that are right alone and wrong with another.
 func together(values map[string]placed) []error {
 	var wrong []error
-	password, file := values["admin-password"], values["admin-password-file"]
-	if password.value.IsValid() && password.value.String() != "" && file.value.IsValid() && file.value.String() != "" {
-		wrong = append(wrong, fmt.Errorf("%s and %s: only one of the two can be set", password.origin, file.origin))
+	for _, name := range []string{"admin-password", "clair-psk"} {
+		secret, file := values[name], values[name+"-file"]
+		if secret.value.IsValid() && secret.value.String() != "" && file.value.IsValid() && file.value.String() != "" {
+			wrong = append(wrong, fmt.Errorf("%s and %s: only one of the two can be set", secret.origin, file.origin))
+		}
 	}
 	listeners := []string{"listen", "clair-listen", "health-listen"}
 	for i, name := range listeners {

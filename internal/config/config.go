@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +37,8 @@ type Serve struct {
 	Admin     `group:"Access"`
 	Feeds     `group:"Feeds"`
 	Registry  `group:"Registry"`
+	Jobs      `group:"Jobs"`
+	Telling   `group:"E-mail"`
 	Layers    `group:"Analysis"`
 	Clair     `group:"Clair"`
 	Log       `group:"Log"`
@@ -48,6 +49,7 @@ type Storage struct {
 	Data      string `name:"data" env:"PRATIQUE_DATA" default:"./data" placeholder:"DIR" check:"filled" help:"Folder for the database, the blobs and the keys, as far as they have no place of their own. It is made if it is not there."`
 	Database  string `name:"database" env:"PRATIQUE_DATABASE" placeholder:"URL" check:"database" secret:"" help:"Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Empty is the file pratique.db in the data folder."`
 	Blobs     string `name:"blobs" env:"PRATIQUE_BLOBS" placeholder:"URL" check:"blobs" help:"Where blobs are kept: file:DIR. Empty is the folder blobs in the data folder."`
+	SecretKey string `name:"secret-key-file" env:"PRATIQUE_SECRET_KEY_FILE" placeholder:"FILE" help:"File with the key that credentials for other services are encrypted with; it is made if it is not there. Replicas need the same one. Empty is the file secret.key in the data folder. A backup needs it, beside the database."`
 	BlobFsync bool   `name:"blob-fsync" env:"PRATIQUE_BLOB_FSYNC" default:"true" negatable:"" help:"Have a blob on the disk before its push is answered. Without it a power cut can lose blobs that were pushed a moment before."`
 }
 
@@ -65,6 +67,14 @@ func (s Storage) BlobsURL() string {
 		return "file:" + filepath.Join(s.Data, "blobs")
 	}
 	return s.Blobs
+}
+
+// SecretKeyPath is the key file, the default spelt out.
+func (s Storage) SecretKeyPath() string {
+	if s.SecretKey == "" {
+		return filepath.Join(s.Data, "secret.key")
+	}
+	return s.SecretKey
 }
 
 // Listeners says where the server listens and how others reach it. An address
@@ -125,6 +135,18 @@ type Feeds struct {
 // Registry holds the settings of pushes.
 type Registry struct {
 	UploadExpiry time.Duration `name:"upload-expiry" env:"PRATIQUE_UPLOAD_EXPIRY" default:"24h" placeholder:"DURATION" check:"positive" help:"How long an upload may rest before it is given up."`
+	GarbageGrace time.Duration `name:"garbage-grace" env:"PRATIQUE_GARBAGE_GRACE" default:"24h" placeholder:"DURATION" check:"positive" help:"How long blobs and analyses that nothing refers to are kept: a client that was told that a blob is there may rely on that for half the time."`
+}
+
+// Jobs holds the settings of background work.
+type Jobs struct {
+	JobHistory time.Duration `name:"job-history" env:"PRATIQUE_JOB_HISTORY" default:"336h" placeholder:"DURATION" check:"positive" help:"How long jobs that finished are remembered, with their logs."`
+}
+
+// Telling says how e-mail is sent.
+type Telling struct {
+	SMTPServer string `name:"smtp-url" env:"PRATIQUE_SMTP_URL" placeholder:"URL" secret:"" help:"Mail server for webhooks of the kind email: smtp://USER:PASSWORD@HOST:PORT, which turns to TLS, or smtps:// for TLS from the start. Empty sends no e-mail. Other users of the machine can read a flag: better use the environment."`
+	SMTPFrom   string `name:"smtp-from" env:"PRATIQUE_SMTP_FROM" placeholder:"ADDRESS" help:"Sender of e-mail."`
 }
 
 // Layers bounds what the analysis of one layer may cost.
@@ -136,34 +158,6 @@ type Layers struct {
 	LayerMaxFile    Bytes `name:"layer-max-file" env:"PRATIQUE_LAYER_MAX_FILE" default:"200MB" placeholder:"SIZE" check:"positive" help:"How large a file may be that is looked into; sparse files count in full."`
 	ArchiveMaxDepth int   `name:"archive-max-depth" env:"PRATIQUE_ARCHIVE_MAX_DEPTH" default:"5" placeholder:"N" check:"positive" help:"How deep archives in archives are looked into."`
 	ArchiveMaxSize  Bytes `name:"archive-max-size" env:"PRATIQUE_ARCHIVE_MAX_SIZE" default:"512MiB" placeholder:"SIZE" check:"positive" help:"How much of one archive is decompressed."`
-}
-
-// Clair says where the Clair API may fetch layers that its clients name. The
-// public internet is always open; link-local, metadata and reserved addresses
-// never are.
-type Clair struct {
-	ClairAllowNetworks []string `name:"clair-allow-networks" env:"PRATIQUE_CLAIR_ALLOW_NETWORKS" default:"local" placeholder:"NETWORK,..." check:"networks" help:"Networks besides the public internet that clients of the Clair API may have layers fetched from: CIDR blocks, local for loopback and the private networks, or none."`
-	ClairAllowHosts    []string `name:"clair-allow-hosts" env:"PRATIQUE_CLAIR_ALLOW_HOSTS" placeholder:"HOST,..." check:"hosts" help:"Hosts that layers may be fetched from wherever they are."`
-}
-
-// Networks lists what ClairAllowNetworks opens, with local for the word local.
-// It is never nil, so that an empty list stays one.
-func (c Clair) Networks(local []netip.Prefix) ([]netip.Prefix, error) {
-	list := []netip.Prefix{}
-	for _, word := range c.ClairAllowNetworks {
-		switch word {
-		case Local:
-			list = append(list, local...)
-		case None:
-		default:
-			network, err := netip.ParsePrefix(word)
-			if err != nil {
-				return nil, fmt.Errorf("network %q: %w", word, err)
-			}
-			list = append(list, network.Masked())
-		}
-	}
-	return list, nil
 }
 
 // Log says what is logged and how.

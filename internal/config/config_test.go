@@ -84,10 +84,13 @@ func TestDefaults(t *testing.T) {
 			Listen: ":8624", ClairListen: ":6060", HealthListen: ":6061", ShutdownGrace: 30 * time.Second,
 		},
 		Feeds:    config.Feeds{FeedsSchedule: "17 */6 * * *"},
-		Registry: config.Registry{UploadExpiry: 24 * time.Hour},
+		Registry: config.Registry{UploadExpiry: 24 * time.Hour, GarbageGrace: 24 * time.Hour},
+		Jobs:     config.Jobs{JobHistory: 14 * 24 * time.Hour},
 		Layers:   config.Layers{LayerMaxSize: 32 << 30, LayerMaxEntries: 5_000_000, LayerMaxRatio: 200, LayerMaxPath: 4096, LayerMaxFile: 200_000_000, ArchiveMaxDepth: 5, ArchiveMaxSize: 512 << 20},
-		Clair:    config.Clair{ClairAllowNetworks: []string{"local"}},
-		Log:      config.Log{LogLevel: "info", LogFormat: "text"},
+		Clair: config.Clair{
+			ClairMode: "combo", ClairAllowNetworks: []string{"local"}, ClairDownloadSize: 16 << 30, ClairDownloadTime: time.Hour, ClairDownloadRate: 20, ClairCVSS2: true,
+		},
+		Log: config.Log{LogLevel: "info", LogFormat: "text"},
 	}
 	if diff := cmp.Diff(want, got, sameSettings); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

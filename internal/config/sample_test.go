@@ -57,7 +57,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 // in force.
 func TestSampleHoldsTheDefaults(t *testing.T) {
 	want := defaults(t)
-	commented := regexp.MustCompile(`(?m)^#([a-z-]+: )`)
+	commented := regexp.MustCompile(`(?m)^#([a-z0-9-]+: )`)
 	sample := config.Sample()
 	if got, want := len(commented.FindAllString(sample, -1)), len(config.Settings()); got != want {
 		t.Errorf("the sample has %d settings, want %d", got, want)

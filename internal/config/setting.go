@@ -142,12 +142,12 @@ func UnknownEnvironment(environ []string) []string {
 }
 
 // ofOthers reports variables of tests and benchmarks, of the flags of `pratique
-// scan`, and of Kubernetes' service links.
+// scan` and `pratique gate`, and of Kubernetes' service links.
 func ofOthers(name string) bool {
 	if name == prefix+"PORT" || name == prefix+"REAL_DATA" || name == prefix+"CONFORMANCE" {
 		return true
 	}
-	for _, start := range []string{"TEST_", "BENCH_", "SCAN_", "SERVICE_", "PORT_"} {
+	for _, start := range []string{"TEST_", "BENCH_", "SCAN_", "GATE_", "SERVICE_", "PORT_"} {
 		if strings.HasPrefix(name, prefix+start) {
 			return true
 		}

@@ -32,13 +32,21 @@ var (
 type Error struct {
 	// URL is what was asked for, without credentials, query and fragment.
 	URL string
+	// Method is "" for GET.
+	Method string
 	// Status is the HTTP status, 0 where there was no answer.
 	Status int
 	// Err is the reason. It holds nothing that the other side said.
 	Err error
 }
 
-func (e *Error) Error() string { return "get " + e.URL + ": " + e.Err.Error() }
+func (e *Error) Error() string {
+	verb := "get"
+	if e.Method != "" {
+		verb = strings.ToLower(e.Method)
+	}
+	return verb + " " + e.URL + ": " + e.Err.Error()
+}
 
 // Unwrap returns the reason.
 func (e *Error) Unwrap() error { return e.Err }

@@ -37,6 +37,16 @@ type Data struct {
 	StaleAfter time.Duration
 }
 
+// Oldest is when the data that was confirmed first was; zero where there is none.
+func Oldest(data map[string]Data) (when time.Time) {
+	for _, d := range data {
+		if when.IsZero() || !d.Updated.IsZero() && d.Updated.Before(when) {
+			when = d.Updated
+		}
+	}
+	return when
+}
+
 // Ecosystems lists what feeds have to have data on so that the image's packages
 // can be judged: its distribution, and the types of its other packages.
 func (i Image) Ecosystems() []string {

@@ -63,6 +63,8 @@ const (
 	Trailing = "trailing"
 	// NoDistribution: packages of an operating system that cannot be told.
 	NoDistribution = "no-distribution"
+	// Inferred: the distribution is not named by a release file.
+	Inferred = "inferred"
 	// NoPackages: no package was found at all.
 	NoPackages = "no-packages"
 	// Mixed: packages that the image's distribution does not make.

@@ -20,7 +20,7 @@ type redhat struct{ opts DetectorOptions }
 func NewRedHat(opts DetectorOptions) Detector { return redhat{opts.withDefaults()} }
 
 func (redhat) Name() string { return "redhat" }
-func (redhat) Version() int { return 1 }
+func (redhat) Version() int { return 2 }
 
 // Directories is empty, for root may well be a link: nothing is lost by that.
 func (redhat) Directories() []string { return nil }

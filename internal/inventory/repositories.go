@@ -103,17 +103,23 @@ var everywhere = regexp.MustCompile(`^(?:rhui-)?(?:` +
 // architectures are those that ids of repositories name.
 var architectures = []string{"x86_64", "aarch64", "ppc64le", "s390x"}
 
-// telling joins the repositories that tell something of a package: not those that
-// every installation has, not those of sources, nor of other architectures than
-// are present.
+// telling joins the repositories that a package may be from, but for those of
+// sources, and of other architectures than are present; "" where these are only
+// what every installation has, for that tells nothing. Beside others they tell that
+// the package may be one of theirs.
 func telling(repositories []string, present map[string]bool) string {
 	var list []string
+	tells := false
 	for _, id := range repositories {
 		other := slices.ContainsFunc(architectures, func(a string) bool { return !present[a] && strings.Contains(id, "-"+a+"-") })
-		if other || everywhere.MatchString(id) || strings.HasSuffix(id, "-source-rpms") || strings.HasSuffix(id, "-source") {
+		if other || strings.HasSuffix(id, "-source-rpms") || strings.HasSuffix(id, "-source") {
 			continue
 		}
+		tells = tells || !everywhere.MatchString(id)
 		list = append(list, id)
+	}
+	if !tells {
+		return ""
 	}
 	slices.Sort(list)
 	return strings.Join(slices.Compact(list), " ")

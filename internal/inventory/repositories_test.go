@@ -47,7 +47,7 @@ func TestRepositories(t *testing.T) {
 		{"a universal base image", []*Layer{rhelLayer("a", []string{"bash"}, sets(true, base, "rhel-9-for-x86_64-appstream-source-rpms", "rhel-9-for-s390x-baseos-rpms", "ubi-9-codeready-builder-rpms"))},
 			map[string]string{"bash": ""}},
 		{"a product on top of it", []*Layer{rhelLayer("a", []string{"bash"}, sets(false, base)), rhelLayer("b", []string{"bash", "oc"}, sets(false, ocp, base, "fast-datapath-for-rhel-9-x86_64-rpms", ocp))},
-			map[string]string{"bash": "", "oc": "fast-datapath-for-rhel-9-x86_64-rpms " + ocp}},
+			map[string]string{"bash": "", "oc": "fast-datapath-for-rhel-9-x86_64-rpms " + base + " " + ocp}},
 		{"a build of several layers says it in the last", []*Layer{rhelLayer("a", []string{"bash"}, nil), rhelLayer("b", nil, sets(false, base)), rhelLayer("c", []string{"bash", "oc"}, nil), rhelLayer("d", nil, sets(false, ocp))},
 			map[string]string{"bash": "", "oc": ocp}},
 		{"what others add is taken for the last build's", []*Layer{rhelLayer("a", []string{"oc"}, sets(false, ocp)), rhelLayer("b", []string{"oc", "vim"}, nil)},
@@ -57,7 +57,7 @@ func TestRepositories(t *testing.T) {
 		{"a history that is gone in the end", []*Layer{rhelLayer("a", []string{"jq"}, nil, of("epel", "jq")), {Digest: "b", Removed: []string{"var/lib/dnf"}}}, map[string]string{"jq": "epel"}},
 		{"OSBS installed from its own", []*Layer{rhelLayer("a", []string{"oc"}, sets(false, ocp), of("composed-1234", "oc"))}, map[string]string{"oc": ocp}},
 		{"Konflux did not", []*Layer{rhelLayer("a", []string{"oc", "bash", "gone"}, sets(true, base, ocp), of(ocp, "oc"), of(base, "bash"))},
-			map[string]string{"oc": ocp, "bash": "", "gone": ocp}},
+			map[string]string{"oc": ocp, "bash": "", "gone": base + " " + ocp}},
 		{"the last that DNF says holds", []*Layer{rhelLayer("a", []string{"oc"}, nil, of("epel", "oc")), rhelLayer("b", nil, nil, of(ocp, "oc"))}, map[string]string{"oc": ocp}},
 		{"other architectures", []*Layer{rhelLayer("a", []string{"oc"}, sets(true, ocp, "rhocp-4.14-for-rhel-9-ppc64le-rpms", "rhocp-4.14-for-rhel-9-x86_64-source-rpms"))}, map[string]string{"oc": ocp}},
 	}

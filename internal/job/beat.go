@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,7 @@ func (r *runner) beat(base context.Context, ended <-chan struct{}) {
 		case <-tick.C:
 		}
 		r.saveProgress(base)
+		r.heedCancellations(base)
 		if now := opts.Now(); r.leaseEndsBefore(now.Add(opts.Lease * 2 / 3)) {
 			r.renew(base, now)
 		}
@@ -25,9 +27,10 @@ func (r *runner) beat(base context.Context, ended <-chan struct{}) {
 
 func (r *runner) saveProgress(base context.Context) {
 	var news []Progress
+	var of []*Task
 	for _, task := range r.current() {
 		if progress, fresh := task.news(); fresh {
-			news = append(news, progress)
+			news, of = append(news, progress), append(of, task)
 		}
 	}
 	if len(news) == 0 {
@@ -35,8 +38,32 @@ func (r *runner) saveProgress(base context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(base, callTimeout)
 	defer cancel()
-	if err := r.q.store.SaveJobProgress(ctx, r.owner, news); err != nil {
+	if err := r.q.store.SaveJobProgress(ctx, r.owner, r.q.opts.Now(), news); err != nil {
 		r.q.opts.Log.WarnContext(ctx, "job queue: progress is not stored", "error", err)
+		for i, task := range of {
+			task.giveBack(news[i].Lines)
+		}
+	}
+}
+
+// heedCancellations ends the jobs that somebody wants ended, here or by way of
+// another replica.
+func (r *runner) heedCancellations(base context.Context) {
+	tasks := r.current()
+	if len(tasks) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(base, callTimeout)
+	defer cancel()
+	ids, err := r.q.store.JobsToCancel(ctx, r.owner)
+	if err != nil {
+		r.q.opts.Log.WarnContext(ctx, "job queue: cannot see which jobs are cancelled", "error", err)
+		return
+	}
+	for _, task := range tasks {
+		if slices.Contains(ids, task.ID) {
+			task.cancel(ErrCancelled)
+		}
 	}
 }
 

@@ -24,10 +24,12 @@ const (
 	// Failed jobs used up their tries, or failed in a way that no further try
 	// mends. They stay as they are until they are pruned.
 	Failed State = "failed"
+	// Cancelled jobs were ended by people.
+	Cancelled State = "cancelled"
 )
 
 // Finished reports whether the state is final.
-func (s State) Finished() bool { return s == Done || s == Failed }
+func (s State) Finished() bool { return s == Done || s == Failed || s == Cancelled }
 
 // Job is a piece of work.
 type Job struct {
@@ -49,10 +51,51 @@ type Job struct {
 	// Progress is the handler's own last word. Error is why the last try that
 	// failed did; it stays while the next one runs and is empty once one succeeded.
 	Progress, Error string
-	CreatedAt       time.Time
+	// Completed and Total are the progress in the handler's own unit; Total is 0
+	// where it is not known.
+	Completed, Total int64
+	CreatedAt        time.Time
 	// StartedAt is the start of the last try, FinishedAt the end of the job.
 	StartedAt, FinishedAt time.Time
+	// CancelAt is when somebody asked for the end of a job that was running.
+	CancelAt time.Time
+	// ChangedAt is when anything of it last changed.
+	ChangedAt time.Time
 }
+
+// Level says how much a line of a log matters.
+type Level string
+
+// The levels.
+const (
+	Info    Level = "info"
+	Warning Level = "warning"
+	Error   Level = "error"
+)
+
+// Line is one line of a job's log.
+type Line struct {
+	// Position counts the lines of the job, from 1.
+	Position int
+	At       time.Time
+	Level    Level
+	Text     string
+}
+
+// Kind is a kind of jobs, as people are told of it.
+type Kind struct {
+	Name string
+	// Description is a sentence.
+	Description string
+}
+
+// FieldError says which member of a request is wrong, and why. It is ErrInvalid.
+type FieldError struct{ Field, Reason string }
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
+
+// Is makes it ErrInvalid.
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
 // Errors for which callers branch.
 var (
@@ -60,6 +103,12 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrInvalid is wrapped by what a request or a cron expression is refused with.
 	ErrInvalid = errors.New("invalid")
+	// ErrFinished is returned for a job that is over, where it would have to go on.
+	ErrFinished = errors.New("the job is finished")
+	// ErrStale is returned where something changed since the caller saw it.
+	ErrStale = errors.New("changed meanwhile")
+	// ErrCancelled is the cancellation cause of a job that somebody ended.
+	ErrCancelled = errors.New("the job was cancelled")
 	// ErrLeaseLost is the cancellation cause of a job that another queue may run by now.
 	ErrLeaseLost = errors.New("the lease of the job was lost")
 	// ErrStopped is the cancellation cause of a job that did not end within
@@ -84,10 +133,19 @@ type Store interface {
 	// that still are the owner's.
 	HoldJobs(ctx context.Context, owner string, holds []Hold, until time.Time) ([]int64, error)
 	// SaveJobProgress stores the progress of those holds that still are the owner's.
-	SaveJobProgress(ctx context.Context, owner string, progress []Progress) error
+	SaveJobProgress(ctx context.Context, owner string, now time.Time, progress []Progress) error
 	// ReleaseJobs takes jobs whose lease ended by now from their owners: they
-	// are queued again, or failed where that was their last try.
+	// are queued again, or failed where that was their last try, or cancelled.
 	ReleaseJobs(ctx context.Context, now time.Time) (int, error)
+	// ReleaseReplica does that to all running jobs of a replica's owners.
+	ReleaseReplica(ctx context.Context, replica string, now time.Time) (int, error)
+	// CancelJob ends a job that is queued, and marks one that is running. It
+	// returns ErrNotFound or ErrFinished.
+	CancelJob(ctx context.Context, id int64, now time.Time) error
+	// JobsToCancel lists the owner's running jobs that are marked.
+	JobsToCancel(ctx context.Context, owner string) ([]int64, error)
+	// JobLog lists at most limit lines of a job after the position given.
+	JobLog(ctx context.Context, id int64, after, limit int) ([]Line, error)
 	// Job returns one, or ErrNotFound.
 	Job(ctx context.Context, id int64) (Job, error)
 	// Jobs lists those that the filter lets through, newest first.
@@ -121,6 +179,9 @@ type Result struct {
 	Attempts          int
 	RunAt, FinishedAt time.Time
 	Progress, Error   string
+	Completed, Total  int64
+	// Lines are added to the log.
+	Lines []Line
 }
 
 // Turn is one exchange of a queue with the store.
@@ -151,7 +212,18 @@ type Outlook struct {
 // Progress is a running job's word.
 type Progress struct {
 	Hold
-	Text string
+	Text             string
+	Completed, Total int64
+	// Lines are added to the log.
+	Lines []Line
+}
+
+// Owner names a queue of a replica; the replica is "" where it has no lasting name.
+func owner(replica, random string) string {
+	if replica == "" {
+		return random
+	}
+	return replica + "/" + random
 }
 
 // Filter narrows a list of jobs. Zero members do not.

@@ -42,10 +42,11 @@ type Options struct {
 	// Backoff is the pause after the try of that number (from 1) failed;
 	// DefaultBackoff where nil.
 	Backoff func(try int) time.Duration
-	// Keep is how long finished jobs are remembered; 14 days where zero.
-	Keep time.Duration
-	// PruneEvery is how often older ones are deleted; 1 h where zero.
-	PruneEvery time.Duration
+	// Replica is a name of this installation that lasts from start to start and
+	// that no other one has, of letters and digits: the jobs of a process that
+	// was killed then go on at the next start, not when their leases end. ""
+	// where there is none.
+	Replica string
 }
 
 // DefaultBackoff is 1, 4, 16, 64 … seconds, at most 15 minutes, give or take a
@@ -76,7 +77,6 @@ func New(store Store, opts Options) *Queue {
 	}
 	for value, otherwise := range map[*time.Duration]time.Duration{
 		&opts.Poll: time.Second, &opts.Lease: time.Minute, &opts.Grace: 10 * time.Second,
-		&opts.Keep: 14 * 24 * time.Hour, &opts.PruneEvery: time.Hour,
 	} {
 		if *value <= 0 {
 			*value = otherwise
@@ -200,11 +200,56 @@ func (q *Queue) Jobs(ctx context.Context, filter Filter) ([]Job, error) {
 		filter.Limit = 100
 	}
 	switch filter.State {
-	case "", Queued, Running, Done, Failed:
+	case "", Queued, Running, Done, Failed, Cancelled:
 	default:
 		return nil, fmt.Errorf("state %q: %w", filter.State, ErrInvalid)
 	}
 	return q.store.Jobs(ctx, filter)
+}
+
+// Cancel ends a job: at once where it is queued, within seconds where it runs,
+// whoever runs it. It returns the job as it is then, ErrNotFound or ErrFinished.
+func (q *Queue) Cancel(ctx context.Context, id int64) (Job, error) {
+	if err := q.store.CancelJob(ctx, id, q.opts.Now()); err != nil {
+		return Job{}, err
+	}
+	q.mu.Lock()
+	r := q.runner
+	q.mu.Unlock()
+	if r != nil {
+		r.cancelOne(id)
+	}
+	q.tell([]int64{id})
+	return q.store.Job(ctx, id)
+}
+
+// Log lists at most limit lines of a job's log after a position.
+func (q *Queue) Log(ctx context.Context, id int64, after, limit int) ([]Line, error) {
+	return q.store.JobLog(ctx, id, after, limit)
+}
+
+// Last returns the newest job of a kind, or ErrNotFound.
+func (q *Queue) Last(ctx context.Context, kind string) (Job, error) {
+	jobs, err := q.store.Jobs(ctx, Filter{Kind: kind, Limit: 1})
+	if err != nil {
+		return Job{}, err
+	}
+	if len(jobs) == 0 {
+		return Job{}, ErrNotFound
+	}
+	return jobs[0], nil
+}
+
+// Prune deletes what is remembered of jobs that finished before a time, and
+// returns how many they were.
+func (q *Queue) Prune(ctx context.Context, before time.Time) (int, error) {
+	const batch = 1000
+	for pruned := 0; ; {
+		n, err := q.store.PruneJobs(ctx, before, batch)
+		if pruned += n; err != nil || n < batch {
+			return pruned, err
+		}
+	}
 }
 
 // Depths counts the unfinished jobs by kind and state.
@@ -269,7 +314,7 @@ func (q *Queue) tell(ids []int64) {
 // are by kind; they are given here, not to New, because what they call
 // usually enqueues jobs itself. Jobs of other kinds are left to other replicas.
 func (q *Queue) Run(ctx context.Context, handlers map[string]Handler) error {
-	r, err := newRunner(q, rand.Text(), handlers)
+	r, err := newRunner(q, owner(q.opts.Replica, rand.Text()), handlers)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,7 +13,8 @@ const (
 	// callTimeout bounds one call to the store. It is longer than a busy
 	// SQLite makes its writers wait.
 	callTimeout = 30 * time.Second
-	pruneBatch  = 1000
+	// leeway is what a handler has at least to end when it is told to.
+	leeway = 500 * time.Millisecond
 )
 
 // runner is one run of a queue. Its loop alone talks to the store about the
@@ -49,6 +51,8 @@ type ending struct {
 	result Result
 	// ours is false where the result is for another queue to give.
 	ours bool
+	// held says that the try goes on and keeps its place.
+	held bool
 }
 
 func newRunner(q *Queue, owner string, handlers map[string]Handler) (*runner, error) {
@@ -72,7 +76,7 @@ func newRunner(q *Queue, owner string, handlers map[string]Handler) (*runner, er
 		slots += handler.Concurrency
 	}
 	slices.Sort(r.kinds)
-	r.finished = make(chan ending, slots)
+	r.finished = make(chan ending, 2*slots) // a try that is given up ends twice
 	return r, nil
 }
 
@@ -92,6 +96,7 @@ func (r *runner) wake(next map[string]time.Time) {
 }
 
 func (r *runner) run(ctx context.Context) {
+	r.resume(ctx)
 	// Jobs and what is stored about them outlive ctx, by the grace.
 	base := context.WithoutCancel(ctx)
 	ended := make(chan struct{})
@@ -112,7 +117,6 @@ func (r *runner) loop(ctx, base context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var pending []ending
-	nextPrune := opts.Now()
 	pollAt := time.Time{} // by the real clock, as the timer is
 	for {
 		select {
@@ -128,10 +132,6 @@ func (r *runner) loop(ctx, base context.Context) {
 		if !time.Now().Before(pollAt) {
 			pollAt = time.Now().Add(opts.Poll)
 			r.look(base)
-			if now := opts.Now(); !now.Before(nextPrune) {
-				r.prune(base, now)
-				nextPrune = now.Add(opts.PruneEvery)
-			}
 		}
 		var ok bool
 		if pending, ok = r.turn(base, pending, ctx.Err() == nil); !ok {
@@ -265,7 +265,9 @@ func (r *runner) turn(base context.Context, pending []ending, claim bool) ([]end
 func (r *runner) want(pending []ending, now time.Time) map[string]int {
 	freed := map[string]int{}
 	for _, e := range pending {
-		freed[e.task.Kind]++
+		if !e.held {
+			freed[e.task.Kind]++
+		}
 	}
 	want := map[string]int{}
 	for kind, lane := range r.lanes {
@@ -284,7 +286,9 @@ func (r *runner) settle(base context.Context, pending []ending, lost []int64) {
 		if r.tasks[e.task.ID] == e.task { // else the job was claimed again
 			delete(r.tasks, e.task.ID)
 		}
-		r.lanes[e.task.Kind].free++
+		if !e.held {
+			r.lanes[e.task.Kind].free++
+		}
 		if e.ours && e.result.State.Finished() {
 			done = append(done, e.task.ID)
 		}
@@ -312,7 +316,7 @@ func (r *runner) start(base context.Context, job Job, leaseEnd time.Time) {
 	lane := r.lanes[job.Kind]
 	lane.free--
 	ctx, cancel := context.WithCancelCause(base)
-	task := &Task{Job: job, progress: job.Progress, leaseEnd: leaseEnd, cancel: cancel, returned: make(chan struct{})}
+	task := &Task{Job: job, now: r.q.opts.Now, progress: job.Progress, leaseEnd: leaseEnd, cancel: cancel, returned: make(chan struct{})}
 	r.mu.Lock()
 	before := r.tasks[job.ID]
 	r.tasks[job.ID] = task
@@ -320,18 +324,37 @@ func (r *runner) start(base context.Context, job Job, leaseEnd time.Time) {
 	r.running.Go(func() {
 		defer cancel(nil)
 		defer close(task.returned)
+		timeout := lane.handler.Timeout
+		ctx, stop := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+		defer stop()
+		end := func(err error, held bool) {
+			if task.ended.CompareAndSwap(false, true) {
+				result, ours := r.result(ctx, task, err)
+				r.finished <- ending{task: task, result: result, ours: ours, held: held}
+			} else {
+				r.finished <- ending{task: task}
+			}
+		}
+		// A handler that does not heed its context cannot be stopped, but its
+		// job must not look as if it were under way for ever.
+		overdue := time.AfterFunc(timeout+max(timeout/2, leeway), func() {
+			if !task.ended.Load() {
+				end(unheeding{timeout}, true)
+			}
+		})
+		defer overdue.Stop()
+		run := lane.handler.Run
 		if before != nil {
 			// The lease was lost while the handler went on, and this process
 			// got the job again: it must not run twice at a time.
 			before.cancel(ErrLeaseLost)
-			<-before.returned
+			select {
+			case <-before.returned:
+			case <-ctx.Done():
+				run = func(context.Context, *Task) error { return errors.New("an earlier try still runs") }
+			}
 		}
-		ctx, stop := context.WithTimeoutCause(ctx, lane.handler.Timeout, ErrTimeout)
-		defer stop()
-		try(ctx, task, lane.handler.Run, func(err error) {
-			result, ours := r.result(ctx, task, err)
-			r.finished <- ending{task: task, result: result, ours: ours}
-		})
+		try(ctx, task, run, func(err error) { end(err, false) })
 	})
 }
 
@@ -374,6 +397,14 @@ func (r *runner) taken() int {
 	return n
 }
 
+func (r *runner) cancelOne(id int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if task := r.tasks[id]; task != nil {
+		task.cancel(ErrCancelled)
+	}
+}
+
 func (r *runner) cancelAll(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -382,16 +413,20 @@ func (r *runner) cancelAll(cause error) {
 	}
 }
 
-func (r *runner) prune(base context.Context, now time.Time) {
-	for {
-		ctx, cancel := context.WithTimeout(base, callTimeout)
-		n, err := r.q.store.PruneJobs(ctx, now.Add(-r.q.opts.Keep), pruneBatch)
-		cancel()
-		if err != nil {
-			r.q.opts.Log.ErrorContext(base, "job queue: cannot delete old jobs", "error", err)
-		}
-		if err != nil || n < pruneBatch {
-			return
-		}
+// resume takes back what this replica did when its process before was killed,
+// without waiting for the leases.
+func (r *runner) resume(ctx context.Context) {
+	replica := r.q.opts.Replica
+	if replica == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	n, err := r.q.store.ReleaseReplica(ctx, replica, r.q.opts.Now())
+	switch {
+	case err != nil: // their leases end
+		r.q.opts.Log.ErrorContext(ctx, "job queue: cannot take back the jobs of the process before", "error", err)
+	case n > 0:
+		r.q.opts.Log.WarnContext(ctx, "jobs of a process that was killed are queued again", "jobs", n)
 	}
 }

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,13 @@ import (
 type Schedule struct {
 	// Name is the schedule's own, unique.
 	Name string
-	// Cron says when, see Next.
-	Cron    string
-	Enabled bool
+	// Kind is that of its jobs.
+	Kind string
+	// Cron and TimeZone say when, see Next and Zone.
+	Cron, TimeZone string
+	Enabled        bool
+	// Revision moves with each change of the three by people, from 1.
+	Revision int64
 	// NextRunAt is when it is due next, LastRunAt when it was last; the latter
 	// is zero where it never was.
 	NextRunAt, LastRunAt time.Time
@@ -28,7 +33,8 @@ type ScheduleStore interface {
 	SeedSchedules(ctx context.Context, schedules []Schedule) error
 	// Schedules lists all by name.
 	Schedules(ctx context.Context) ([]Schedule, error)
-	// UpdateSchedule replaces cron, enabled and next run, or returns ErrNotFound.
+	// UpdateSchedule replaces cron, time zone, enabled and next run of the
+	// revision that it names, or returns ErrNotFound or ErrStale.
 	UpdateSchedule(ctx context.Context, s Schedule) error
 	// FireSchedule enqueues the job and moves the next run from due to next,
 	// if it still is due and enabled; else it does nothing and returns false.
@@ -41,7 +47,30 @@ type ScheduleStore interface {
 // an administrator says otherwise.
 type Plan struct {
 	Name, Cron string
-	Request    Request
+	// TimeZone is that of Cron; UTC where empty.
+	TimeZone string
+	Request  Request
+}
+
+func (p Plan) next(now time.Time) (string, time.Time, error) {
+	zone := cmp.Or(p.TimeZone, "UTC")
+	next, err := due(p.Cron, zone, now)
+	return zone, next, err
+}
+
+// due is when an expression is due next by the clocks of a named zone.
+func due(cron, zone string, now time.Time) (time.Time, error) {
+	place, err := Zone(zone)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return Next(cron, place, now)
+}
+
+// Change is what to change of a schedule; nil leaves a member as it is.
+type Change struct {
+	Cron, TimeZone *string
+	Enabled        *bool
 }
 
 // Scheduler enqueues jobs by plan. Several schedulers may share one store: each
@@ -83,7 +112,7 @@ func NewScheduler(store ScheduleStore, queue *Queue, plans []Plan, opts Schedule
 		if _, twice := s.plans[plan.Name]; twice || plan.Name == "" {
 			return nil, fmt.Errorf("schedule %q: no name, or twice: %w", plan.Name, ErrInvalid)
 		}
-		if _, err := Next(plan.Cron, opts.Now()); err != nil {
+		if _, _, err := plan.next(opts.Now()); err != nil {
 			return nil, fmt.Errorf("schedule %s: %w", plan.Name, err)
 		}
 		if _, err := queue.prepare(plan.Request, opts.Now()); err != nil {
@@ -135,11 +164,11 @@ func (s *Scheduler) complain(ctx context.Context, err error) {
 func (s *Scheduler) Seed(ctx context.Context) error {
 	schedules := make([]Schedule, 0, len(s.plans))
 	for _, plan := range s.plans {
-		next, err := Next(plan.Cron, s.opts.Now())
+		zone, next, err := plan.next(s.opts.Now())
 		if err != nil {
 			return fmt.Errorf("schedule %s: %w", plan.Name, err)
 		}
-		schedules = append(schedules, Schedule{Name: plan.Name, Cron: plan.Cron, Enabled: true, NextRunAt: next})
+		schedules = append(schedules, Schedule{Name: plan.Name, Cron: plan.Cron, TimeZone: zone, Enabled: true, NextRunAt: next})
 	}
 	slices.SortFunc(schedules, func(a, b Schedule) int { return strings.Compare(a.Name, b.Name) })
 	if err := s.store.SeedSchedules(ctx, schedules); err != nil {
@@ -177,7 +206,7 @@ func (s *Scheduler) fire(ctx context.Context) (time.Time, error) {
 }
 
 func (s *Scheduler) fireOne(ctx context.Context, schedule Schedule, now time.Time) (time.Time, error) {
-	next, err := Next(schedule.Cron, now)
+	next, err := due(schedule.Cron, schedule.TimeZone, now)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -204,29 +233,18 @@ func (s *Scheduler) List(ctx context.Context) ([]Schedule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list schedules: %w", err)
 	}
-	return slices.DeleteFunc(all, func(schedule Schedule) bool {
+	all = slices.DeleteFunc(all, func(schedule Schedule) bool {
 		_, known := s.plans[schedule.Name]
 		return !known
-	}), nil
+	})
+	for i := range all {
+		all[i].Kind = s.plans[all[i].Name].Request.Kind
+	}
+	return all, nil
 }
 
-// Set changes when a schedule is due. It returns ErrNotFound, or an error that
-// wraps ErrInvalid where the expression is none or never due.
-func (s *Scheduler) Set(ctx context.Context, name, cron string, enabled bool) (Schedule, error) {
-	if _, known := s.plans[name]; !known {
-		return Schedule{}, fmt.Errorf("schedule %q: %w", name, ErrNotFound)
-	}
-	next, err := Next(cron, s.opts.Now())
-	if err != nil {
-		return Schedule{}, err
-	}
-	if err := s.store.UpdateSchedule(ctx, Schedule{Name: name, Cron: cron, Enabled: enabled, NextRunAt: next}); err != nil {
-		return Schedule{}, fmt.Errorf("schedule %s: %w", name, err)
-	}
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
+// Schedule returns one by name, or ErrNotFound.
+func (s *Scheduler) Schedule(ctx context.Context, name string) (Schedule, error) {
 	all, err := s.List(ctx)
 	if err != nil {
 		return Schedule{}, err
@@ -237,6 +255,48 @@ func (s *Scheduler) Set(ctx context.Context, name, cron string, enabled bool) (S
 		}
 	}
 	return Schedule{}, fmt.Errorf("schedule %q: %w", name, ErrNotFound)
+}
+
+// Set changes when a schedule is due. A revision that is not 0 must be the
+// present one, else the error is ErrStale. It returns ErrNotFound, or a
+// *FieldError where the expression is none or never due, or there is no such zone.
+func (s *Scheduler) Set(ctx context.Context, name string, change Change, revision int64) (Schedule, error) {
+	// Of two changes at a time that name no revision, the second is made to what
+	// the first left.
+	const tries = 10
+	for range tries {
+		schedule, err := s.Schedule(ctx, name)
+		if err != nil {
+			return Schedule{}, err
+		}
+		if revision != 0 && schedule.Revision != revision {
+			return Schedule{}, fmt.Errorf("schedule %q: %w", name, ErrStale)
+		}
+		for member, value := range map[*string]*string{&schedule.Cron: change.Cron, &schedule.TimeZone: change.TimeZone} {
+			if value != nil {
+				*member = *value
+			}
+		}
+		if change.Enabled != nil {
+			schedule.Enabled = *change.Enabled
+		}
+		if schedule.NextRunAt, err = due(schedule.Cron, schedule.TimeZone, s.opts.Now()); err != nil {
+			return Schedule{}, err
+		}
+		err = s.store.UpdateSchedule(ctx, schedule)
+		if errors.Is(err, ErrStale) && revision == 0 {
+			continue
+		}
+		if err != nil {
+			return Schedule{}, fmt.Errorf("schedule %s: %w", name, err)
+		}
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+		return s.Schedule(ctx, name)
+	}
+	return Schedule{}, fmt.Errorf("schedule %q: %w, time after time", name, ErrStale)
 }
 
 // RunNow enqueues the schedule's job at once and returns its id; when it is due

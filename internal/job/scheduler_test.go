@@ -95,7 +95,7 @@ func TestSchedulersEnqueueOnceForEachDueTime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := job.Schedule{Name: "update feeds", Cron: "30 */6 * * *", Enabled: true, LastRunAt: c.Now(), NextRunAt: c.Now().Add(6 * time.Hour)}
+			want := job.Schedule{Name: "update feeds", Kind: "feeds", Cron: "30 */6 * * *", TimeZone: "UTC", Revision: 1, Enabled: true, LastRunAt: c.Now(), NextRunAt: c.Now().Add(6 * time.Hour)}
 			if diff := cmp.Diff(want, schedules[1]); diff != "" {
 				t.Error(diff)
 			}
@@ -166,11 +166,12 @@ func TestSetAndRunNow(t *testing.T) {
 		if err := sched.Seed(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got, err := sched.Set(t.Context(), "update feeds", "@daily", false)
+		daily, off, tokyo := "@daily", false, "Asia/Tokyo"
+		got, err := sched.Set(t.Context(), "update feeds", job.Change{Cron: &daily, TimeZone: &tokyo, Enabled: &off}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := job.Schedule{Name: "update feeds", Cron: "@daily", NextRunAt: time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)}
+		want := job.Schedule{Name: "update feeds", Kind: "feeds", Cron: "@daily", TimeZone: "Asia/Tokyo", Revision: 2, NextRunAt: time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC)}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
@@ -200,11 +201,21 @@ func TestSetAndRunNow(t *testing.T) {
 		if _, err := sched.RunNow(t.Context(), "nothing"); !errors.Is(err, job.ErrNotFound) {
 			t.Errorf("RunNow: got %v, want ErrNotFound", err)
 		}
-		if _, err := sched.Set(t.Context(), "nothing", "@daily", true); !errors.Is(err, job.ErrNotFound) {
+		if _, err := sched.Set(t.Context(), "nothing", job.Change{Cron: &daily}, 0); !errors.Is(err, job.ErrNotFound) {
 			t.Errorf("Set: got %v, want ErrNotFound", err)
 		}
-		if _, err := sched.Set(t.Context(), "update feeds", "0 0 30 2 *", true); !errors.Is(err, job.ErrInvalid) {
-			t.Errorf("Set never: got %v, want ErrInvalid", err)
+		if _, err := sched.Set(t.Context(), "update feeds", job.Change{Cron: &daily}, 1); !errors.Is(err, job.ErrStale) {
+			t.Errorf("Set of an old revision: got %v, want ErrStale", err)
+		}
+		never, mars := "0 0 30 2 *", "Mars/Olympus"
+		for field, change := range map[string]job.Change{"cron": {Cron: &never}, "time_zone": {TimeZone: &mars}} {
+			var wrong *job.FieldError
+			if _, err := sched.Set(t.Context(), "update feeds", change, 0); !errors.As(err, &wrong) || wrong.Field != field {
+				t.Errorf("%s: got %v, want a FieldError", field, err)
+			}
+		}
+		if unchanged, err := sched.List(t.Context()); err != nil || !cmp.Equal(schedules, unchanged) {
+			t.Errorf("after what was refused: %v, %s", err, cmp.Diff(schedules, unchanged))
 		}
 	})
 }
@@ -221,15 +232,16 @@ func TestSetTakesEffectWithoutPolling(t *testing.T) {
 		if err := sched.Seed(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.UpdateSchedule(t.Context(), job.Schedule{Name: "other", Cron: "@yearly", Enabled: true, NextRunAt: c.Now()}); err != nil {
+		if err := s.UpdateSchedule(t.Context(), job.Schedule{Name: "other", Cron: "@yearly", TimeZone: "UTC", Enabled: true, NextRunAt: c.Now(), Revision: 1}); err != nil {
 			t.Fatal(err)
 		}
 		run(t, sched)
 		jobsOf(t, q, "other", 1) // it looked once and now waits for an hour
-		if err := s.UpdateSchedule(t.Context(), job.Schedule{Name: "other", Cron: "@yearly", Enabled: true, NextRunAt: c.Now()}); err != nil {
+		if err := s.UpdateSchedule(t.Context(), job.Schedule{Name: "other", Cron: "@yearly", TimeZone: "UTC", Enabled: true, NextRunAt: c.Now(), Revision: 2}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := sched.Set(t.Context(), "update feeds", "@hourly", true); err != nil {
+		hourly := "@hourly"
+		if _, err := sched.Set(t.Context(), "update feeds", job.Change{Cron: &hourly}, 0); err != nil {
 			t.Fatal(err)
 		}
 		for deadline := time.Now().Add(patience); ; <-time.After(tick) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,9 +29,16 @@ type Handler struct {
 type Task struct {
 	Job
 
+	now      func() time.Time
 	mu       sync.Mutex
 	progress string
-	unsaved  bool
+	// completed and total, lines and dropped are as Job and Line have them.
+	completed, total int64
+	lines            []Line
+	dropped          int
+	unsaved          bool
+	// ended is set by the first who says what the try came to.
+	ended atomic.Bool
 
 	leaseEnd time.Time // guarded by the runner
 	cancel   context.CancelCauseFunc
@@ -56,6 +64,52 @@ func (t *Task) SetProgress(text string) {
 	}
 }
 
+// SetCount says how many of how many things are done, in a unit of the
+// handler's; a total of 0 is one that is not known.
+func (t *Task) SetCount(completed, total int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.completed != completed || t.total != total {
+		t.completed, t.total, t.unsaved = completed, total, true
+	}
+}
+
+// Log adds a line to the job's log, which is kept with it. It is for what
+// people should know of one run, some hundred lines at most.
+func (t *Task) Log(level Level, format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.log(level, fmt.Sprintf(format, args...))
+}
+
+func (t *Task) log(level Level, text string) {
+	// The store bounds what is kept; this bounds what waits to be stored.
+	const waiting = 500
+	if len(t.lines) >= waiting && level == Info {
+		t.dropped++
+		return
+	}
+	t.lines = append(t.lines, Line{At: t.now(), Level: level, Text: cleanTo(text, maxLine)})
+	t.unsaved = true
+}
+
+// takeLines are the lines that are not stored yet.
+func (t *Task) takeLines() []Line {
+	lines := t.lines
+	if t.dropped > 0 {
+		lines = append(lines, Line{At: t.now(), Level: Warning, Text: fmt.Sprintf("%d lines came too fast and are left out", t.dropped)})
+	}
+	t.lines, t.dropped = nil, 0
+	return lines
+}
+
+// giveBack returns lines that could not be stored.
+func (t *Task) giveBack(lines []Line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines, t.unsaved = append(lines, t.lines...), true
+}
+
 func (t *Task) hold() Hold { return Hold{ID: t.ID, Try: t.Attempts} }
 
 // news returns the progress where it was not stored yet.
@@ -64,7 +118,10 @@ func (t *Task) news() (Progress, bool) {
 	defer t.mu.Unlock()
 	fresh := t.unsaved
 	t.unsaved = false
-	return Progress{Hold: t.hold(), Text: t.progress}, fresh
+	if !fresh {
+		return Progress{}, false
+	}
+	return Progress{Hold: t.hold(), Text: t.progress, Completed: t.completed, Total: t.total, Lines: t.takeLines()}, true
 }
 
 // permanent marks an error that no further try mends.
@@ -101,23 +158,38 @@ func try(ctx context.Context, task *Task, run func(context.Context, *Task) error
 func (r *runner) result(ctx context.Context, task *Task, err error) (Result, bool) {
 	now := r.q.opts.Now()
 	task.mu.Lock()
-	result := Result{Hold: task.hold(), Attempts: task.Attempts, Progress: task.progress}
-	task.mu.Unlock()
+	defer task.mu.Unlock()
+	result := Result{Hold: task.hold(), Attempts: task.Attempts, Progress: task.progress, Completed: task.completed, Total: task.total}
 	cause := context.Cause(ctx)
 	switch {
 	case err == nil:
 		result.State, result.FinishedAt = Done, now
 	case errors.Is(cause, ErrLeaseLost):
 		return Result{}, false
+	case errors.Is(cause, ErrCancelled):
+		result.State, result.FinishedAt, result.Error = Cancelled, now, task.Error
+		task.log(Warning, "cancelled")
 	case errors.Is(cause, ErrStopped):
 		// Not the job's fault: the try does not count.
 		result.State, result.Attempts, result.RunAt, result.Error = Queued, task.Attempts-1, now, task.Error
-	case errors.As(err, new(permanent)) || task.Attempts >= task.MaxAttempts:
+		task.log(Info, "interrupted by the end of the server; it goes on when one runs")
+	case errors.As(err, new(permanent)), errors.As(err, new(unheeding)), task.Attempts >= task.MaxAttempts:
 		result.State, result.FinishedAt, result.Error = Failed, now, reason(cause, err)
+		task.log(Error, fmt.Sprintf("try %d of %d failed, and none follows: %s", task.Attempts, task.MaxAttempts, result.Error))
 	default:
 		result.State, result.RunAt, result.Error = Queued, now.Add(r.q.opts.Backoff(task.Attempts)), reason(cause, err)
+		task.log(Warning, fmt.Sprintf("try %d of %d failed, the next is at %s: %s", task.Attempts, task.MaxAttempts,
+			result.RunAt.UTC().Format(time.RFC3339), result.Error))
 	}
+	result.Lines = task.takeLines()
 	return result, true
+}
+
+// unheeding is the failure of a try that goes on after its end was asked for.
+type unheeding struct{ timeout time.Duration }
+
+func (e unheeding) Error() string {
+	return fmt.Sprintf("the try was to end after %s, and did not by half as much again: given up", e.timeout)
 }
 
 func reason(cause, err error) string {

@@ -8,17 +8,20 @@ import (
 
 const (
 	maxText = 8 << 10
+	maxLine = 2 << 10
 	maxName = 512
 )
 
 // clean makes text storable: PostgreSQL refuses NUL and broken UTF-8, and a
 // refused error text would keep its job from ever being finished.
-func clean(text string) string {
+func clean(text string) string { return cleanTo(text, maxText) }
+
+func cleanTo(text string, most int) string {
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
-	if len(text) <= maxText {
+	if len(text) <= most {
 		return text
 	}
-	cut := maxText
+	cut := most
 	for !utf8.RuneStart(text[cut]) {
 		cut--
 	}

@@ -30,7 +30,7 @@ func (e *CorruptError) Unwrap() []error { return []error{ErrCorrupt, e.Err} }
 // LimitError wraps ErrLimit.
 type LimitError struct {
 	// Limit names the limit: "bytes", "uncompressed bytes", "compression ratio",
-	// "entries", "path length", "header size", "file size", "window".
+	// "entries", "path length", "header size", "headers in total", "file size", "window".
 	Limit string
 	// Value is the limit, in bytes where it is a size.
 	Value int64

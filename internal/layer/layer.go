@@ -35,6 +35,10 @@ type Options struct {
 	// HeaderSize bounds an entry's extended (PAX) header, in bytes; 1 MiB, which
 	// is also the most that can be had.
 	HeaderSize int64
+	// Headers bounds what the headers of all entries take together beyond 2 kB
+	// each, in bytes: extended headers can be many, and for one entry as many as
+	// there is room for. 512 MiB.
+	Headers int64
 	// FileSize bounds an entry whose content is read, in bytes; 200 MB. Larger
 	// entries that nobody reads are fine.
 	FileSize int64
@@ -54,6 +58,7 @@ func (o Options) withDefaults() Options {
 		{&o.Entries, 5_000_000},
 		{&o.PathLength, 4096},
 		{&o.HeaderSize, 1 << 20},
+		{&o.Headers, 512 << 20},
 		{&o.FileSize, 200_000_000},
 		{&o.Window, 128 << 20},
 	} {
@@ -119,7 +124,7 @@ func Walk(ctx context.Context, r io.Reader, opts Options, visit func(*Entry, io.
 		stages.Go(func() { decompress(compression, in.pipe, stream, opts) })
 	}
 
-	w := walk{stream: stream, opts: opts, visit: visit}
+	w := walk{stream: stream, headers: &headers{pipe: stream, limit: opts.Headers}, opts: opts, visit: visit}
 	w.result.Compression = string(compression)
 	err = w.run()
 	if err != nil {
@@ -147,18 +152,21 @@ func Walk(ctx context.Context, r io.Reader, opts Options, visit func(*Entry, io.
 
 // walk is the last stage: the tar archive.
 type walk struct {
-	stream *pipe
-	opts   Options
-	visit  func(*Entry, io.Reader) error
-	result Result
+	stream  *pipe
+	headers *headers
+	opts    Options
+	visit   func(*Entry, io.Reader) error
+	result  Result
 }
 
 func (w *walk) run() error {
-	archive := tar.NewReader(w.stream)
+	archive := tar.NewReader(w.headers)
 	var entry Entry
 	content := content{walk: w, archive: archive}
 	for {
+		w.headers.begin()
 		header, err := archive.Next()
+		w.headers.end()
 		if err == io.EOF {
 			return w.rest()
 		}
@@ -213,6 +221,9 @@ func (w *walk) check(h *tar.Header) error {
 func (w *walk) cause(err error) error {
 	if w.stream.err != nil && w.stream.err != io.EOF {
 		return w.stream.err
+	}
+	if w.headers.err != nil {
+		return w.headers.err
 	}
 	if errors.Is(err, tar.ErrFieldTooLong) {
 		// archive/tar takes 1 MiB of header at most.

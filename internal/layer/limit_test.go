@@ -20,6 +20,13 @@ func TestWalkLimits(t *testing.T) {
 	for i := range 1001 {
 		many = append(many, lt.File(fmt.Sprintf("f%d", i), ""))
 	}
+	var flood, lone []lt.Entry
+	for i := range 40 {
+		records := lt.PAX("comment", strings.Repeat("x", 100_000))
+		flood = append(flood, records, lt.File(fmt.Sprint(i), zeros[:10_000]))
+		lone = append(lone, records)
+	}
+	lone = append(lone, lt.File("the only one", ""))
 	sparse := lt.Raw(tar.TypeGNUSparse, "sparse", 0, "")
 	copy(sparse.Raw[257:], "ustar  \x00")                          // GNU's own format
 	copy(sparse.Raw[483:], fmt.Sprintf("%011o\x00", int64(8)<<30)) // real size: 8 GiB, all of it a hole
@@ -44,6 +51,9 @@ func TestWalkLimits(t *testing.T) {
 		{"header size beyond what archive/tar reads", layer.Options{}, lt.Tar(t, lt.PAX("comment", strings.Repeat("x", 2<<20)), lt.File("a", "")), "header size", 1 << 20},
 		{"header of 4 GB that is not there", layer.Options{}, lt.Tar(t, lt.Raw('x', "x", 4<<30-1, noise(3<<20))), "header size", 1 << 20},
 		{"long name", layer.Options{}, lt.Tar(t, lt.Raw('L', "x", 2<<20, strings.Repeat("x", 2<<20)), lt.File("a", "")), "header size", 1 << 20},
+		{"headers in total", layer.Options{Headers: 2 << 20}, lt.Tar(t, flood...), "headers in total", 2 << 20},
+		{"headers in total, compressed", layer.Options{Headers: 2 << 20}, lt.Gzip(t, lt.Tar(t, flood...)), "headers in total", 2 << 20},
+		{"headers of one entry in total", layer.Options{Headers: 2 << 20}, lt.Tar(t, lone...), "headers in total", 2 << 20},
 		{"file size", layer.Options{FileSize: 1000}, lt.Tar(t, lt.File("a", zeros)), "file size", 1000},
 		{"file size that a sparse file claims", layer.Options{}, lt.Tar(t, sparse), "file size", 200_000_000},
 		{"window of zstd", layer.Options{Window: 1 << 20}, zstdFrame(28), "window", 1 << 20},
@@ -197,5 +207,31 @@ func TestWalkStopsAtEntries(t *testing.T) {
 	}
 	if result.Entries != 200_001 {
 		t.Errorf("counted %d", result.Entries)
+	}
+}
+
+// TestHeadersWithinTheirLimit: what is content does not count, read or not, nor do
+// the headers that each entry may have.
+func TestHeadersWithinTheirLimit(t *testing.T) {
+	content := strings.Repeat("content ", 100_000)
+	var entries []lt.Entry
+	for i := range 300 {
+		entries = append(entries, lt.PAX("mtime", "1700000000.123456789", "SCHILY.xattr.security.selinux", strings.Repeat("s", 300)), lt.File(fmt.Sprint(i), content[:i*1000]))
+	}
+	for name, read := range map[string]bool{"read": true, "passed over": false} {
+		t.Run(name, func(t *testing.T) {
+			total := 0
+			result, err := layer.Walk(t.Context(), bytes.NewReader(lt.Gzip(t, lt.Tar(t, entries...))), layer.Options{Headers: 1}, func(_ *layer.Entry, r io.Reader) error {
+				if !read {
+					return nil
+				}
+				n, err := io.Copy(io.Discard, r)
+				total += int(n)
+				return err
+			})
+			if err != nil || result.Entries != 300 || read && total != 300*299/2*1000 {
+				t.Errorf("%d entries, %d bytes, %v", result.Entries, total, err)
+			}
+		})
 	}
 }

@@ -48,18 +48,26 @@ type Explanation struct {
 	Statements []Weighed
 }
 
-// Explain weighs the statements on one vulnerability that speak of a package, as
-// Package does.
-func Explain(p inventory.Installed, statements []Statement) Explanation {
+// Explain weighs the statements on one vulnerability that speak of a package of one
+// of the products, as Package does.
+func Explain(p inventory.Installed, statements []Statement, products Products) Explanation {
 	e := Explanation{Package: p}
-	keys := Keys(p.Package)
+	keys := Keys(p.Package, products)
 	var spoken []Statement
 	for _, s := range statements {
-		if slices.Contains(keys, s.Key()) {
+		if i := slices.IndexFunc(keys, func(h Heading) bool { return h.Key == s.Key() }); i >= 0 {
+			s.Fallback = keys[i].Fallback
 			spoken = append(spoken, s)
-			outcome, reason := weigh(p.Package, s.Advisory)
-			e.Statements = append(e.Statements, Weighed{Statement: s, Outcome: outcome, Reason: reason})
 		}
+	}
+	own := overruled(p.Package, spoken)
+	for _, s := range spoken {
+		outcome, reason := weigh(p.Package, s.Advisory)
+		if s.Fallback && own[s.Vulnerability] && outcome != OutcomeWithdrawn {
+			outcome = OutcomeElsewhere
+			reason = fmt.Sprintf("it is on %s, and something is stated of the product that the package is from", s.Ecosystem)
+		}
+		e.Statements = append(e.Statements, Weighed{Statement: s, Outcome: outcome, Reason: reason})
 	}
 	matches := Package(p.Package, spoken)
 	slices.SortStableFunc(e.Statements, func(a, b Weighed) int {
@@ -160,10 +168,10 @@ type ImageExplanation struct {
 
 // ExplainImage weighs the statements on one vulnerability for the packages of an
 // image that they speak of.
-func ExplainImage(packages []inventory.Installed, statements []Statement) ImageExplanation {
+func ExplainImage(packages []inventory.Installed, statements []Statement, products Products) ImageExplanation {
 	var img ImageExplanation
 	for _, p := range packages {
-		if e := Explain(p, statements); len(e.Statements) > 0 {
+		if e := Explain(p, statements, products); len(e.Statements) > 0 {
 			img.Packages = append(img.Packages, e)
 		}
 	}

@@ -67,7 +67,7 @@ func TestExplain(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := match.Explain(test.p, test.statements)
+			e := match.Explain(test.p, test.statements, nil)
 			if e.Outcome != test.outcome || e.Reason != test.reason || len(e.Statements) != test.weighed {
 				t.Errorf("got %s: %q of %d statements, want %s: %q of %d", e.Outcome, e.Reason, len(e.Statements), test.outcome, test.reason, test.weighed)
 			}
@@ -81,9 +81,9 @@ func TestExplain(t *testing.T) {
 
 // keyed are the statements that the store would hand to match.Package.
 func keyed(p inventory.Package, statements []match.Statement) (list []match.Statement) {
-	for _, key := range match.Keys(p) {
+	for _, key := range match.Keys(p, nil) {
 		for _, s := range statements {
-			if s.Key() == key {
+			if s.Key() == key.Key {
 				list = append(list, s)
 			}
 		}
@@ -109,7 +109,7 @@ func TestExplainImage(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := match.ExplainImage(test.packages, test.statements)
+			e := match.ExplainImage(test.packages, test.statements, nil)
 			if got := fmt.Sprintf("%s: %s", e.Outcome, e.Reason); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}

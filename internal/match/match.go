@@ -3,6 +3,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +19,11 @@ type Statement struct {
 	// Feed and Part name the publisher and the document ("alpine", "v3.7/main").
 	Feed string
 	Part string
+	// Fallback is set of what was read for one package, and is not stated of its own
+	// products but of what they are derived from: RHEL 9, for an extended stream of
+	// RHEL 9.2. It counts where nothing else is stated of the package and the
+	// vulnerability.
+	Fallback bool
 }
 
 // Match is a package affected by a vulnerability, with the statement that says so.
@@ -79,12 +85,15 @@ type Finding struct {
 	Evidence    Evidence
 	// Sources names the vulnerability sources that report it ("built-in").
 	Sources []string
+	// Witnesses are what the external ones among them say, each in its own words.
+	Witnesses []Witness
 	// FirstSeen is when this image was first known to have it.
 	FirstSeen time.Time
 }
 
-// Decide says which statements affect a package. The statements are those on
-// any of the package's Keys.
+// Decide says which statements affect a package. The statements are those under
+// any of the package's Keys that may, and, where one of these is a fallback, the
+// others on its vulnerability.
 type Decide func(p inventory.Package, statements []Statement) []Match
 
 // Package is the Decide of the built-in analyser: a version is affected where
@@ -100,10 +109,11 @@ func Package(p inventory.Package, statements []Statement) []Match {
 		return nil
 	}
 	found := make(map[string]int)
+	own := overruled(p, statements)
 	var matches []Match
 	for i := range statements {
 		s := &statements[i]
-		if s.Status != advisory.Affected || !concerns(p, s.Advisory) {
+		if s.Status != advisory.Affected || !concerns(p, s.Advisory) || s.Fallback && own[s.Vulnerability] {
 			continue
 		}
 		subject := Subject(p, s.Source)
@@ -121,27 +131,6 @@ func Package(p inventory.Package, statements []Statement) []Match {
 		}
 	}
 	return matches
-}
-
-// Keys lists the ecosystems and names by which advisories speak of a package:
-// for a package of a distribution its source's name and its own; for one of a
-// language its own. A package of an unknown distribution has none.
-func Keys(p inventory.Package) []advisory.Key {
-	switch p.Type {
-	case "deb", "apk", "rpm":
-		if p.Distribution == "" {
-			return nil
-		}
-		keys := []advisory.Key{{Ecosystem: p.Distribution, Package: p.Name}}
-		if p.SourceName != "" {
-			keys = append(keys, advisory.Key{Ecosystem: p.Distribution, Package: p.SourceName, Source: true})
-		}
-		return keys
-	}
-	if _, ok := Scheme(p.Type); !ok {
-		return nil
-	}
-	return []advisory.Key{{Ecosystem: p.Type, Package: advisory.PackageName(p.Type, p.Name)}}
 }
 
 // schemes are the orderings of the package types that can be judged.
@@ -218,11 +207,17 @@ func keyOf(scheme version.Scheme, v string) []byte {
 	return key
 }
 
-// Comparable returns why a package's version cannot be judged, nil where it can.
+// errNoGroup is of a jar that says its artifact only: no advisory speaks of that.
+var errNoGroup = errors.New("its group is not known, and advisories are on GROUP:ARTIFACT")
+
+// Comparable returns why a package cannot be judged, nil where it can.
 func Comparable(p inventory.Package) error {
 	scheme, ok := Scheme(p.Type)
 	if !ok {
 		return fmt.Errorf("packages of type %q are not judged", p.Type)
+	}
+	if group, artifact, found := strings.Cut(p.Name, ":"); p.Type == "maven" && (!found || group == "" || artifact == "") {
+		return errNoGroup
 	}
 	for _, v := range []string{Subject(p, false), Subject(p, true)} {
 		if _, err := version.Key(scheme, v); err != nil {

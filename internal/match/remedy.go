@@ -35,8 +35,9 @@ type Upgrade struct {
 //
 // The version of an upgrade is the lowest among the fixed versions that leaves
 // the fewest findings, by all statements on the package: one that fixes one
-// vulnerability may be affected by another.
-func Remedy(findings []Finding, statements map[advisory.Key][]Statement) []Upgrade {
+// vulnerability may be affected by another. The statements are those under the
+// Keys of the packages, of these products.
+func Remedy(findings []Finding, statements map[advisory.Key][]Statement, products Products) []Upgrade {
 	type subject struct{ kind, distribution, name, module string }
 	groups := make(map[subject][]Finding)
 	for _, f := range findings {
@@ -45,7 +46,7 @@ func Remedy(findings []Finding, statements map[advisory.Key][]Statement) []Upgra
 	}
 	var upgrades []Upgrade
 	for s, found := range groups {
-		if u, ok := upgrade(found, statements); ok {
+		if u, ok := upgrade(found, statements, products); ok {
 			u.Type, u.Distribution, u.Name = s.kind, s.distribution, s.name
 			upgrades = append(upgrades, u)
 		}
@@ -78,7 +79,7 @@ func (t Tally) Compare(other Tally) int {
 }
 
 // upgrade finds the version that is best for packages that are upgraded together.
-func upgrade(found []Finding, statements map[advisory.Key][]Statement) (u Upgrade, ok bool) {
+func upgrade(found []Finding, statements map[advisory.Key][]Statement, products Products) (u Upgrade, ok bool) {
 	scheme, known := Scheme(found[0].Package.Type)
 	if !known {
 		return u, false
@@ -98,7 +99,7 @@ func upgrade(found []Finding, statements map[advisory.Key][]Statement) (u Upgrad
 	var least Tally
 	var after map[inventory.Package]map[string]bool
 	for _, to := range slices.Compact(candidates) {
-		affected, tally := at(packages, to, statements)
+		affected, tally := at(packages, to, statements, products)
 		if after == nil || tally.Compare(least) < 0 {
 			u.To, least, after = to, tally, affected
 		}
@@ -134,12 +135,16 @@ func upgrade(found []Finding, statements map[advisory.Key][]Statement) (u Upgrad
 }
 
 // at returns what the packages would have at a version, and its tally.
-func at(packages map[inventory.Package]map[string]bool, to string, statements map[advisory.Key][]Statement) (affected map[inventory.Package]map[string]bool, t Tally) {
+func at(packages map[inventory.Package]map[string]bool, to string, statements map[advisory.Key][]Statement, products Products) (affected map[inventory.Package]map[string]bool, t Tally) {
 	affected = make(map[inventory.Package]map[string]bool, len(packages))
 	for p := range packages {
 		var concerning []Statement
-		for _, key := range Keys(p) {
-			concerning = append(concerning, statements[key]...)
+		for _, h := range Keys(p, products) {
+			from := len(concerning)
+			concerning = append(concerning, statements[h.Key]...)
+			for i := range concerning[from:] {
+				concerning[from+i].Fallback = h.Fallback
+			}
 		}
 		changed := p
 		changed.Version, changed.SourceVersion = to, to

@@ -23,8 +23,8 @@ func world(packages []inventory.Installed, stated ...match.Statement) ([]match.F
 	var findings []match.Finding
 	for _, p := range packages {
 		var concerning []match.Statement
-		for _, key := range match.Keys(p.Package) {
-			concerning = append(concerning, statements[key]...)
+		for _, key := range match.Keys(p.Package, nil) {
+			concerning = append(concerning, statements[key.Key]...)
 		}
 		for _, m := range match.Package(p.Package, concerning) {
 			subject := p.Name
@@ -74,7 +74,8 @@ func TestRemedy(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, u := range match.Remedy(world([]inventory.Installed{ssl, tool, zlib}, test.stated...)) {
+			findings, statements := world([]inventory.Installed{ssl, tool, zlib}, test.stated...)
+			for _, u := range match.Remedy(findings, statements, nil) {
 				line := fmt.Sprintf("%s %v %v -> %s in %v clears", u.Name, u.Packages, u.From, u.To, u.Layers)
 				for _, f := range u.Cleared {
 					line += " " + f.Vulnerability

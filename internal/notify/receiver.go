@@ -155,6 +155,11 @@ func (s *Service) save(ctx context.Context, r Receiver, store func(context.Conte
 	if err := r.check(); err != nil {
 		return Receiver{}, err
 	}
+	if r.URL != "" {
+		if err := s.opts.Poster.Check(r.URL); err != nil {
+			return Receiver{}, &FieldError{"url", err.Error()}
+		}
+	}
 	if len(r.Secret) > 0 {
 		if _, err := signingKey(r.Secret); err != nil {
 			return Receiver{}, &FieldError{"secret", err.Error()}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -69,6 +70,8 @@ type Store interface {
 // redirects. The answer's body is its start.
 type Poster interface {
 	Post(ctx context.Context, url string, header http.Header, body []byte) (status int, answer []byte, err error)
+	// Check reports why an address can never be called.
+	Check(url string) error
 }
 
 // Mailer sends text by e-mail.
@@ -130,6 +133,14 @@ func New(store Store, queue Queue, opts Options) *Service {
 		opts.Keep = 30 * 24 * time.Hour
 	}
 	return &Service{store: store, queue: queue, opts: opts}
+}
+
+// Wanted reports whether anyone is told of events of a type.
+func (s *Service) Wanted(ctx context.Context, what Type) (bool, error) {
+	receivers, err := s.store.Receivers(ctx)
+	return slices.ContainsFunc(receivers, func(r Receiver) bool {
+		return r.Enabled && (len(r.Events) == 0 || slices.Contains(r.Events, what))
+	}), err
 }
 
 // Emit writes events down. That nobody can be told is the caller's to log: what

@@ -25,7 +25,7 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target, _ au
 	if err != nil {
 		return err
 	}
-	size, err := h.store.RepositoryBlob(r.Context(), repository.ID, t.reference)
+	size, err := h.known(r, repository.ID, t.reference)
 	if err != nil {
 		return err
 	}
@@ -43,6 +43,15 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target, _ au
 	header.Set("ETag", `"`+t.reference+`"`)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	return nil
+}
+
+// known returns the size of a blob of a repository. Who asks with HEAD may push a
+// manifest that refers to it instead of the blob, so that it must stay for a while.
+func (h *Handler) known(r *http.Request, repositoryID int64, digest string) (int64, error) {
+	if r.Method == http.MethodHead {
+		return h.store.PromiseBlob(r.Context(), repositoryID, digest, h.opts.GarbageGrace/2)
+	}
+	return h.store.RepositoryBlob(r.Context(), repositoryID, digest)
 }
 
 func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target, _ auth.Principal) error {
@@ -255,6 +264,12 @@ func (h *Handler) append(w http.ResponseWriter, r *http.Request, t target, u reg
 // commit makes a blob of an upload.
 func (h *Handler) commit(w http.ResponseWriter, r *http.Request, t target, u registry.Upload, digest string) error {
 	ctx := r.Context()
+	// From here until it is linked, nobody may take the blob for garbage.
+	release, err := h.blobs.Hold(ctx, digest)
+	if err != nil {
+		return err
+	}
+	defer release()
 	size, err := h.blobs.Commit(ctx, u.ID, digest)
 	if err != nil {
 		return err

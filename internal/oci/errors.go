@@ -7,12 +7,11 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 
-	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Error codes of the distribution specification, "Error Codes".
@@ -95,7 +94,7 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 	var (
 		f         *failure
 		denied    *auth.Denied
-		blocked   *assess.BlockedError
+		blocked   *policy.BlockedError
 		digest    *blob.DigestError
 		offset    *blob.OffsetError
 		lack      *registry.MissingError
@@ -117,7 +116,7 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 		}
 		return fault(denied.Status, code, denied.Reason)
 	case errors.As(err, &blocked):
-		return h.blocked(ctx, blocked)
+		return h.blocked(ctx, w, blocked)
 	case errors.As(err, &digest), malformed:
 		return fault(http.StatusBadRequest, codeDigestInvalid, err.Error())
 	case errors.As(err, &offset):
@@ -154,29 +153,6 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 		return fault(http.StatusInsufficientStorage, codeUnknown, "the storage is full")
 	}
 	return fault(http.StatusInternalServerError, codeUnknown, "internal error")
-}
-
-// blocked words a refused pull, so that the person at the other end knows what
-// blocks and where to decide about it.
-func (h *Handler) blocked(ctx context.Context, b *assess.BlockedError) *failure {
-	message := b.Error()
-	if base := h.opts.BaseURL(ctx); base != "" {
-		message += "; see " + strings.TrimSuffix(base, "/") + "/api/v1/images/" + b.Digest
-	}
-	f := fault(http.StatusForbidden, codeDenied, message)
-	type reason struct {
-		Vulnerability string `json:"vulnerability"`
-		Severity      string `json:"severity"`
-		Package       string `json:"package"`
-		Version       string `json:"version"`
-		State         string `json:"state"`
-	}
-	reasons := make([]reason, 0, len(b.Reasons))
-	for _, r := range b.Reasons {
-		reasons = append(reasons, reason{r.Vulnerability, r.Severity.String(), r.Package, r.Version, r.State})
-	}
-	f.detail = map[string]any{"digest": b.Digest, "reasons": reasons}
-	return f
 }
 
 func sorted(list []string) []string {

@@ -16,6 +16,7 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // Store remembers repositories and manifests. Its errors are those of package registry.
@@ -34,8 +35,10 @@ type Store interface {
 	Referrers(ctx context.Context, repositoryID int64, subject, artifactType, after string, limit, limitBytes int) (found []registry.Referrer, more bool, err error)
 
 	RepositoryBlob(ctx context.Context, repositoryID int64, digest string) (size int64, err error)
+	// PromiseBlob is RepositoryBlob for a client that may rely on the answer for
+	// as long as given, which is half of what garbage is kept for.
+	PromiseBlob(ctx context.Context, repositoryID int64, digest string, keep time.Duration) (size int64, err error)
 	BlobRepositories(ctx context.Context, digest string, limit int) ([]registry.Repository, error)
-	LinkBlob(ctx context.Context, repositoryID int64, digest string, size int64) error
 	MountBlob(ctx context.Context, from, to int64, digest string) (size int64, err error)
 	UnlinkBlob(ctx context.Context, repositoryID int64, digest string) error
 	CreateUpload(ctx context.Context, id string, repositoryID int64) error
@@ -54,9 +57,9 @@ type Authorizer interface {
 	May(ctx context.Context, p auth.Principal, want auth.Access) (bool, error)
 }
 
-// Gate says whether a manifest may be pulled; a refusal is an *assess.BlockedError.
+// Gate says whether a manifest may be pulled; a refusal is a *policy.BlockedError.
 type Gate interface {
-	Check(ctx context.Context, registry, repository, digest string) error
+	Check(ctx context.Context, pull policy.Pull) (policy.Verdict, error)
 }
 
 // Observer is told what was stored and deleted. Its errors do not fail the request.
@@ -76,6 +79,9 @@ type Options struct {
 	Logger  *slog.Logger
 	// Now is the clock; time.Now where nil.
 	Now func() time.Time
+	// GarbageGrace is for how long blobs are kept that nothing refers to; 24 h
+	// where zero.
+	GarbageGrace time.Duration
 }
 
 // Handler serves /v2/.
@@ -105,6 +111,9 @@ func New(store Store, blobs blob.Store, authorizer Authorizer, gate Gate, observ
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.GarbageGrace == 0 {
+		opts.GarbageGrace = 24 * time.Hour
 	}
 	return &Handler{store: store, blobs: blobs, auth: authorizer, gate: gate, observer: observer, opts: opts}
 }
@@ -198,7 +207,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead || t.kind == "uploads":
 		actions = []string{"pull", "push"}
 	}
-	p, err := h.auth.Authorize(r, repositoryAccess(t.name, actions...))
+	want := repositoryAccess(t.name, actions...)
+	if t.kind == "blobs" || t.kind == "manifests" && strings.Contains(t.reference, ":") {
+		want.Digest = t.reference
+	}
+	p, err := h.auth.Authorize(r, want)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
@@ -58,7 +59,9 @@ func (l rights) May(_ context.Context, p auth.Principal, want auth.Access) (bool
 // open is a gate that blocks nothing.
 type open struct{}
 
-func (open) Check(context.Context, string, string, string) error { return nil }
+func (open) Check(context.Context, policy.Pull) (policy.Verdict, error) {
+	return policy.Verdict{}, nil
+}
 
 // observer has nothing to do with what is stored.
 type observer struct{}

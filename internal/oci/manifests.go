@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // manifest returns what a tag or digest names.
@@ -43,16 +45,25 @@ func (h *Handler) manifest(r *http.Request, t target) (*registry.Manifest, error
 	return m, nil
 }
 
-// getManifest serves a manifest that may be pulled.
-func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target, _ auth.Principal) error {
+// getManifest serves a manifest that may be pulled; to a vulnerability source,
+// one that is blocked, too, or nobody would ever look at it again.
+func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target, p auth.Principal) error {
 	m, err := h.manifest(r, t)
 	if err != nil {
 		return err
 	}
-	if err := h.gate.Check(r.Context(), t.registry, t.repository, m.Digest); err != nil {
-		return err
+	pull := policy.Pull{Place: assess.Place{Registry: t.registry, Repository: t.repository, Digest: m.Digest}, User: p.Name}
+	if pull.ByDigest = strings.Contains(t.reference, ":"); !pull.ByDigest {
+		pull.Tag = t.reference
+	}
+	var verdict policy.Verdict
+	if p.Source == "" {
+		if verdict, err = h.gate.Check(r.Context(), pull); err != nil {
+			return err
+		}
 	}
 	header := w.Header()
+	warn(header, messages(verdict.Warnings))
 	header.Set("Content-Type", m.MediaType)
 	header.Set("Docker-Content-Digest", m.Digest)
 	etag := `"` + m.Digest + `"`

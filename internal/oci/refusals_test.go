@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,12 +14,18 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // verdict is a gate that always says the same.
-type verdict struct{ error }
+type verdict struct {
+	error
+	warnings []policy.Reason
+}
 
-func (v verdict) Check(context.Context, string, string, string) error { return v.error }
+func (v verdict) Check(context.Context, policy.Pull) (policy.Verdict, error) {
+	return policy.Verdict{Warnings: v.warnings}, v.error
+}
 
 // TestGate: no way of asking for a manifest goes around the gate, and a gate
 // that fails lets nothing through.
@@ -28,10 +35,13 @@ func TestGate(t *testing.T) {
 	digest := blob.SHA256.Of(m)
 	h.want("push", h.tag("main/app", "1", m), http.StatusCreated, "")
 	h.want("pull", h.do("GET", "/v2/main/app/manifests/1", nil), http.StatusOK, "")
-	blocked := &assess.BlockedError{
+	found := &assess.Reason{Vulnerability: "CVE-2026-0001", Package: "musl", Version: "1.2.3\"\r\nX: y", State: "Block"}
+	blocked := &policy.BlockedError{
 		Place:   assess.Place{Registry: "main", Repository: "app", Digest: digest},
-		Reasons: []assess.Reason{{Vulnerability: "CVE-2026-0001", Package: "musl", Version: "1.2.3"}},
+		Reasons: []policy.Reason{{Kind: policy.AboutFinding, Message: found.String(), Finding: found}},
 	}
+	absent := *blocked
+	absent.Refusal = policy.Unknown
 	for _, test := range []struct {
 		name   string
 		gate   error
@@ -39,9 +49,10 @@ func TestGate(t *testing.T) {
 		code   string
 	}{
 		{"blocked", blocked, http.StatusForbidden, "DENIED"},
+		{"blocked as ProGet does", &absent, http.StatusNotFound, "MANIFEST_UNKNOWN"},
 		{"failing", errors.New("the database is at 10.0.0.7, password hunter2"), http.StatusInternalServerError, "UNKNOWN"},
 	} {
-		h.gate = verdict{test.gate}
+		h.gate = verdict{error: test.gate}
 		h.restart()
 		for _, reference := range []string{"1", digest} {
 			for range 2 {
@@ -50,7 +61,7 @@ func TestGate(t *testing.T) {
 				if strings.Contains(string(a.body), "layer") || a.header.Get("ETag") != "" {
 					t.Errorf("%s: the manifest is shown: %v %s", test.name, a.header, a.body)
 				}
-				if test.gate == blocked && !strings.Contains(string(a.body), "CVE-2026-0001") {
+				if test.status != http.StatusInternalServerError && !strings.Contains(string(a.body), "CVE-2026-0001") {
 					t.Errorf("the refusal does not say why: %s", a.body)
 				}
 				if strings.Contains(string(a.body), "hunter2") {
@@ -60,12 +71,42 @@ func TestGate(t *testing.T) {
 			for _, header := range [][]string{nil, {"If-None-Match", `"` + digest + `"`}, {"If-None-Match", "*"}} {
 				if a := h.do("HEAD", "/v2/main/app/manifests/"+reference, nil, header...); a.status != test.status || len(a.body) > 0 {
 					t.Errorf("%s: HEAD %s: %d %s", test.name, header, a.status, a.body)
+				} else if told := strings.Contains(a.header.Get("Warning"), "CVE-2026-0001"); told == (test.code == "UNKNOWN") {
+					t.Errorf("%s: HEAD %s: warning %q", test.name, header, a.header.Get("Warning"))
 				}
 			}
 		}
 	}
 	if text := h.log.String(); !strings.Contains(text, "hunter2") {
 		t.Errorf("what went wrong inside is not logged: %s", text)
+	}
+}
+
+// TestWarnings: what policy warns of is in the header of what is served.
+func TestWarnings(t *testing.T) {
+	h := lite(t)
+	h.want("push", h.tag("main/app", "1", h.manifest("main/app", nil, "layer")), http.StatusCreated, "")
+	many := make([]policy.Reason, 8)
+	for i := range many {
+		many[i].Message = "reason " + strings.Repeat("long", 1000)
+	}
+	for _, test := range []struct {
+		name     string
+		warnings []policy.Reason
+		want     []string
+	}{
+		{"none", nil, nil},
+		{"one", []policy.Reason{{Message: `CVE-1 (high, a "b\" 1é, Caution)` + "\r\nX-Evil: 1"}}, []string{`299 - "CVE-1 (high, a 'b'' 1?, Caution)??X-Evil: 1"`}},
+		{"many", many, append(slices.Repeat([]string{`299 - "reason ` + strings.Repeat("long", 1000)[:690] + `..."`}, 4), `299 - "and 4 more warnings"`)},
+	} {
+		h.gate = verdict{warnings: test.warnings}
+		h.restart()
+		for _, method := range []string{"GET", "HEAD"} {
+			a := h.do(method, "/v2/main/app/manifests/1", nil)
+			if got := a.header.Values("Warning"); a.status != http.StatusOK || !slices.Equal(got, test.want) || a.header.Get("X-Evil") != "" {
+				t.Errorf("%s, %s: %d, got %q, want %q", test.name, method, a.status, got, test.want)
+			}
+		}
 	}
 }
 

@@ -11,10 +11,10 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/api"
-	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 )
 
 // SchemaVersion grows when the JSON report changes so that readers must.
@@ -84,9 +84,11 @@ type Feed struct {
 	// AgeSeconds is how long before the scan that was.
 	LastSuccess *time.Time `json:"last_success"`
 	AgeSeconds  *int64     `json:"age_seconds"`
-	Packages    int        `json:"packages"`
-	Advisories  int        `json:"advisories"`
-	Error       string     `json:"error"`
+	// Stale says why it is too old, "" where it is not or was never fetched.
+	Stale      string `json:"stale,omitempty"`
+	Packages   int    `json:"packages"`
+	Advisories int    `json:"advisories"`
+	Error      string `json:"error"`
 }
 
 // Scan is what an image's scan brought to light.
@@ -97,17 +99,18 @@ type Scan struct {
 	Installed []inventory.Installed
 	Findings  []match.Finding
 	// Judgement is what is decided on the findings at the place that counts.
-	Judgement assess.Judgement
+	Judgement policy.Judgement
 	Coverage  image.Coverage
 	// DataUpdated is zero where no feed has data on the packages.
 	DataUpdated time.Time
 }
 
-// New starts a report without images.
-func New(target, version string, at time.Time, feeds []feed.Status) Report {
+// New starts a report without images. The interval is the one at which the feeds are
+// to be updated, 0 where they are by no schedule.
+func New(target, version string, at time.Time, feeds []feed.Status, interval time.Duration) Report {
 	r := Report{SchemaVersion: SchemaVersion, Tool: Tool{tool, version}, Target: target, ScannedAt: at.UTC(), Images: []Image{}, Feeds: []Feed{}}
 	for _, s := range feeds {
-		f := Feed{Name: s.Name, Packages: s.Packages(), Advisories: s.Advisories(), Error: s.Error, LastSuccess: orNil(s.LastSuccess)}
+		f := Feed{Name: s.Name, Packages: s.Packages(), Advisories: s.Advisories(), Error: s.Error, LastSuccess: orNil(s.LastSuccess), Stale: s.Stale(at, interval, at)}
 		if f.LastSuccess != nil {
 			age := int64(at.Sub(s.LastSuccess) / time.Second)
 			f.AgeSeconds = &age
@@ -122,7 +125,7 @@ func (r *Report) Add(s Scan) {
 	img := s.Image
 	out := Image{
 		Name: s.Name, Digest: img.Digest, ConfigDigest: img.ConfigDigest, MediaType: img.MediaType,
-		Platform: platform(img), OS: img.OS, Architecture: img.Architecture, Variant: img.Variant, Size: img.Size(),
+		Platform: Platform(img.OS, img.Architecture, img.Variant), OS: img.OS, Architecture: img.Architecture, Variant: img.Variant, Size: img.Size(),
 		Analysis: string(img.State), Error: img.Error, Distribution: img.Distribution, DistributionName: img.DistributionName,
 		DataUpdatedAt: orNil(s.DataUpdated),
 		Coverage:      api.Coverage{Verdict: string(s.Coverage.Verdict), Reasons: append([]string{}, s.Coverage.Reasons...)},
@@ -130,7 +133,7 @@ func (r *Report) Add(s Scan) {
 		Packages:      make([]api.InstalledPackage, len(s.Installed)),
 		Findings:      make([]api.Finding, len(s.Findings)),
 		Warnings:      make([]api.Warning, len(img.Warnings)),
-		Policy:        verdict(s.Judgement),
+		Policy:        api.ShowVerdict(s.Judgement.Registry, s.Judgement.Repository, s.Judgement.Verdict),
 		installed:     s.Installed,
 	}
 	for n, l := range img.Layers {
@@ -144,7 +147,7 @@ func (r *Report) Add(s Scan) {
 	}
 	for n, f := range s.Findings {
 		out.affected = append(out.affected, f.Package)
-		out.Findings[n] = api.ShowFinding(f, n, []assess.Judgement{s.Judgement})
+		out.Findings[n] = api.ShowFinding(f, n, []policy.Judgement{s.Judgement})
 		if f.LayerIndex < len(out.Layers) {
 			out.Layers[f.LayerIndex].FindingCount++
 		}
@@ -156,9 +159,10 @@ func (r *Report) Add(s Scan) {
 	r.Images = append(r.Images, out)
 }
 
-func platform(img image.Image) string {
-	text := img.OS
-	for _, part := range []string{img.Architecture, img.Variant} {
+// Platform joins the parts of a platform that are known.
+func Platform(os, architecture, variant string) string {
+	text := os
+	for _, part := range []string{architecture, variant} {
 		if part != "" {
 			text += "/" + part
 		}
@@ -182,16 +186,6 @@ func count(n *api.Severities, severity advisory.Severity) {
 	default:
 		n.Unknown++
 	}
-}
-
-func verdict(j assess.Judgement) api.Verdict {
-	v := api.Verdict{Registry: j.Registry, Repository: j.Repository, Blocked: j.Verdict.Blocked,
-		Reasons: make([]api.Reason, len(j.Verdict.Reasons)), ValidUntil: orNil(j.Verdict.ValidUntil)}
-	for i, r := range j.Verdict.Reasons {
-		v.Reasons[i] = api.Reason{Vulnerability: r.Vulnerability, Severity: r.Severity.String(), Package: r.Package, Version: r.Version,
-			State: r.State, AssessmentID: r.AssessmentID}
-	}
-	return v
 }
 
 func orNil(t time.Time) *time.Time {

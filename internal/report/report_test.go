@@ -25,6 +25,7 @@ import (
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/report"
 )
 
@@ -84,8 +85,9 @@ func scan() report.Scan {
 		case "CVE-2024-0001":
 			state = assess.State{Name: "Block", AssessmentID: 8, Blocks: true}
 			s.Judgement.Verdict.Blocked = true
-			s.Judgement.Verdict.Reasons = append(s.Judgement.Verdict.Reasons, assess.Reason{Vulnerability: f.Vulnerability, Severity: f.Severity,
-				Package: f.Package.Name, Version: f.Package.Version, State: "Block", AssessmentID: 8})
+			s.Judgement.Verdict.Reasons = append(s.Judgement.Verdict.Reasons, policy.Reason{Kind: policy.AboutFinding,
+				Message: f.Vulnerability + " in " + f.Package.Name, Finding: &assess.Reason{Vulnerability: f.Vulnerability, Severity: f.Severity,
+					Package: f.Package.Name, Version: f.Package.Version, State: "Block", AssessmentID: 8}})
 		}
 		s.Judgement.States = append(s.Judgement.States, state)
 	}
@@ -101,6 +103,8 @@ func feeds() []feed.Status {
 	return []feed.Status{
 		{Name: "debian", LastSuccess: now.Add(-3 * time.Hour), Parts: []feed.PartState{{Packages: 10, Advisories: 20}}},
 		{Name: "alpine", Error: "not reachable"},
+		{Name: "suse", LastSuccess: now.Add(-30 * time.Hour)},
+		{Name: "kev", LastSuccess: now.Add(-30 * time.Hour), Error: "not reachable"},
 	}
 }
 
@@ -108,7 +112,7 @@ func feeds() []feed.Status {
 func reports() map[string]report.Report {
 	all := make(map[string]report.Report)
 	make := func(name string, images ...report.Scan) {
-		r := report.New("registry.example/app:1", "1.2.3", now, feeds())
+		r := report.New("registry.example/app:1", "1.2.3", now, feeds(), 6*time.Hour)
 		for _, s := range images {
 			r.Add(s)
 		}
@@ -116,13 +120,13 @@ func reports() map[string]report.Report {
 	}
 	make("full", scan())
 	clean := scan()
-	clean.Findings, clean.Judgement.States, clean.Judgement.Verdict, clean.Image.Warnings = nil, nil, assess.Verdict{}, nil
+	clean.Findings, clean.Judgement.States, clean.Judgement.Verdict, clean.Image.Warnings = nil, nil, policy.Verdict{}, nil
 	clean.Coverage, clean.Image.Layers = image.Coverage{Verdict: image.Known}, clean.Image.Layers[:1]
 	make("clean", clean)
 	unknown := clean
 	unknown.Name, unknown.Image.Digest, unknown.Image.OS, unknown.Image.Architecture, unknown.Image.Variant = "/srv/root", "", "", "", ""
 	unknown.Image.Distribution, unknown.Image.DistributionName, unknown.DataUpdated = "", "", time.Time{}
-	unknown.Judgement = assess.Judgement{}
+	unknown.Judgement = policy.Judgement{}
 	unknown.Image.State, unknown.Image.Error = image.Failed, "layer x: corrupt"
 	unknown.Coverage = image.Coverage{Verdict: image.Unjudged}
 	for i := range 12 {
@@ -195,9 +199,9 @@ func TestTableIsText(t *testing.T) {
 }
 
 func TestNoFeedIsTold(t *testing.T) {
-	r := report.New("x", "1", now, []feed.Status{{Name: "debian"}})
+	r := report.New("x", "1", now, []feed.Status{{Name: "debian"}}, 0)
 	s := scan()
-	s.Findings, s.Judgement, s.Coverage = nil, assess.Judgement{}, image.Coverage{Verdict: image.Unjudged, Reasons: []string{"no feed has data on debian:12"}}
+	s.Findings, s.Judgement, s.Coverage = nil, policy.Judgement{}, image.Coverage{Verdict: image.Unjudged, Reasons: []string{"no feed has data on debian:12"}}
 	r.Add(s)
 	var out bytes.Buffer
 	if err := report.Table(&out, r, report.TableOptions{NoAdvisories: "Fetch them with X."}); err != nil {

@@ -343,7 +343,11 @@ func (t *table) policy(img Image) {
 		const shown = 5
 		var reasons []string
 		for _, r := range p.Reasons {
-			if text := fmt.Sprintf("%s (%s)", plain(r.Vulnerability), plain(r.State)); !slices.Contains(reasons, text) {
+			text := plain(r.Message)
+			if r.Vulnerability != "" {
+				text = fmt.Sprintf("%s (%s)", plain(r.Vulnerability), plain(r.State))
+			}
+			if !slices.Contains(reasons, text) {
 				reasons = append(reasons, text)
 			}
 		}
@@ -369,7 +373,12 @@ func (t *table) feeds() {
 			continue
 		}
 		text := plain(f.Name) + " " + t.ago(f.LastSuccess)
-		if f.Error != "" {
+		switch {
+		case f.Stale != "" && f.Error != "":
+			text += " (STALE; the last update failed)"
+		case f.Stale != "":
+			text += " (STALE)"
+		case f.Error != "":
 			text += " (the last update failed)"
 		}
 		parts = append(parts, text)

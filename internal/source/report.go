@@ -49,6 +49,9 @@ func (r *Report) clean() error {
 	if len(r.Findings) > maxFindings {
 		return Malformed("it lists %d findings, more than %d", len(r.Findings), maxFindings)
 	}
+	if len(r.Handle) > maxName || !utf8.ValidString(r.Handle) {
+		r.Handle = ""
+	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		for _, name := range []struct {

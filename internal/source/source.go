@@ -63,7 +63,7 @@ type InUseError struct {
 }
 
 func (e *InUseError) Error() string {
-	return fmt.Sprintf("extension %s is used by %s; delete these sources first", e.Extension, join(e.Sources))
+	return fmt.Sprintf("it is used by %s; delete these sources first", join(e.Sources))
 }
 
 func join(names []string) string {

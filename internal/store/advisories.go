@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,9 +11,6 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/match"
 )
-
-// importBatch bounds rows per statement: see insertRows.
-const importBatch = 100
 
 // Fingerprints returns those of a document's groups, by package.
 func (s *Store) Fingerprints(ctx context.Context, feedName, part string) (map[string]feed.Fingerprint, error) {
@@ -38,6 +34,63 @@ func (s *Store) Fingerprints(ctx context.Context, feedName, part string) (map[st
 	return prints, nil
 }
 
+// Origins returns the names of a document's groups by what they were read from.
+func (s *Store) Origins(ctx context.Context, feedName, part string) (map[feed.Origin]string, error) {
+	origins := make(map[feed.Origin]string)
+	if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
+		var name string
+		var stored []byte
+		var origin feed.Origin
+		if err = rows.Scan(&name, &stored); err == nil && copy(origin[:], stored) == len(origin) {
+			origins[origin] = name
+		}
+		return none, err
+	}, `select name, origin from advisory_groups where feed = $1 and part = $2 and origin is not null`, feedName, part); err != nil {
+		return nil, fmt.Errorf("origins of %s %s: %w", feedName, part, err)
+	}
+	return origins, nil
+}
+
+// SaveOrigins stores from what groups were read.
+func (s *Store) SaveOrigins(ctx context.Context, feedName, part string, origins map[string]feed.Origin) error {
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(origins)), relationRows) {
+		var values []any
+		for _, name := range names {
+			values = append(values, name, bytesOf(origins[name]))
+		}
+		err := s.tx(ctx, func(tx *sql.Tx) error {
+			given := s.relation("name text, origin bytes", values)
+			_, err := tx.ExecContext(ctx, `with n (name, origin) as (`+given.query+`)
+				update advisory_groups set origin = n.origin from n
+				where advisory_groups.feed = `+given.after(1)+` and advisory_groups.part = `+given.after(2)+` and advisory_groups.name = n.name`,
+				given.with(feedName, part)...)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("store origins of %s %s: %w", feedName, part, err)
+		}
+	}
+	return nil
+}
+
+// bytesOf is an origin as it is stored; nil is none.
+func bytesOf(o feed.Origin) []byte {
+	if o == (feed.Origin{}) {
+		return nil
+	}
+	return o[:]
+}
+
+// SpeaksOf reports whether any advisory of a document is on an ecosystem.
+func (s *Store) SpeaksOf(ctx context.Context, feedName, part, ecosystem string) (spoken bool, err error) {
+	err = s.read.QueryRowContext(ctx, `select exists (select 1 from advisories a join advisory_groups g on g.id = a.group_id
+		where a.ecosystem = $1 and g.feed = $2 and g.part = $3)`, ecosystem, feedName, part).Scan(&spoken)
+	if err != nil {
+		return false, fmt.Errorf("whether %s %s is on %s: %w", feedName, part, ecosystem, err)
+	}
+	return spoken, nil
+}
+
 // ReplaceAdvisories stores changed groups of a document in place of what is
 // there, takes away those of the removed packages, and brings the matches of
 // all packages concerned up to date, in one transaction.
@@ -47,16 +100,20 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 			return err
 		}
 		r := replacement{Store: s, tx: tx, feed: feedName, part: part, now: micros(s.now()), keys: make(map[advisory.Key]bool), vulnerabilities: make(map[int64]bool)}
-		if err := r.clear(ctx, changed, removed); err != nil {
-			return err
-		}
-		if err := r.insert(ctx, changed); err != nil {
+		if err := r.replace(ctx, changed, removed); err != nil {
 			return err
 		}
 		if err := r.grade(ctx); err != nil {
 			return err
 		}
-		return s.rematchKeys(ctx, tx, slices.SortedFunc(maps.Keys(r.keys), compareKeys), decide)
+		update, j, err := s.openUpdate(ctx, tx, feedName, part)
+		if err != nil {
+			return err
+		}
+		if err := s.rematchKeys(ctx, tx, slices.SortedFunc(maps.Keys(r.keys), compareKeys), decide, j); err != nil {
+			return err
+		}
+		return s.keep(ctx, tx, update, j)
 	})
 	if err != nil {
 		return fmt.Errorf("store advisories of %s %s: %w", feedName, part, err)
@@ -70,59 +127,85 @@ type replacement struct {
 	tx         *sql.Tx
 	feed, part string
 	now        int64
-	// keys are those of which anything was or is stated, vulnerabilities the
+	// keys are those of which something else is stated now, vulnerabilities the
 	// ids of those that it is stated of.
 	keys            map[advisory.Key]bool
 	vulnerabilities map[int64]bool
 }
 
-// clear deletes what the groups state, and the groups that are removed.
-func (r *replacement) clear(ctx context.Context, changed []feed.Entry, removed []string) error {
+// replace writes the difference between what the groups state and what is
+// stored of them: a group may be all flaws of the kernel, of which one changed.
+func (r *replacement) replace(ctx context.Context, changed []feed.Entry, removed []string) error {
 	names := slices.Clone(removed)
 	for _, g := range changed {
 		names = append(names, g.Name)
 	}
-	for chunk := range slices.Chunk(names, importBatch) {
-		args := []any{r.feed, r.part}
-		for _, name := range chunk {
-			args = append(args, name)
-		}
-		groups := `(select id from advisory_groups where feed = $1 and part = $2 and name in (` + parameters(3, len(chunk)) + `))`
-		type row struct {
-			advisory.Key
-			vulnerability int64
-		}
-		old, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (o row, err error) {
-			err = rows.Scan(&o.Ecosystem, &o.Package, &o.Source, &o.vulnerability)
-			return o, err
-		}, `select distinct ecosystem, package, source, vulnerability_id from advisories where group_id in `+groups, args...)
-		if err != nil {
-			return fmt.Errorf("read advisories: %w", err)
-		}
-		for _, o := range old {
-			r.keys[o.Key] = true
-			r.vulnerabilities[o.vulnerability] = true
-		}
-		described, err := queryAll(ctx, r.tx, scanID, `select vulnerability_id from vulnerability_details where group_id in `+groups, args...)
-		if err != nil {
-			return fmt.Errorf("read details: %w", err)
-		}
-		for _, id := range described {
-			r.vulnerabilities[id] = true
-		}
-		for _, table := range []string{"advisories", "vulnerability_details", "vulnerability_aliases"} {
-			if _, err := r.tx.ExecContext(ctx, `delete from `+table+` where group_id in `+groups, args...); err != nil {
-				return fmt.Errorf("delete from %s: %w", table, err)
-			}
+	groups, err := r.groups(ctx, names)
+	if err != nil {
+		return err
+	}
+	old, err := r.stored(ctx, slices.Sorted(maps.Values(groups)))
+	if err != nil {
+		return err
+	}
+	vulnerabilities, err := r.nameVulnerabilities(ctx, changed, old)
+	if err != nil {
+		return err
+	}
+	if err := r.insertGroups(ctx, changed, groups); err != nil {
+		return err
+	}
+	if err := r.insert(ctx, changed, groups, vulnerabilities, old); err != nil {
+		return err
+	}
+	var gone []any
+	for _, name := range removed {
+		if id, known := groups[name]; known {
+			gone = append(gone, id)
 		}
 	}
-	for chunk := range slices.Chunk(removed, importBatch) {
-		args := []any{r.feed, r.part}
-		for _, name := range chunk {
-			args = append(args, name)
-		}
-		if _, err := r.tx.ExecContext(ctx, `delete from advisory_groups where feed = $1 and part = $2 and name in (`+parameters(3, len(chunk))+`)`, args...); err != nil {
+	for chunk := range slices.Chunk(gone, relationRows) {
+		list := r.relation("id bigint", chunk)
+		if _, err := r.tx.ExecContext(ctx, `delete from advisory_groups where id in (`+list.query+`)`, list.args...); err != nil {
 			return fmt.Errorf("delete groups: %w", err)
+		}
+	}
+	return nil
+}
+
+// groups returns the ids of those of the groups that are stored.
+func (r *replacement) groups(ctx context.Context, names []string) (map[string]int64, error) {
+	groups := make(map[string]int64, len(names))
+	for chunk := range slices.Chunk(names, relationRows) {
+		given := r.relation("name text", anys(chunk))
+		stored, err := queryAll(ctx, r.tx, scanNamed, `with k (name) as (`+given.query+`)
+			select g.name, g.id from k join advisory_groups g on g.feed = `+given.after(1)+` and g.part = `+given.after(2)+` and g.name = k.name`,
+			given.with(r.feed, r.part)...)
+		if err != nil {
+			return nil, fmt.Errorf("read groups: %w", err)
+		}
+		for _, n := range stored {
+			groups[n.name] = n.id
+		}
+	}
+	return groups, nil
+}
+
+// insertGroups stores the fingerprints, and adds the ids of new groups.
+func (r *replacement) insertGroups(ctx context.Context, changed []feed.Entry, groups map[string]int64) error {
+	for chunk := range slices.Chunk(changed, relationRows) {
+		var values []any
+		for _, g := range chunk {
+			values = append(values, r.feed, r.part, g.Name, g.Fingerprint[:], bytesOf(g.Origin))
+		}
+		given := r.relation("feed text, part text, name text, fingerprint bytes, origin bytes", values)
+		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint, origin) `+given.query+`
+			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint, origin = excluded.origin returning name, id`, given.args...)
+		if err != nil {
+			return fmt.Errorf("insert groups: %w", err)
+		}
+		for _, n := range rows {
+			groups[n.name] = n.id
 		}
 	}
 	return nil
@@ -142,71 +225,4 @@ type named struct {
 func scanNamed(rows *sql.Rows) (n named, err error) {
 	err = rows.Scan(&n.name, &n.id)
 	return n, err
-}
-
-// insert writes what the groups state.
-func (r *replacement) insert(ctx context.Context, changed []feed.Entry) error {
-	vulnerabilities, err := r.nameVulnerabilities(ctx, changed)
-	if err != nil {
-		return err
-	}
-	groups := make(map[string]int64, len(changed))
-	for chunk := range slices.Chunk(changed, importBatch) {
-		var args []any
-		for _, g := range chunk {
-			args = append(args, r.feed, r.part, g.Name, g.Fingerprint[:])
-		}
-		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint) values `+placeholders(len(chunk), 4)+`
-			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint returning name, id`, args...)
-		if err != nil {
-			return fmt.Errorf("insert groups: %w", err)
-		}
-		for _, n := range rows {
-			groups[n.name] = n.id
-		}
-	}
-	var advisories, details, aliases []any
-	for _, g := range changed {
-		id := groups[g.Name]
-		for i := range g.Advisories {
-			a := &g.Advisories[i]
-			r.keys[a.Key()] = true
-			bounds, err := match.BoundsOf(*a)
-			if err != nil && a.Status == advisory.Affected {
-				return fmt.Errorf("%s on %s of %s: %w", a.Vulnerability, a.Package, a.Ecosystem, err)
-			}
-			advisories = append(advisories, id, vulnerabilities[a.Vulnerability], a.ID, a.Ecosystem, a.Package, a.Source, a.Module, a.Architectures,
-				string(a.Status), a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), int(a.Severity), a.Note, bounds.Introduced, bounds.Fixed, bounds.LastAffected)
-		}
-		// Two names in a group may be of one vulnerability: the last detail counts.
-		byID := make(map[int64]string, len(g.Details))
-		for _, name := range slices.Sorted(maps.Keys(g.Details)) {
-			text, err := json.Marshal(g.Details[name])
-			if err != nil {
-				return fmt.Errorf("details of %q: %w", name, err)
-			}
-			byID[vulnerabilities[name]] = string(text)
-		}
-		for _, vulnerability := range slices.Sorted(maps.Keys(byID)) {
-			details = append(details, id, vulnerability, byID[vulnerability])
-		}
-		for _, a := range aliasesOf(g, vulnerabilities) {
-			aliases = append(aliases, a.name, a.id, id)
-		}
-	}
-	for _, rows := range []struct {
-		into   string
-		width  int
-		values []any
-	}{
-		{`advisories (group_id, vulnerability_id, identifier, ecosystem, package, source, module, architectures,
-			status, introduced, fixed, last_affected, fix_state, severity, note, introduced_key, fixed_key, last_key)`, 18, advisories},
-		{`vulnerability_details (group_id, vulnerability_id, detail)`, 3, details},
-		{`vulnerability_aliases (alias, vulnerability_id, group_id)`, 3, aliases},
-	} {
-		if err := r.insertRows(ctx, r.tx, `insert into `+rows.into+` values `, rows.width, rows.values); err != nil {
-			return fmt.Errorf("insert into %.30s: %w", rows.into, err)
-		}
-	}
-	return nil
 }

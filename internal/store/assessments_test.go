@@ -91,14 +91,14 @@ func mustAssess(t *testing.T, service *assess.Service, r assess.Request) assess.
 func TestAssessmentTypesAreSeededOnce(t *testing.T) {
 	eachHarbour(t, func(t *testing.T, s *store.Store, service *assess.Service, _ *ticking) {
 		days := 7
-		if _, err := service.ChangeType(t.Context(), "Caution", assess.TypeChange{ExpiryDays: &days}); err != nil {
+		if _, err := service.ChangeType(t.Context(), "Caution", assess.TypeChange{ExpiryDays: &days}, 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := service.Seed(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		want := assess.DefaultTypes()
-		want[1].ExpiryDays = 7
+		want[1].ExpiryDays, want[1].Version = 7, 2
 		got, err := service.Types(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +147,7 @@ func TestAssessmentTypesAreCheckedAndUnique(t *testing.T) {
 		if _, err := service.CreateType(t.Context(), good); !errors.Is(err, assess.ErrExists) {
 			t.Errorf("twice: got %v, want %v", err, assess.ErrExists)
 		}
-		if _, err := service.ChangeType(t.Context(), "Sooner", assess.TypeChange{}); !errors.Is(err, assess.ErrNotFound) {
+		if _, err := service.ChangeType(t.Context(), "Sooner", assess.TypeChange{}, 0); !errors.Is(err, assess.ErrNotFound) {
 			t.Errorf("unknown: got %v, want %v", err, assess.ErrNotFound)
 		}
 	})
@@ -242,13 +242,13 @@ func TestHistoryIsKept(t *testing.T) {
 		third.Author = "cat"
 		id := mustAssess(t, service, third).ID
 		clock.Advance(time.Minute)
-		if _, err := service.Withdraw(t.Context(), id, "dan"); err != nil {
+		if _, err := service.Withdraw(t.Context(), id, "dan", 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := service.Withdraw(t.Context(), id, "eve"); !errors.Is(err, assess.ErrEnded) {
+		if _, err := service.Withdraw(t.Context(), id, "eve", 0); !errors.Is(err, assess.ErrEnded) {
 			t.Errorf("withdrawn twice: got %v, want %v", err, assess.ErrEnded)
 		}
-		if _, err := service.Withdraw(t.Context(), 999, "eve"); !errors.Is(err, assess.ErrNotFound) {
+		if _, err := service.Withdraw(t.Context(), 999, "eve", 0); !errors.Is(err, assess.ErrNotFound) {
 			t.Errorf("unknown: got %v, want %v", err, assess.ErrNotFound)
 		}
 		list, err := service.Assessments(t.Context(), assess.Filter{Vulnerability: "CVE-1"}, false)
@@ -301,7 +301,7 @@ func TestExpiryIsEffectiveBeforeTheJobAndEndedByIt(t *testing.T) {
 		if live() != 0 {
 			t.Error("it holds at its expiry")
 		}
-		if _, err := service.Withdraw(t.Context(), a.ID, "ann"); !errors.Is(err, assess.ErrEnded) {
+		if _, err := service.Withdraw(t.Context(), a.ID, "ann", 0); !errors.Is(err, assess.ErrEnded) {
 			t.Errorf("withdrawn when expired: got %v, want %v", err, assess.ErrEnded)
 		}
 		before, err := service.Assessment(t.Context(), a.ID)

@@ -18,7 +18,7 @@ func (s *Store) insertBills(ctx context.Context, tx *sql.Tx, m *registry.Manifes
 		}
 		values = append(values, m.ID, b.Subject, holder)
 	}
-	return s.insertRows(ctx, tx, `insert into bills (manifest_id, subject, digest) values `, 3, values)
+	return s.insertRows(ctx, tx, `bills (manifest_id bigint, subject text, digest text)`, values)
 }
 
 // Bills lists at most limit manifests that hold software bills of materials of

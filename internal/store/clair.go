@@ -16,10 +16,10 @@ import (
 
 // clairChain is the chain that ends with layer $1, of at most $2 layers; depth
 // counts from that layer towards the base.
-const clairChain = `with recursive chain (name, parent_name, digest, format, inventory_id, depth) as (
-		select name, parent_name, digest, format, inventory_id, 1 from clair_layers where name = $1
+const clairChain = `with recursive chain (name, parent_name, digest, format, inventory_id, origin, detectors, depth) as (
+		select name, parent_name, digest, format, inventory_id, origin, detectors, 1 from clair_layers where name = $1
 		union all
-		select l.name, l.parent_name, l.digest, l.format, l.inventory_id, c.depth + 1
+		select l.name, l.parent_name, l.digest, l.format, l.inventory_id, l.origin, l.detectors, c.depth + 1
 		from chain c join clair_layers l on l.name = c.parent_name where c.depth < $2
 	)`
 
@@ -27,10 +27,11 @@ const clairChain = `with recursive chain (name, parent_name, digest, format, inv
 // clairapi.ErrNotFound.
 func (s *Store) ClairChain(ctx context.Context, name string) ([]clairapi.Layer, error) {
 	chain, err := queryAll(ctx, s.read, func(rows *sql.Rows) (l clairapi.Layer, err error) {
-		err = rows.Scan(&l.Name, &l.ParentName, &l.Digest, &l.Format, &l.InventoryID, &l.Distribution)
+		err = rows.Scan(&l.Name, &l.ParentName, &l.Digest, &l.Format, &l.InventoryID, &l.Origin, &l.Detectors, &l.Distribution, &l.Inferred)
 		return l, err
 	}, clairChain+`
-		select c.name, coalesce(c.parent_name, ''), c.digest, c.format, c.inventory_id, v.distribution
+		select c.name, coalesce(c.parent_name, ''), c.digest, c.format, c.inventory_id, c.origin, c.detectors,
+			v.distribution, v.warnings like '%"code":"inferred"%'
 		from chain c join inventories v on v.id = c.inventory_id order by c.depth desc`, name, clairapi.MaxChain)
 	if err != nil {
 		return nil, fmt.Errorf("clair layer %q: %w", name, err)
@@ -60,10 +61,10 @@ func (s *Store) SaveClairLayer(ctx context.Context, l clairapi.Layer) error {
 				return fmt.Errorf("%w: more than %d", clairapi.ErrChainTooLong, clairapi.MaxChain)
 			}
 		}
-		_, err := tx.ExecContext(ctx, `insert into clair_layers (name, parent_name, digest, format, inventory_id, created_at) values ($1, $2, $3, $4, $5, $6)
-			on conflict (name) do update set digest = excluded.digest, inventory_id = excluded.inventory_id
+		_, err := tx.ExecContext(ctx, `insert into clair_layers (name, parent_name, digest, format, inventory_id, origin, detectors, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
+			on conflict (name) do update set digest = excluded.digest, inventory_id = excluded.inventory_id, detectors = excluded.detectors
 				where coalesce(clair_layers.parent_name, '') = coalesce(excluded.parent_name, '')`,
-			l.Name, sql.NullString{String: l.ParentName, Valid: l.ParentName != ""}, l.Digest, l.Format, l.InventoryID, micros(s.now()))
+			l.Name, sql.NullString{String: l.ParentName, Valid: l.ParentName != ""}, l.Digest, l.Format, l.InventoryID, l.Origin, l.Detectors, micros(s.now()))
 		return err
 	})
 	if parentIsGone(err) {
@@ -105,7 +106,7 @@ func (s *Store) InventoryPackages(ctx context.Context, id int64) ([]inventory.In
 	packages, err := queryAll(ctx, s.read, scanInstalled, `select `+installedColumns+`
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		where ip.inventory_id = $1
 		order by p.name, p.version, p.architecture, f.path`, id)
 	if err != nil {
@@ -130,11 +131,11 @@ func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Findin
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, '', m.first_seen
 		from inventory_packages ip
 		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
-		where ip.inventory_id = $1`+findingOrder, id)
+		where ip.inventory_id = $1`, id)
 	if err != nil {
 		return nil, fmt.Errorf("findings of inventory %d: %w", id, err)
 	}
-	return findings, nil
+	return sorted(findings), nil
 }
 
 // Namespaces lists the distributions that some feed speaks of, in order.
@@ -145,7 +146,7 @@ func (s *Store) Namespaces(ctx context.Context) ([]string, error) {
 			union all
 			select (select min(a.ecosystem) from advisories a where a.ecosystem > n.name) from n where n.name is not null
 		)
-		select name from n where name is not null order by name`)
+		select name from n where name is not null union select distinct namespace from clair_written order by name`)
 	if err != nil {
 		return nil, fmt.Errorf("list namespaces: %w", err)
 	}
@@ -158,17 +159,19 @@ func (s *Store) Namespaces(ctx context.Context) ([]string, error) {
 // distribution. A distribution that no feed speaks of is clairapi.ErrNotFound.
 func (s *Store) NamespaceVulnerabilities(ctx context.Context, namespace, after string, limit int) ([]match.Vulnerability, error) {
 	var known bool
-	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from advisories where ecosystem = $1)`, namespace).Scan(&known); err != nil {
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from advisories where ecosystem = $1)
+		or exists (select 1 from clair_written where namespace = $1)`, namespace).Scan(&known); err != nil {
 		return nil, fmt.Errorf("namespace %q: %w", namespace, err)
 	}
 	if !known {
 		return nil, fmt.Errorf("namespace %q: %w", namespace, clairapi.ErrNotFound)
 	}
 	list, err := queryAll(ctx, s.read, scanVulnerability, `select v.id, v.name, v.description, v.first_seen,
-			(select max(a.severity) from advisories a where a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected')
+			coalesce((select max(a.severity) from advisories a where a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected'), 0)
 		from vulnerabilities v
-		where v.name > $2 and exists (
+		where v.name > $2 and (exists (
 			select 1 from advisories a where a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected')
+			or exists (select 1 from clair_written w where w.namespace = $1 and w.name = v.name))
 		order by v.name limit $3`, namespace, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("vulnerabilities of %q: %w", namespace, err)
@@ -179,17 +182,27 @@ func (s *Store) NamespaceVulnerabilities(ctx context.Context, namespace, after s
 // NamespaceVulnerability returns a vulnerability with what is stated on affected
 // packages of a distribution, or clairapi.ErrNotFound where nothing is.
 func (s *Store) NamespaceVulnerability(ctx context.Context, namespace, name string) (match.Vulnerability, error) {
+	v, err := namespaceVulnerability(ctx, s.read, namespace, name)
+	if err != nil {
+		return v, err
+	}
+	details, err := s.detailsOf(ctx, s.read, []int64{v.ID})
+	v.Details = details[v.ID]
+	return v, err
+}
+
+func namespaceVulnerability(ctx context.Context, q querier, namespace, name string) (match.Vulnerability, error) {
 	type row struct {
 		v match.Vulnerability
 		s match.Statement
 	}
-	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
 		var firstSeen int64
-		err = rows.Scan(append([]any{&r.v.ID, &r.v.Name, &r.v.Description, &firstSeen}, statementFields(&r.s)...)...)
+		err = rows.Scan(append([]any{&r.v.ID, &r.v.Name, &r.v.Description, &r.v.CVSS, &r.v.Vector, &firstSeen}, statementFields(&r.s)...)...)
 		r.v.FirstSeen = at(sql.NullInt64{Int64: firstSeen, Valid: true})
 		r.s.Vulnerability = r.v.Name
 		return r, err
-	}, `select v.id, v.name, v.description, v.first_seen,
+	}, `select v.id, v.name, v.description, v.cvss, v.cvss_vector, v.first_seen,
 			`+statementColumns+`
 		from vulnerabilities v
 		join advisories a on a.vulnerability_id = v.id and a.ecosystem = $1 and a.status = 'affected'

@@ -41,19 +41,6 @@ func (s *Store) ImagesToPull(ctx context.Context, registry, repository, digest s
 	return images, nil
 }
 
-// RegistryPolicy returns the policy of a registry, or ErrNotFound.
-func (s *Store) RegistryPolicy(ctx context.Context, registry string) (assess.Policy, error) {
-	var text string
-	if err := s.read.QueryRowContext(ctx, `select policy from registries where name = $1`, registry).Scan(&text); err != nil {
-		return assess.Policy{}, fmt.Errorf("policy of registry %q: %w", registry, noRows(err, ErrNotFound))
-	}
-	policy, err := assess.ParsePolicy(text)
-	if err != nil {
-		return assess.Policy{}, fmt.Errorf("registry %q: %w", registry, err)
-	}
-	return policy, nil
-}
-
 // LiveDecisions returns what holds at a time for the vulnerabilities in the
 // scopes that cover any of the places; scopes that cover none may be among them.
 func (s *Store) LiveDecisions(ctx context.Context, vulnerabilities []int64, places []assess.Place, when time.Time) ([]assess.Decision, error) {
@@ -73,11 +60,11 @@ func (s *Store) LiveDecisions(ctx context.Context, vulnerabilities []int64, plac
 				strings.Repeat(`, (?, ?)`, n-1)+`))`, scopes...)
 		}
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (d assess.Decision, err error) {
-			var expires sql.NullInt64
-			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Scope.Kind, &d.Scope.Value, &expires)
-			d.ExpiresAt = at(expires)
+			var created, expires sql.NullInt64
+			err = rows.Scan(&d.AssessmentID, &d.VulnerabilityID, &d.Type, &d.Blocks, &d.Warns, &d.Scope.Kind, &d.Scope.Value, &created, &expires, &d.Automatic)
+			d.CreatedAt, d.ExpiresAt = at(created), at(expires)
 			return d, err
-		}, `select a.id, a.vulnerability_id, t.name, t.blocks, a.scope_kind, a.scope_value, a.expires_at
+		}, `select a.id, a.vulnerability_id, t.name, t.blocks, t.warns, a.scope_kind, a.scope_value, a.created_at, a.expires_at, a.automatic
 			from assessments a join assessment_types t on t.id = a.type_id `+where.String()+` order by a.id`, where.args...)
 		if err != nil {
 			return nil, fmt.Errorf("live assessments: %w", err)
@@ -130,6 +117,12 @@ func (s *Store) VulnerabilityStates(ctx context.Context, vulnerabilities []int64
 			narrow[d.VulnerabilityID] = true
 		}
 	}
+	alone := true
+	if len(narrow) > 0 {
+		if alone, err = s.alone(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(narrow)), 500) {
 		args := []any{micros(when), assess.Unassessed}
 		for _, id := range chunk {
@@ -143,24 +136,7 @@ func (s *Store) VulnerabilityStates(ctx context.Context, vulnerabilities []int64
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
 			err = rows.Scan(&r.id, &r.state)
 			return r, err
-		}, `select distinct m.vulnerability_id, coalesce((
-				select t.name from assessments a join assessment_types t on t.id = a.type_id
-				where a.vulnerability_id = m.vulnerability_id and a.ended_at is null and (a.expires_at is null or a.expires_at > $1)
-					and (a.scope_kind = 'everywhere'
-						or a.scope_kind = 'package' and a.scope_value = p.name
-						or a.scope_kind = 'registry' and a.scope_value = g.name
-						or a.scope_kind = 'repository' and a.scope_value = g.name || '/' || r.name
-						or a.scope_kind = 'image' and a.scope_value = i.digest)
-				order by case a.scope_kind when 'image' then 4 when 'repository' then 3 when 'registry' then 2 when 'package' then 1 else 0 end desc, a.id desc
-				limit 1), $2)
-			from matches m
-			join packages p on p.id = m.package_id
-			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-			join images i on i.inventory_id = ip.inventory_id
-			join manifests mf on mf.digest = i.digest
-			join repositories r on r.id = mf.repository_id
-			join registries g on g.id = r.registry_id
-			where m.gone_at is null and m.vulnerability_id in (`+parameters(3, len(chunk))+`)`, args...)
+		}, stateQuery(alone, len(chunk)), args...)
 		if err != nil {
 			return nil, fmt.Errorf("states of vulnerabilities: %w", err)
 		}

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -42,21 +41,6 @@ func TestImagesToPullEndsInACircle(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{imageA, imageB}, got); diff != "" {
 			t.Errorf("images (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestRegistryPolicy(t *testing.T) {
-	eachHarbour(t, func(t *testing.T, s *store.Store, _ *assess.Service, _ *ticking) {
-		if got, err := s.RegistryPolicy(t.Context(), "main"); err != nil || !cmp.Equal(got, assess.Policy{}) {
-			t.Errorf("a new registry: got %v (%v), want the zero policy", got, err)
-		}
-		if _, err := s.RegistryPolicy(t.Context(), "nowhere"); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("no registry: got %v, want %v", err, store.ErrNotFound)
-		}
-		s.Exec(t, `update registries set policy = '{"block' where name = 'main'`)
-		if got, err := s.RegistryPolicy(t.Context(), "main"); err == nil {
-			t.Errorf("a damaged policy: got %v, want an error", got)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -170,17 +169,4 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, limit int) (p
 		return err
 	})
 	return pruned, err
-}
-
-// position reads a cursor.
-func position(ctx context.Context, q querier, name string) (at int64, err error) {
-	rows, err := queryAll(ctx, q, func(rows *sql.Rows) (n int64, err error) { err = rows.Scan(&n); return n, err },
-		`select position from cursors where name = $1`, name)
-	if err == nil && len(rows) == 0 {
-		err = errors.New("there is no such cursor")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("cursor %s: %w", name, err)
-	}
-	return rows[0], nil
 }

@@ -69,7 +69,7 @@ func (s *Store) EndFeedUpdate(ctx context.Context, name string, when time.Time, 
 			on conflict (name) do update set last_success = coalesce(excluded.last_success, feeds.last_success),
 				last_change = coalesce(excluded.last_change, feeds.last_change), error = excluded.error`,
 			name, micros(when), success, change, failure)
-		return err
+		return errors.Join(err, s.endUpdates(ctx, tx, name, ""))
 	})
 	if err != nil {
 		return fmt.Errorf("end update of feed %s: %w", name, err)
@@ -97,7 +97,7 @@ func (s *Store) SaveFeedPart(ctx context.Context, name string, p feed.PartState)
 				error = excluded.error, checked_at = excluded.checked_at, changed_at = excluded.changed_at, cursor = excluded.cursor`,
 			name, p.Part, p.URL, p.ETag, p.LastModified, p.Digest, p.Revision, string(ecosystems),
 			p.Packages, p.Advisories, p.Skipped.Count, string(problems), p.Error, nullMicros(p.Checked), nullMicros(p.Changed), p.Cursor)
-		return err
+		return errors.Join(err, s.endUpdates(ctx, tx, name, p.Part))
 	})
 	if err != nil {
 		return fmt.Errorf("save document %s of feed %s: %w", p.Part, name, err)

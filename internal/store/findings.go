@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,48 +30,52 @@ const findingColumns = `v.id, v.name, v.description, ` + effective + `, v.cvss, 
 			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note,
 			ip.layer_position, ip.line, ip.evidence, f.path, f.detector`
 
-// findingOrder is the most severe first, then by vulnerability, package and path.
-const findingOrder = ` order by ` + effective + ` desc, v.name, p.name, p.version, p.architecture, f.path`
+// sorted orders findings: the most severe first, then by vulnerability, package
+// and path. The engines would carry all that is read through their sorting.
+func sorted(findings []match.Finding) []match.Finding {
+	slices.SortFunc(findings, func(a, b match.Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability),
+			strings.Compare(a.Package.Name, b.Package.Name), strings.Compare(a.Package.Version, b.Package.Version),
+			strings.Compare(a.Package.Architecture, b.Package.Architecture), strings.Compare(a.Evidence.Path, b.Evidence.Path))
+	})
+	return findings
+}
 
 // findingJoins go from an inventory_packages row ip to all that findingColumns name.
 const findingJoins = `
 		join packages p on p.id = ip.package_id
 		join vulnerabilities v on v.id = m.vulnerability_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		left join epss e on e.name = v.name`
 
-// ImageFindings returns the findings of an image, the most severe first, then
-// by vulnerability, package and path. An image that is unknown or not analysed
-// has none; ask ImageByDigest which it is.
-func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Finding, error) {
+// matchedFindings are those of ImageFindings that the built-in analyser reports.
+func (s *Store) matchedFindings(ctx context.Context, digest string) ([]match.Finding, error) {
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1`+findingOrder, digest)
+		where i.digest = $1`, digest)
 	if err != nil {
 		return nil, fmt.Errorf("findings of image %s: %w", digest, err)
 	}
-	return findings, nil
+	return sorted(findings), nil
 }
 
-// ImageFindingsAt returns the findings that were known of an image at a time, by
-// the inventory that it has now. What the statements said is as it was when the
-// finding ended, or is now.
-func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
+// matchedFindingsAt are those of ImageFindingsAt that the built-in analyser reports.
+func (s *Store) matchedFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
 	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join matches m on m.package_id = ip.package_id and ip.owner = '' and m.first_seen <= $2 and (m.gone_at is null or m.gone_at > $2)`+findingJoins+`
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1 and i.analysed_at <= $2`+findingOrder, digest, micros(when))
+		where i.digest = $1 and i.analysed_at <= $2`, digest, micros(when))
 	if err != nil {
 		return nil, fmt.Errorf("findings of image %s at %s: %w", digest, when, err)
 	}
-	return findings, nil
+	return sorted(findings), nil
 }
 
 func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
@@ -100,7 +106,7 @@ func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.I
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
 		where i.digest = $1
 		order by p.name, p.version, p.architecture, f.path`, digest)
@@ -113,6 +119,11 @@ func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.I
 // Vulnerabilities lists the vulnerabilities that affect stored images, the most
 // severe first, then by name.
 func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Summary, error) {
+	if alone, err := s.alone(ctx); err != nil {
+		return nil, err
+	} else if !alone {
+		return s.vulnerabilitiesOfAll(ctx, f)
+	}
 	args := []any{int(f.AtLeast), "%" + escapeLike(f.Text) + "%"}
 	after := ""
 	if f.After != nil {
@@ -153,32 +164,17 @@ func escapeLike(text string) string {
 // registry, repository, digest and package, after the cursor where it is not nil.
 // The second result continues the list; it is nil at the end.
 func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]match.Affected, *match.AffectedCursor, error) {
-	args := []any{vulnerability, limit + 1}
-	where := ""
-	if after != nil {
-		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
-		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
-	}
-	type row struct {
-		match.Affected
-		repository, pkg int64
-	}
-	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
-		return r, err
-	}, `select distinct i.digest, g.name, r.name, r.id, m.package_id, `+effective+`, m.fixed, `+packageColumns+`
-		from matches m
-		join vulnerabilities v on v.id = m.vulnerability_id
-		join packages p on p.id = m.package_id
-		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join images i on i.inventory_id = ip.inventory_id
-		join manifests mf on mf.digest = i.digest
-		join repositories r on r.id = mf.repository_id
-		join registries g on g.id = r.registry_id
-		where m.vulnerability_id = $1 and m.gone_at is null`+where+`
-		order by g.name, r.name, i.digest, m.package_id limit $2`, args...)
+	alone, err := s.alone(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+		return nil, nil, err
+	}
+	list := s.affectedOfAll
+	if alone {
+		list = s.matchedImages
+	}
+	found, err := list(ctx, vulnerability, after, limit+1)
+	if err != nil {
+		return nil, nil, err
 	}
 	var next *match.AffectedCursor
 	if len(found) > limit {
@@ -186,12 +182,78 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 		last := found[limit-1]
 		next = &match.AffectedCursor{Registry: last.Registry, Repository: last.Repository, Digest: last.Digest, PackageID: last.pkg}
 	}
-	list := make([]match.Affected, len(found))
-	for i, r := range found {
-		if r.Tags, err = queryAll(ctx, s.read, scanString, `select name from tags where repository_id = $1 and digest = $2 order by name`, r.repository, r.Digest); err != nil {
-			return nil, nil, fmt.Errorf("tags of %s: %w", r.Digest, err)
-		}
-		list[i] = r.Affected
+	var places []any
+	for _, r := range found {
+		places = append(places, r.repository, r.Digest)
 	}
-	return list, next, nil
+	tags, err := s.tagsAt(ctx, places)
+	if err != nil {
+		return nil, nil, err
+	}
+	shown := make([]match.Affected, len(found))
+	for i, r := range found {
+		r.Tags = tags[tagged{r.repository, r.Digest}]
+		shown[i] = r.Affected
+	}
+	return shown, next, nil
+}
+
+// matchedImages is the query of AffectedImages where the built-in analyser alone reports.
+func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]affectedRow, error) {
+	args := []any{vulnerability, limit}
+	where := ""
+	if after != nil {
+		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
+		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
+	}
+	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
+		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
+		return r, err
+	}, `with h (registry, repository, digest, package_id, repository_id) as ( -- little is sorted, and the rest read of what is shown
+			select distinct g.name, r.name, i.digest, m.package_id, r.id
+			from matches m
+			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
+			join images i on i.inventory_id = ip.inventory_id
+			join manifests mf on mf.digest = i.digest
+			join repositories r on r.id = mf.repository_id
+			join registries g on g.id = r.registry_id
+			where m.vulnerability_id = $1 and m.gone_at is null`+where+`
+			order by 1, 2, 3, 4 limit $2
+		)
+		select h.digest, h.registry, h.repository, h.repository_id, h.package_id, `+effective+`, m.fixed, `+packageColumns+`
+		from h
+		join matches m on m.vulnerability_id = $1 and m.package_id = h.package_id and m.gone_at is null
+		join vulnerabilities v on v.id = m.vulnerability_id
+		join packages p on p.id = h.package_id
+		order by h.registry, h.repository, h.digest, h.package_id`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+	}
+	return found, nil
+}
+
+// tagged is a manifest of a repository.
+type tagged struct {
+	repository int64
+	digest     string
+}
+
+// tagsAt returns the tags of manifests, given as repository and digest in turn.
+func (s *Store) tagsAt(ctx context.Context, places []any) (map[tagged][]string, error) {
+	tags := make(map[tagged][]string)
+	for chunk := range slices.Chunk(places, 2*relationRows) {
+		given := s.relation("repository_id bigint, digest text", chunk)
+		if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
+			var at tagged
+			var name string
+			err = rows.Scan(&at.repository, &at.digest, &name)
+			tags[at] = append(tags[at], name)
+			return none, err
+		}, `with k (repository_id, digest) as (`+given.query+`)
+			select distinct t.repository_id, t.digest, t.name from k join tags t on t.repository_id = k.repository_id and t.digest = k.digest
+			order by t.name`, given.args...); err != nil {
+			return nil, fmt.Errorf("tags of affected images: %w", err)
+		}
+	}
+	return tags, nil
 }

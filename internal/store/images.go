@@ -20,11 +20,12 @@ func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
 		if chains := img.Chains(); len(chains) > 0 {
 			chain = chains[len(chains)-1]
 		}
-		err := tx.QueryRowContext(ctx, `insert into images (digest, media_type, config_digest, os, architecture, variant, state, created_at, chain, base_layers)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (digest) do nothing returning id`,
+		err := tx.QueryRowContext(ctx, `insert into images (digest, media_type, config_digest, os, architecture, variant, state, created_at, changed_at, chain, base_layers)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10) on conflict (digest) do nothing returning id`,
 			img.Digest, img.MediaType, img.ConfigDigest, img.OS, img.Architecture, img.Variant, image.Pending, micros(s.now()), chain, img.BaseLayers).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil
+			_, err := tx.ExecContext(ctx, `update images set unused_since = null where digest = $1 and unused_since is not null`, img.Digest)
+			return err
 		}
 		if err != nil {
 			return err
@@ -33,7 +34,7 @@ func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
 		for position, l := range img.Layers {
 			rows = append(rows, id, position, l.Digest, l.Size, l.MediaType, l.CreatedBy, l.Foreign)
 		}
-		return s.insertRows(ctx, tx, `insert into image_layers (image_id, position, digest, size, media_type, created_by, foreign_layer) values `, 7, rows)
+		return s.insertRows(ctx, tx, `image_layers (image_id bigint, position integer, digest text, size bigint, media_type text, created_by text, foreign_layer boolean)`, rows)
 	})
 	if err != nil {
 		return fmt.Errorf("save image %s: %w", img.Digest, err)
@@ -45,7 +46,8 @@ func (s *Store) SaveImage(ctx context.Context, img image.Image) error {
 // reason and the inventory of what could be read.
 func (s *Store) SettleImage(ctx context.Context, digest string, state image.State, reason string, inventory int64) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `update images set state = $1, error = $2, inventory_id = $3, analysed_at = coalesce(analysed_at, $4) where digest = $5`,
+		if _, err := tx.ExecContext(ctx, `update images set state = $1, error = $2, inventory_id = $3, analysed_at = coalesce(analysed_at, $4), changed_at = $4
+			where digest = $5`,
 			state, reason, inventory, micros(s.now()), digest); err != nil {
 			return fmt.Errorf("settle image %s: %w", digest, err)
 		}

@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,11 +18,24 @@ import (
 
 // InventoryID returns the id of the inventory with this key, if it is known.
 func (s *Store) InventoryID(ctx context.Context, key string) (id int64, known bool, err error) {
-	return inventoryID(ctx, s.read, key)
+	return s.inventoryID(ctx, s.read, key)
 }
 
-func inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
-	err = q.QueryRowContext(ctx, `select id from inventories where key = $1`, key).Scan(&id)
+// inventoryID also takes away the mark of an inventory that is about to be
+// deleted: the caller will refer to it.
+func (s *Store) inventoryID(ctx context.Context, q querier, key string) (id int64, known bool, err error) {
+	var unused bool
+	err = q.QueryRowContext(ctx, `select id, unused_since is not null from inventories where key = $1`, key).Scan(&id, &unused)
+	if err == nil && unused {
+		unmark := func(q querier) error {
+			return q.QueryRowContext(ctx, `update inventories set unused_since = null where key = $1 returning id`, key).Scan(&id)
+		}
+		if tx, within := q.(*sql.Tx); within {
+			err = unmark(tx)
+		} else {
+			err = s.tx(ctx, func(tx *sql.Tx) error { return unmark(tx) })
+		}
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -43,7 +59,7 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 			return err
 		}
 		var known bool
-		if id, known, err = inventoryID(ctx, tx, key); err != nil || known {
+		if id, known, err = s.inventoryID(ctx, tx, key); err != nil || known {
 			return err
 		}
 		if err := tx.QueryRowContext(ctx, `insert into inventories (key, distribution, distribution_name, warnings, created_at)
@@ -55,7 +71,10 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 		if err != nil {
 			return err
 		}
-		return s.insertInstalled(ctx, tx, id, img.Packages, packages)
+		if err := s.insertInstalled(ctx, tx, id, img.Packages, packages); err != nil {
+			return err
+		}
+		return s.pathsDue(ctx, tx, id)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("save inventory %s: %w", key, err)
@@ -74,29 +93,30 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 			distinct = append(distinct, p.Package)
 		}
 	}
-	const width, batch = 9, 64
-	const columns = `type, distribution, name, version, architecture, source_name, source_version, module, repositories`
+	const width = 9
+	const columns = `type text, distribution text, name text, version text, architecture text, source_name text, source_version text, module text, repositories text`
 	values := func(p inventory.Package) []any {
 		return []any{p.Type, p.Distribution, p.Name, p.Version, p.Architecture, p.SourceName, p.SourceVersion, p.Module, p.Repositories}
 	}
 	var added []packageRow
-	for chunk := range slices.Chunk(distinct, batch) {
+	for chunk := range slices.Chunk(distinct, relationRows) {
 		args := make([]any, 0, width*len(chunk))
 		for _, p := range chunk {
 			args = append(args, values(p)...)
 		}
-		known, err := queryAll(ctx, tx, scanPackage, `with k (`+columns+`) as (values `+placeholders(len(chunk), width)+`)
+		given := s.relation(columns, args)
+		known, err := queryAll(ctx, tx, scanPackage, `with k (`+namesOf(columns)+`) as (`+given.query+`)
 			select p.id, `+packageColumns+`
 			from k join packages p on p.name = k.name and p.version = k.version and p.distribution = k.distribution
 				and p.architecture = k.architecture and p.source_name = k.source_name and p.source_version = k.source_version
-				and p.type = k.type and p.module = k.module and p.repositories = k.repositories`, args...)
+				and p.type = k.type and p.module = k.module and p.repositories = k.repositories`, given.args...)
 		if err != nil {
 			return nil, fmt.Errorf("read packages: %w", err)
 		}
 		for _, row := range known {
 			ids[row.Package] = row.id
 		}
-		args = args[:0]
+		args = nil
 		for _, p := range chunk {
 			if ids[p] == 0 {
 				binary, source := match.VersionKeys(p)
@@ -106,8 +126,9 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		if len(args) == 0 {
 			continue
 		}
-		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+columns+`, version_key, source_key) values `+
-			placeholders(len(args)/(width+2), width+2)+` returning id, `+columns, args...)
+		given = s.relation(columns+`, version_key bytes, source_key bytes`, args)
+		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+namesOf(columns)+`, version_key, source_key) `+given.query+
+			` returning id, `+namesOf(columns), given.args...)
 		if err != nil {
 			return nil, fmt.Errorf("insert packages: %w", err)
 		}
@@ -116,77 +137,85 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		}
 		added = append(added, fresh...)
 	}
-	var subjects []any
-	for _, p := range added {
-		for _, key := range match.Keys(p.Package) {
-			subjects = append(subjects, key.Ecosystem, key.Package, key.Source, p.id)
+	if err := s.joinPackages(ctx, tx, added); err != nil {
+		return nil, err
+	}
+	return ids, s.matchPackages(ctx, tx, added, decide, nil)
+}
+
+// file is what proves packages.
+type file struct{ path, detector string }
+
+// digest tells files apart.
+func (f file) digest() [16]byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s", len(f.path), f.path, f.detector))
+	return [16]byte(sum[:])
+}
+
+// internFiles returns the ids of the files, having inserted those that are new.
+func (s *Store) internFiles(ctx context.Context, tx *sql.Tx, installed []inventory.Installed) (map[file]int64, error) {
+	wanted := make(map[[16]byte]file)
+	for _, p := range installed {
+		f := file{p.Path, p.Detector}
+		wanted[f.digest()] = f
+	}
+	digests := slices.SortedFunc(maps.Keys(wanted), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	ids := make(map[file]int64, len(wanted))
+	read := func(query string, r relation) error {
+		_, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
+			var digest []byte
+			var id int64
+			if err = rows.Scan(&digest, &id); err == nil {
+				ids[wanted[[16]byte(digest)]] = id
+			}
+			return none, err
+		}, query, r.args...)
+		return err
+	}
+	for chunk := range slices.Chunk(digests, relationRows) {
+		var values []any
+		for _, d := range chunk {
+			values = append(values, d[:])
+		}
+		given := s.relation("digest bytes", values)
+		if err := read(`select digest, id from files where digest in (`+given.query+`)`, given); err != nil {
+			return nil, fmt.Errorf("read files: %w", err)
+		}
+		values = nil
+		for _, d := range chunk {
+			if f := wanted[d]; ids[f] == 0 {
+				values = append(values, f.path, f.detector, d[:])
+			}
+		}
+		if len(values) == 0 {
+			continue
+		}
+		given = s.relation("path text, detector text, digest bytes", values)
+		if err := read(`insert into files (path, detector, digest) `+given.query+` returning digest, id`, given); err != nil {
+			return nil, fmt.Errorf("insert files: %w", err)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `insert into package_subjects (ecosystem, package, source, package_id) values `, 4, subjects); err != nil {
-		return nil, fmt.Errorf("insert names of packages: %w", err)
-	}
-	return ids, s.matchPackages(ctx, tx, added, decide)
+	return ids, nil
 }
 
 func (s *Store) insertInstalled(ctx context.Context, tx *sql.Tx, id int64, installed []inventory.Installed, packages map[inventory.Package]int64) error {
-	type file struct{ path, detector string }
-	type place struct {
-		pkg  int64
-		file int
+	files, err := s.internFiles(ctx, tx, installed)
+	if err != nil {
+		return err
 	}
-	positions := make(map[file]int)
+	type place struct{ pkg, file int64 }
 	placed := make(map[place]bool, len(installed))
-	var files, rows []any
+	var rows []any
 	for _, p := range installed {
-		f := file{p.Path, p.Detector}
-		position, known := positions[f]
-		if !known {
-			position = len(positions)
-			positions[f] = position
-			files = append(files, id, position, p.Path, p.Detector)
-		}
-		at := place{packages[p.Package], position}
+		at := place{packages[p.Package], files[file{p.Path, p.Detector}]}
 		if placed[at] { // one database may state a package twice
 			continue
 		}
 		placed[at] = true
-		rows = append(rows, id, at.pkg, position, p.LayerIndex, p.Line, p.Evidence, p.Owner)
+		rows = append(rows, id, at.pkg, at.file, p.LayerIndex, p.Line, p.Evidence, p.Owner)
 	}
-	if err := s.insertRows(ctx, tx, `insert into inventory_files (inventory_id, position, path, detector) values `, 4, files); err != nil {
-		return fmt.Errorf("insert files: %w", err)
-	}
-	if err := s.insertRows(ctx, tx, `insert into inventory_packages (inventory_id, package_id, file_position, layer_position, line, evidence, owner) values `, 7, rows); err != nil {
+	if err := s.insertRows(ctx, tx, `inventory_packages (inventory_id bigint, package_id bigint, file_id integer, layer_position integer, line integer, evidence text, owner text)`, rows); err != nil {
 		return fmt.Errorf("insert installed packages: %w", err)
-	}
-	return nil
-}
-
-// insertRows runs an insert that ends in "values " for rows of width values, in
-// batches: the statement is read once for all that are full. SQLite looks each
-// parameter up among those before it, so that long statements cost the square of
-// their length; PostgreSQL pays for each statement.
-func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, insert string, width int, values []any) (err error) {
-	parameters := 256
-	if s.engine == Postgres {
-		parameters = 8192
-	}
-	batch := max(1, parameters/width) * width
-	if len(values) >= 2*batch {
-		statement, err := tx.PrepareContext(ctx, insert+placeholders(batch/width, width))
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, statement.Close()) }()
-		for ; len(values) >= batch; values = values[batch:] {
-			if _, err := statement.ExecContext(ctx, values[:batch]...); err != nil {
-				return err
-			}
-		}
-	}
-	for chunk := range slices.Chunk(values, batch) {
-		if _, err := tx.ExecContext(ctx, insert+placeholders(len(chunk)/width, width), chunk...); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -194,21 +223,32 @@ func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, insert string, width
 // DistributionsOfLayer lists the distributions of the inventories, of images
 // and of layer chains, that hold the layer.
 func (s *Store) DistributionsOfLayer(ctx context.Context, digest string) ([]inventory.Distribution, error) {
-	type row struct{ key, name string }
-	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.key, &r.name)
-		return r, err
-	}, `select distinct v.distribution, v.distribution_name from image_layers il
+	distributions, err := queryAll(ctx, s.read, scanDistribution, `select distinct v.distribution, v.distribution_name from image_layers il
 		join images i on i.id = il.image_id join inventories v on v.id = i.inventory_id
 		where il.digest = $1 and v.distribution <> ''
 		order by v.distribution limit 10`, digest)
 	if err != nil {
 		return nil, fmt.Errorf("distributions of layer %s: %w", digest, err)
 	}
-	distributions := make([]inventory.Distribution, len(found))
-	for i, r := range found {
-		id, version, _ := strings.Cut(r.key, ":")
-		distributions[i] = inventory.Distribution{ID: id, Version: version, PrettyName: r.name}
+	return distributions, nil
+}
+
+// DistributionsOfOrigin lists the distributions that layers of the v1 API name
+// which were fetched from a repository.
+func (s *Store) DistributionsOfOrigin(ctx context.Context, origin string) ([]inventory.Distribution, error) {
+	distributions, err := queryAll(ctx, s.read, scanDistribution, `select distinct v.distribution, v.distribution_name from clair_layers l
+		join inventories v on v.id = l.inventory_id
+		where l.origin = $1 and v.distribution <> '' and v.warnings not like '%"code":"inferred"%'
+		order by v.distribution limit 10`, origin)
+	if err != nil {
+		return nil, fmt.Errorf("distributions of layers from %s: %w", origin, err)
 	}
 	return distributions, nil
+}
+
+func scanDistribution(rows *sql.Rows) (d inventory.Distribution, err error) {
+	var key string
+	err = rows.Scan(&key, &d.PrettyName)
+	d.ID, d.Version, _ = strings.Cut(key, ":")
+	return d, err
 }

@@ -20,15 +20,16 @@ import (
 var skipLocked = map[Engine]string{SQLite: "", Postgres: " for update skip locked"}
 
 const jobColumns = `id, kind, key, payload, state, attempts, max_attempts, run_at, lease_owner, lease_until,
-	progress, error, created_at, started_at, finished_at`
+	progress, progress_done, progress_total, error, created_at, started_at, finished_at, cancel_at, changed_at`
 
 func scanJob(row interface{ Scan(...any) error }) (j job.Job, err error) {
 	var payload string
-	var run, lease, created, started, finished sql.NullInt64
+	var run, lease, created, started, finished, cancel, changed sql.NullInt64
 	err = row.Scan(&j.ID, &j.Kind, &j.Key, &payload, &j.State, &j.Attempts, &j.MaxAttempts, &run, &j.LeaseOwner, &lease,
-		&j.Progress, &j.Error, &created, &started, &finished)
+		&j.Progress, &j.Completed, &j.Total, &j.Error, &created, &started, &finished, &cancel, &changed)
 	j.Payload = json.RawMessage(payload)
 	j.RunAt, j.LeaseUntil, j.CreatedAt, j.StartedAt, j.FinishedAt = at(run), at(lease), at(created), at(started), at(finished)
+	j.CancelAt, j.ChangedAt = at(cancel), at(changed)
 	return j, err
 }
 
@@ -50,7 +51,7 @@ type jobName struct{ kind, key string }
 func insertJobs(ctx context.Context, tx *sql.Tx, jobs []job.Draft) ([]int64, error) {
 	// SQLite looks each parameter up among those before it: long statements cost
 	// the square of their length.
-	const batch, width = 64, 7
+	const batch, width = 64, 8
 	// Two transactions that insert the same keys wait for each other; in one
 	// order they cannot do so both ways.
 	sorted := slices.Clone(jobs)
@@ -123,9 +124,9 @@ func tryInsertJobs(ctx context.Context, tx *sql.Tx, jobs map[jobName]job.Draft, 
 	args := make([]any, 0, len(jobs)*width)
 	for _, name := range names {
 		j := jobs[name]
-		args = append(args, j.Kind, j.Key, string(j.Payload), string(job.Queued), j.MaxAttempts, micros(j.RunAt), micros(j.CreatedAt))
+		args = append(args, j.Kind, j.Key, string(j.Payload), string(job.Queued), j.MaxAttempts, micros(j.RunAt), micros(j.CreatedAt), micros(j.CreatedAt))
 	}
-	rows, err := tx.QueryContext(ctx, `insert into jobs (kind, key, payload, state, max_attempts, run_at, created_at)
+	rows, err := tx.QueryContext(ctx, `insert into jobs (kind, key, payload, state, max_attempts, run_at, created_at, changed_at)
 		values `+placeholders(len(names), width)+`
 		on conflict (kind, key) where state in ('queued', 'running') do nothing
 		returning id, kind, key`, args...)
@@ -153,7 +154,7 @@ func (s *Store) TurnJobs(ctx context.Context, turn job.Turn) (job.TurnOutcome, e
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		outcome = job.TurnOutcome{}
 		var err error
-		if outcome.Lost, err = recordJobs(ctx, tx, turn.Owner, turn.Results); err != nil {
+		if outcome.Lost, err = recordJobs(ctx, tx, turn); err != nil {
 			return err
 		}
 		kinds := make([]string, 0, len(turn.Want))
@@ -173,21 +174,25 @@ func (s *Store) TurnJobs(ctx context.Context, turn job.Turn) (job.TurnOutcome, e
 	return outcome, err
 }
 
-// recordJobs stores results and returns the ids of those that are not the owner's to give.
-func recordJobs(ctx context.Context, tx *sql.Tx, owner string, results []job.Result) (lost []int64, err error) {
-	if len(results) == 0 {
+// recordJobs stores results and returns the ids of those that are not the
+// owner's to give. A job that somebody wants ended is not tried again.
+func recordJobs(ctx context.Context, tx *sql.Tx, turn job.Turn) (lost []int64, err error) {
+	if len(turn.Results) == 0 {
 		return nil, nil
 	}
-	record, err := tx.PrepareContext(ctx, `update jobs set state = $1, attempts = $2, run_at = coalesce($3, run_at),
-			progress = $4, error = $5, finished_at = $6, lease_owner = '', lease_until = null
-		where id = $7 and lease_owner = $8 and attempts = $9 and state = 'running'`)
+	record, err := tx.PrepareContext(ctx, `update jobs set
+			state = case when cast($1 as text) = 'queued' and cancel_at is not null then 'cancelled' else cast($1 as text) end,
+			finished_at = case when cast($1 as text) = 'queued' and cancel_at is not null then cast($2 as bigint) else cast($3 as bigint) end,
+			attempts = $4, run_at = coalesce($5, run_at), progress = $6, progress_done = $7, progress_total = $8, error = $9,
+			changed_at = $2, lease_owner = '', lease_until = null
+		where id = $10 and lease_owner = $11 and attempts = $12 and state = 'running'`)
 	if err != nil {
 		return nil, fmt.Errorf("record jobs: %w", err)
 	}
 	defer record.Close()
-	for _, r := range results {
-		done, err := record.ExecContext(ctx, string(r.State), r.Attempts, nullMicros(r.RunAt), r.Progress, r.Error, nullMicros(r.FinishedAt),
-			r.ID, owner, r.Try)
+	for _, r := range turn.Results {
+		done, err := record.ExecContext(ctx, string(r.State), micros(turn.Now), nullMicros(r.FinishedAt), r.Attempts, nullMicros(r.RunAt),
+			r.Progress, r.Completed, r.Total, r.Error, r.ID, turn.Owner, r.Try)
 		if err != nil {
 			return nil, fmt.Errorf("record job %d: %w", r.ID, err)
 		}
@@ -197,6 +202,10 @@ func recordJobs(ctx context.Context, tx *sql.Tx, owner string, results []job.Res
 		}
 		if n == 0 {
 			lost = append(lost, r.ID)
+			continue
+		}
+		if err := logJob(ctx, tx, r.ID, r.Lines); err != nil {
+			return nil, err
 		}
 	}
 	return lost, nil
@@ -206,7 +215,8 @@ func (s *Store) claimJobs(ctx context.Context, tx *sql.Tx, turn job.Turn, kind s
 	rows, err := tx.QueryContext(ctx, `with due as materialized (
 			select id from jobs where state = 'queued' and kind = $1 and run_at <= $2
 			order by run_at, id limit $3`+skipLocked[s.engine]+`)
-		update jobs set state = 'running', attempts = attempts + 1, lease_owner = $4, lease_until = $5, started_at = $2
+		update jobs set state = 'running', attempts = attempts + 1, lease_owner = $4, lease_until = $5, started_at = $2,
+			changed_at = $2
 		where id in (select id from due) and state = 'queued'
 		returning `+jobColumns,
 		kind, micros(turn.Now), turn.Want[kind], turn.Owner, micros(turn.LeaseUntil))
@@ -291,40 +301,6 @@ func (s *Store) HoldJobs(ctx context.Context, owner string, holds []job.Hold, un
 		return nil
 	})
 	return kept, err
-}
-
-// SaveJobProgress stores the progress of jobs that still are the owner's.
-func (s *Store) SaveJobProgress(ctx context.Context, owner string, progress []job.Progress) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
-		for _, p := range progress {
-			if _, err := tx.ExecContext(ctx, `update jobs set progress = $1
-				where id = $2 and lease_owner = $3 and attempts = $4 and state = 'running'`, p.Text, p.ID, owner, p.Try); err != nil {
-				return fmt.Errorf("progress of job %d: %w", p.ID, err)
-			}
-		}
-		return nil
-	})
-}
-
-// ReleaseJobs takes jobs whose lease ended by now from their owners.
-func (s *Store) ReleaseJobs(ctx context.Context, now time.Time) (int, error) {
-	var released int64
-	err := s.tx(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, `update jobs set
-				state = case when attempts < max_attempts then 'queued' else 'failed' end,
-				finished_at = case when attempts < max_attempts then null else cast($1 as bigint) end,
-				run_at = case when attempts < max_attempts then $1 else run_at end,
-				error = $2, lease_owner = '', lease_until = null
-			where state = 'running' and lease_until <= $1`, micros(now), job.ErrLeaseLost.Error()+": its process ended or hung")
-		if err != nil {
-			return fmt.Errorf("release jobs: %w", err)
-		}
-		if released, err = done.RowsAffected(); err != nil {
-			return fmt.Errorf("release jobs: %w", err)
-		}
-		return nil
-	})
-	return int(released), err
 }
 
 // PruneJobs deletes at most limit jobs that finished before the time given.

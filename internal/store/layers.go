@@ -25,18 +25,45 @@ func (s *Store) LayerStates(ctx context.Context, digests []string, detectors inv
 	}
 	type row struct {
 		digest, failed string
+		unused         bool
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.digest, &r.failed)
+		err = rows.Scan(&r.digest, &r.failed, &r.unused)
 		return r, err
-	}, `select digest, error from layers where detectors = $1 and digest in (`+parameters(2, len(digests))+`)`, args...)
+	}, `select digest, error, unused_since is not null from layers where detectors = $1 and digest in (`+parameters(2, len(digests))+`)`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("states of layers: %w", err)
 	}
 	for _, r := range found {
+		if r.unused {
+			// It is about to be deleted, and the caller will refer to it.
+			if kept, err := s.keepLayer(ctx, r.digest); err != nil {
+				return nil, err
+			} else if !kept {
+				continue
+			}
+		}
 		states[r.digest] = inventory.State{Failed: r.failed}
 	}
 	return states, nil
+}
+
+// keepLayer takes away the mark of a layer's analysis, and reports whether it
+// is still there.
+func (s *Store) keepLayer(ctx context.Context, digest string) (kept bool, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `update layers set unused_since = null where digest = $1`, digest)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		kept = n == 1
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("keep layer %s: %w", digest, err)
+	}
+	return kept, nil
 }
 
 // Layer returns the analysis of a layer, ErrNotFound where there is none by
@@ -81,11 +108,30 @@ func (s *Store) FailLayer(ctx context.Context, digest string, detectors inventor
 	return s.saveLayer(ctx, digest, "failed", string(detectors), reason, nil)
 }
 
+// GiveUpLayer remembers that a layer could not be read time after time.
+func (s *Store) GiveUpLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error {
+	return s.saveLayer(ctx, digest, "given up", string(detectors), reason, nil)
+}
+
+// TakeGivenUp forgets of at most limit layers that they were given up, and
+// lists them.
+func (s *Store) TakeGivenUp(ctx context.Context, limit int) (digests []string, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		digests, err = queryAll(ctx, tx, scanString, `delete from layers where digest in (
+			select digest from layers where state = 'given up' order by digest limit $1) returning digest`, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("layers that were given up: %w", err)
+	}
+	return digests, nil
+}
+
 func (s *Store) saveLayer(ctx context.Context, digest, state, detectors, reason string, analysis []byte) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `insert into layers (digest, state, detectors, error, analysis, updated_at) values ($1, $2, $3, $4, $5, $6)
 			on conflict (digest) do update set state = excluded.state, detectors = excluded.detectors, error = excluded.error,
-				analysis = excluded.analysis, updated_at = excluded.updated_at`,
+				analysis = excluded.analysis, updated_at = excluded.updated_at, unused_since = null`,
 			digest, state, detectors, reason, analysis, micros(s.now())); err != nil {
 			return fmt.Errorf("save layer %s: %w", digest, err)
 		}

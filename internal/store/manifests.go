@@ -148,7 +148,7 @@ func (s *Store) insertReferences(ctx context.Context, tx *sql.Tx, m *registry.Ma
 	for i, r := range m.References {
 		values = append(values, m.ID, string(r.Kind), i, r.Digest)
 	}
-	if err := s.insertRows(ctx, tx, `insert into manifest_references (manifest_id, kind, position, digest) values `, 4, values); err != nil {
+	if err := s.insertRows(ctx, tx, `manifest_references (manifest_id bigint, kind text, position integer, digest text)`, values); err != nil {
 		return err
 	}
 	return s.insertBills(ctx, tx, m)

@@ -5,10 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/clairapi"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
@@ -65,13 +67,23 @@ func asStored(id int64, m match.Match) liveMatch {
 	return liveMatch{id, m.Feed, m.Part, m.ID, m.Introduced, m.Fixed, m.LastAffected, string(m.Fix), m.Note, m.Severity, m.Source}
 }
 
-// matchBatch bounds rows per statement: SQLite takes 32766 parameters at most.
+// matchBatch bounds the packages that are matched at once, whose statements are
+// in memory then.
 const matchBatch = 500
 
 // lockMatching makes the transaction the only one that changes advisories,
 // packages or matches until it ends, so that a package that is new and an
-// advisory that is new cannot miss each other. SQLite has one writer anyway.
+// advisory that is new cannot miss each other. It returns ErrKeyFormat where this
+// program's keys cannot be compared with the stored ones.
 func (s *Store) lockMatching(ctx context.Context, tx *sql.Tx) error {
+	if err := s.lockAdvisories(ctx, tx); err != nil {
+		return err
+	}
+	return checkKeys(ctx, tx)
+}
+
+// lockAdvisories is the lock. SQLite has one writer anyway.
+func (s *Store) lockAdvisories(ctx context.Context, tx *sql.Tx) error {
 	if s.engine != Postgres {
 		return nil
 	}
@@ -83,13 +95,13 @@ func (s *Store) lockMatching(ctx context.Context, tx *sql.Tx) error {
 }
 
 // rematchKeys brings the matches of all packages with these keys up to date.
-func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide) error {
+func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(keys, matchBatch) {
-		packages, err := packagesByKey(ctx, tx, chunk)
+		packages, err := s.packagesByKey(ctx, tx, chunk)
 		if err != nil {
 			return err
 		}
-		if err := s.matchPackages(ctx, tx, packages, decide); err != nil {
+		if err := s.matchPackages(ctx, tx, packages, decide, j); err != nil {
 			return err
 		}
 	}
@@ -97,27 +109,29 @@ func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key
 }
 
 // matchPackages computes what affects the packages now and writes the
-// difference to what is stored.
-func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
+// difference to what is stored, and to the journal.
+func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(packages, matchBatch) {
-		if err := s.matchChunk(ctx, tx, chunk, decide); err != nil {
+		if err := s.matchChunk(ctx, tx, chunk, decide, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide) error {
-	statements, ids, err := affecting(ctx, tx, packages)
+func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
+	statements, ids, err := s.affecting(ctx, tx, packages)
 	if err != nil {
 		return err
 	}
-	live, err := liveMatches(ctx, tx, packages)
+	live, err := s.liveMatches(ctx, tx, packages)
 	if err != nil {
 		return err
 	}
 	now := micros(s.now())
-	var added, gone []any
+	var added, gone, past []any
+	ended := make(map[int64][]change) // by vulnerability
+	var changed []int64               // vulnerabilities
 	for _, p := range packages {
 		stored := live[p.id]
 		for _, m := range decide(p.Package, statements[p.id]) {
@@ -128,66 +142,143 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 			switch {
 			case !known:
 				added = append(append(append(added, p.id, vulnerability), fresh.values()...), now)
+				changed = append(changed, vulnerability)
+				j.note(change{p.id, m.Vulnerability, clairapi.Added, nil, fresh.statement(m.Vulnerability)})
 			case fresh != old:
-				if _, err := tx.ExecContext(ctx, `update matches set (`+matchColumns+`) = (`+parameters(1, 10)+`) where id = $11`,
-					append(fresh.values(), fresh.id)...); err != nil {
+				j.note(change{p.id, m.Vulnerability, clairapi.Changed, old.statement(m.Vulnerability), fresh.statement(m.Vulnerability)})
+				if _, err := tx.ExecContext(ctx, updateMatch, append(fresh.values(), fresh.id, now)...); err != nil {
 					return fmt.Errorf("update match: %w", err)
 				}
+				changed = append(changed, vulnerability)
 			}
 		}
-		for _, m := range stored {
+		for vulnerability, m := range stored {
 			gone = append(gone, m.id)
+			changed = append(changed, vulnerability)
+			if ended[vulnerability] == nil {
+				past = append(past, vulnerability)
+			}
+			ended[vulnerability] = append(ended[vulnerability], change{p.id, "", clairapi.Removed, m.statement(""), nil})
 		}
 	}
-	for chunk := range slices.Chunk(gone, matchBatch) {
-		if _, err := tx.ExecContext(ctx, `update matches set gone_at = $1 where id in (`+parameters(2, len(chunk))+`)`, append([]any{now}, chunk...)...); err != nil {
+	if j != nil {
+		names, err := vulnerabilityNames(ctx, tx, past)
+		if err != nil {
+			return err
+		}
+		for vulnerability, list := range ended {
+			for _, c := range list {
+				c.vulnerability, c.before.Vulnerability = names[vulnerability], names[vulnerability]
+				j.note(c)
+			}
+		}
+	}
+	for chunk := range slices.Chunk(gone, relationRows) {
+		list := s.relation("id bigint", chunk)
+		if _, err := tx.ExecContext(ctx, `with gone (id) as (`+list.query+`)
+			update matches set gone_at = `+list.after(1)+` where id in (select id from gone)`, list.with(now)...); err != nil {
 			return fmt.Errorf("end matches: %w", err)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `insert into matches (package_id, vulnerability_id, `+matchColumns+`, first_seen) values `, 13, added); err != nil {
+	if err := s.insertRows(ctx, tx, `matches (package_id bigint, vulnerability_id bigint, feed text, part text, identifier text, introduced text, fixed text,
+		last_affected text, fix_state text, note text, severity integer, source boolean, first_seen bigint)`, added); err != nil {
 		return fmt.Errorf("insert matches: %w", err)
 	}
-	return nil
+	return s.due(ctx, tx, changed)
 }
 
+func idsOf(packages []packageRow) []any {
+	ids := make([]any, len(packages))
+	for i, p := range packages {
+		ids[i] = p.id
+	}
+	return ids
+}
+
+// updateMatch takes the values of a liveMatch, its id and the time. It remembers
+// when a fix was first stated, and when the severity rose.
+const updateMatch = `update matches set (` + matchColumns + `) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10),
+		fixed_at = case when $5 = '' then null when fixed = '' then cast($12 as bigint) else fixed_at end,
+		raised_at = case when
+				case when $9 > 0 then $9 else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end >
+				case when severity > 0 then severity else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end
+			then cast($12 as bigint) else raised_at end
+	where id = $11`
+
 // affecting returns, by package, the statements in whose range its version lies,
-// and the ids of their vulnerabilities by name. The keys of versions are compared
+// and the ids of their vulnerabilities by name; where one of them is a fallback, the
+// others on its vulnerability, too. The keys of versions are compared
 // in the database: most statements on a package are on older versions, and
 // reading them all costs more than anything else.
-func affecting(ctx context.Context, q querier, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
+func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
 	type row struct {
 		pkg, vulnerability int64
 		match.Statement
 	}
-	args := make([]any, len(packages))
-	for i, p := range packages {
-		args[i] = p.id
-	}
+	given := s.relation("id bigint", idsOf(packages))
 	const key = `(case when a.source then p.source_key else p.version_key end)`
 	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability}, statementFields(&r.Statement)...)...)
+		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...)...)
 		return r, err
-	}, `select p.id, v.id, v.name, `+statementColumns+`
+	}, `select p.id, v.id, v.name, s.fallback, `+statementColumns+`
 		from packages p
 		join package_subjects s on s.package_id = p.id
 		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
 		join advisory_groups g on g.id = a.group_id
 		join vulnerabilities v on v.id = a.vulnerability_id
-		where p.id in (`+parameters(1, len(args))+`) and a.status = 'affected' and `+key+` is not null
+		where p.id in (`+given.query+`) and a.status = 'affected' and `+key+` is not null
 			and (a.introduced_key is null or `+key+` >= a.introduced_key)
 			and (a.fixed_key is null or `+key+` < a.fixed_key)
 			and (a.last_key is null or `+key+` <= a.last_key)
-		order by a.id`, args...)
+		order by a.id`, given.args...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read advisories: %w", err)
 	}
 	statements := make(map[int64][]match.Statement)
 	ids := make(map[string]int64)
+	contested := make(map[int64]map[int64]bool) // packages to vulnerabilities
 	for _, r := range found {
 		statements[r.pkg] = append(statements[r.pkg], r.Statement)
 		ids[r.Vulnerability] = r.vulnerability
+		if r.Fallback {
+			if contested[r.pkg] == nil {
+				contested[r.pkg] = make(map[int64]bool)
+			}
+			contested[r.pkg][r.vulnerability] = true
+		}
 	}
-	return statements, ids, nil
+	return statements, ids, addOwn(ctx, q, contested, statements)
+}
+
+// addOwn adds, to the statements by package, what is stated of it and contested
+// vulnerabilities otherwise than as a fallback.
+func addOwn(ctx context.Context, q querier, contested map[int64]map[int64]bool, statements map[int64][]match.Statement) error {
+	vulnerabilities := make(map[int64]bool)
+	for _, of := range contested {
+		maps.Copy(vulnerabilities, of)
+	}
+	packages := anys(slices.Sorted(maps.Keys(contested))) // of one batch
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(vulnerabilities)), matchBatch) {
+		if _, err := queryAll(ctx, q, func(rows *sql.Rows) (none struct{}, err error) {
+			var pkg, vulnerability int64
+			var st match.Statement
+			err = rows.Scan(append([]any{&pkg, &vulnerability, &st.Vulnerability}, statementFields(&st)...)...)
+			if err == nil && contested[pkg][vulnerability] {
+				statements[pkg] = append(statements[pkg], st)
+			}
+			return none, err
+		}, `select s.package_id, v.id, v.name, `+statementColumns+`
+			from package_subjects s
+			join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
+			join advisory_groups g on g.id = a.group_id
+			join vulnerabilities v on v.id = a.vulnerability_id
+			where s.package_id in (`+parameters(1, len(packages))+`) and not s.fallback
+				and a.vulnerability_id in (`+parameters(len(packages)+1, len(chunk))+`)
+			order by a.id`, append(slices.Clone(packages), anys(chunk)...)...); err != nil {
+			return fmt.Errorf("read advisories: %w", err)
+		}
+	}
+	return nil
 }
 
 // keyArguments are the values of keys for a statement that starts with keyed.
@@ -199,7 +290,7 @@ func keyArguments(keys []advisory.Key) []any {
 	return args
 }
 
-func packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packageRow, error) {
+func (s *Store) packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packageRow, error) {
 	wanted := make(map[advisory.Key]bool, len(keys))
 	for _, k := range keys {
 		wanted[k] = true
@@ -208,13 +299,14 @@ func packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packa
 		packageRow
 		advisory.Key
 	}
+	given := s.relation("ecosystem text, package text", keyArguments(keys))
 	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(append([]any{&r.Ecosystem, &r.Key.Package, &r.Source, &r.id}, packageFields(&r.packageRow.Package)...)...)
 		return r, err
-	}, `with k (ecosystem, package) as (values `+placeholders(len(keys), 2)+`)
+	}, `with k (ecosystem, package) as (`+given.query+`)
 		select s.ecosystem, s.package, s.source, p.id, `+packageColumns+`
 		from k join package_subjects s on s.ecosystem = k.ecosystem and s.package = k.package
-		join packages p on p.id = s.package_id`, keyArguments(keys)...)
+		join packages p on p.id = s.package_id`, given.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read packages: %w", err)
 	}
@@ -230,7 +322,7 @@ func packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packa
 }
 
 // statementsByKey also returns the ids of the vulnerabilities by name.
-func statementsByKey(ctx context.Context, q querier, keys []advisory.Key) (map[advisory.Key][]match.Statement, map[string]int64, error) {
+func (s *Store) statementsByKey(ctx context.Context, q querier, keys []advisory.Key) (map[advisory.Key][]match.Statement, map[string]int64, error) {
 	statements := make(map[advisory.Key][]match.Statement)
 	ids := make(map[string]int64)
 	type row struct {
@@ -243,16 +335,17 @@ func statementsByKey(ctx context.Context, q querier, keys []advisory.Key) (map[a
 	}
 	slices.SortFunc(names, compareKeys)
 	for chunk := range slices.Chunk(slices.Compact(names), matchBatch) {
+		given := s.relation("ecosystem text, package text", keyArguments(chunk))
 		found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
 			err = rows.Scan(append([]any{&r.id, &r.Vulnerability}, statementFields(&r.Statement)...)...)
 			return r, err
-		}, `with k (ecosystem, package) as (values `+placeholders(len(chunk), 2)+`)
+		}, `with k (ecosystem, package) as (`+given.query+`)
 			select v.id, v.name, `+statementColumns+`
 			from k
 			join advisories a on a.ecosystem = k.ecosystem and a.package = k.package
 			join advisory_groups g on g.id = a.group_id
 			join vulnerabilities v on v.id = a.vulnerability_id
-			order by a.id`, keyArguments(chunk)...)
+			order by a.id`, given.args...)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read advisories: %w", err)
 		}
@@ -269,11 +362,8 @@ func compareKeys(a, b advisory.Key) int {
 }
 
 // liveMatches returns package id -> vulnerability id -> match.
-func liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int64]map[int64]liveMatch, error) {
-	args := make([]any, 0, len(packages))
-	for _, p := range packages {
-		args = append(args, p.id)
-	}
+func (s *Store) liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int64]map[int64]liveMatch, error) {
+	given := s.relation("id bigint", idsOf(packages))
 	type row struct {
 		pkg, vulnerability int64
 		liveMatch
@@ -282,7 +372,7 @@ func liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int
 		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.id}, r.fields()...)...)
 		return r, err
 	}, `select package_id, vulnerability_id, id, `+matchColumns+` from matches
-		where gone_at is null and package_id in (`+parameters(1, len(args))+`)`, args...)
+		where gone_at is null and package_id in (`+given.query+`)`, given.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read matches: %w", err)
 	}
@@ -298,6 +388,6 @@ func liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int
 
 // StatementsOn returns what is stated under keys.
 func (s *Store) StatementsOn(ctx context.Context, keys []advisory.Key) (map[advisory.Key][]match.Statement, error) {
-	statements, _, err := statementsByKey(ctx, s.read, keys)
+	statements, _, err := s.statementsByKey(ctx, s.read, keys)
 	return statements, err
 }

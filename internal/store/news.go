@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,14 +13,8 @@ import (
 	"github.com/pratique/pratique/internal/notify"
 )
 
-// toldMatches is the cursor of the matches that were looked at for news.
-const toldMatches = "told-matches"
-
 // newsBatch is how many matches are looked at in one transaction.
 const newsBatch = 20_000
-
-// errTold says that another replica was faster.
-var errTold = errors.New("the matches were looked at meanwhile")
 
 // TellNewFindings writes an event for each vulnerability that images which were
 // analysed before turned out to have, and goes on from there the next time. It
@@ -30,45 +23,14 @@ var errTold = errors.New("the matches were looked at meanwhile")
 // Matches are only written one transaction after the other, so that their ids
 // are in the order in which they can be seen.
 func (s *Store) TellNewFindings(ctx context.Context) (told int, more bool, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
-		from, err := position(ctx, tx, toldMatches)
-		if err != nil {
-			return err
+	return s.tell(ctx, "told-matches", func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error) {
+		var last sql.NullInt64
+		if err := tx.QueryRowContext(ctx, `select max(id) from (select id from matches where id > $1 order by id limit $2) m`, from, newsBatch).Scan(&last); err != nil || !last.Valid {
+			return nil, from, err
 		}
-		var to sql.NullInt64
-		if err := tx.QueryRowContext(ctx, `select max(id) from (select id from matches where id > $1 order by id limit $2) m`, from, newsBatch).Scan(&to); err != nil {
-			return err
-		}
-		if more = to.Valid; !more {
-			return nil
-		}
-		events, err := newFindings(ctx, tx, from, to.Int64)
-		if err != nil {
-			return err
-		}
-		for i := range events {
-			events[i].At = s.now()
-		}
-		told = len(events)
-		if err := appendEvents(ctx, tx, events); err != nil {
-			return err
-		}
-		done, err := tx.ExecContext(ctx, `update cursors set position = $1 where name = $2 and position = $3`, to.Int64, toldMatches, from)
-		if err != nil {
-			return err
-		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, errTold)
-		}
-		return nil
+		events, err = newFindings(ctx, tx, from, last.Int64)
+		return events, last.Int64, err
 	})
-	switch {
-	case errors.Is(err, errTold):
-		return 0, true, nil
-	case err != nil:
-		return 0, false, fmt.Errorf("tell of new findings: %w", err)
-	}
-	return told, more, nil
 }
 
 // newlyAffected is what one registry has of a new vulnerability.
@@ -120,9 +82,9 @@ func newFindings(ctx context.Context, tx *sql.Tx, from, to int64) ([]notify.Even
 		for i, r := range chunk {
 			e.Severity, images, places[i] = max(e.Severity, r.severity), images+r.Images, r.newlyAffected
 			e.Registries = append(e.Registries, r.Registry)
-			lines = append(lines, fmt.Sprintf("%s: %s, such as %s", r.Registry, count(r.Images, "image"), r.Sample))
+			lines = append(lines, fmt.Sprintf("%s: %s, such as %s", r.Registry, several(r.Images, "image"), r.Sample))
 		}
-		e.Title = fmt.Sprintf("%s (%s) in %s: %s", first.name, e.Severity, first.packages, count(images, "stored image"))
+		e.Title = fmt.Sprintf("%s (%s) in %s: %s", first.name, e.Severity, first.packages, several(images, "stored image"))
 		if first.exploited {
 			e.Title = "Exploited: " + e.Title
 		}
@@ -146,7 +108,7 @@ func newFindings(ctx context.Context, tx *sql.Tx, from, to int64) ([]notify.Even
 	return events, nil
 }
 
-func count(n int, what string) string {
+func several(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

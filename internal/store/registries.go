@@ -97,10 +97,9 @@ func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Chan
 		r, err = scanRegistry(tx.QueryRowContext(ctx, `update registries set
 				description = coalesce($1, description),
 				anonymous_pull = coalesce($2, anonymous_pull),
-				policy = coalesce($3, policy),
-				attach_sbom = coalesce($4, attach_sbom),
-				honour_vex = coalesce($5, honour_vex)
-			where name = $6 returning `+registryColumns, c.Description, c.AnonymousPull, c.Policy, c.AttachSBOM, c.HonourVEX, name))
+				attach_sbom = coalesce($3, attach_sbom),
+				honour_vex = coalesce($4, honour_vex)
+			where name = $5 returning `+registryColumns, c.Description, c.AnonymousPull, c.AttachSBOM, c.HonourVEX, name))
 		return noRows(err, missing{registry.ErrRegistryUnknown})
 	})
 	if err != nil {
@@ -131,7 +130,10 @@ func (s *Store) DeleteRegistry(ctx context.Context, name string, force bool, by 
 		if _, err := tx.ExecContext(ctx, `delete from registries where id = $1`, id); err != nil {
 			return err
 		}
-		return endAssessmentsUnder(ctx, tx, name, "", s.now(), by)
+		if err := endExceptionsIn(ctx, tx, name, s.now(), by); err != nil {
+			return err
+		}
+		return s.endAssessmentsUnder(ctx, tx, name, "", s.now(), by)
 	})
 	if err != nil {
 		return fmt.Errorf("delete registry %q: %w", name, err)

@@ -68,17 +68,17 @@ func TestRegistries(t *testing.T) {
 		_, err = s.Registry(ctx, "other")
 		wantErr(t, err, registry.ErrRegistryUnknown, store.ErrNotFound)
 
-		policy, closed := `{"block":["Block"]}`, false
-		changed, err := s.UpdateRegistry(ctx, "main", registry.Change{Policy: &policy, AnonymousPull: &closed, HonourVEX: &closed})
-		want.Policy, want.AnonymousPull, want.HonourVEX = policy, false, false
+		closed := false
+		changed, err := s.UpdateRegistry(ctx, "main", registry.Change{AnonymousPull: &closed, HonourVEX: &closed})
+		want.AnonymousPull, want.HonourVEX = false, false
 		if err != nil || changed != want {
 			t.Errorf("got %+v, %v, want %+v", changed, err, want)
 		}
 		description := ""
-		if changed, err = s.UpdateRegistry(ctx, "main", registry.Change{Description: &description}); err != nil || changed.Description != "" || changed.Policy != policy {
+		if changed, err = s.UpdateRegistry(ctx, "main", registry.Change{Description: &description}); err != nil || changed.Description != "" || changed.AnonymousPull {
 			t.Errorf("got %+v, %v", changed, err)
 		}
-		_, err = s.UpdateRegistry(ctx, "other", registry.Change{Policy: &policy})
+		_, err = s.UpdateRegistry(ctx, "other", registry.Change{AnonymousPull: &closed})
 		wantErr(t, err, registry.ErrRegistryUnknown)
 
 		for i := range 5 {

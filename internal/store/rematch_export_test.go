@@ -14,6 +14,6 @@ func (s *Store) RematchKeys(ctx context.Context, keys []advisory.Key, decide mat
 		if err := s.lockMatching(ctx, tx); err != nil {
 			return err
 		}
-		return s.rematchKeys(ctx, tx, keys, decide)
+		return s.rematchKeys(ctx, tx, keys, decide, nil)
 	})
 }

@@ -146,7 +146,7 @@ func (s *Store) DeleteRepository(ctx context.Context, registryName, name, by str
 		if _, err := tx.ExecContext(ctx, `delete from repositories where id = $1`, r.ID); err != nil {
 			return fmt.Errorf("delete repository %s: %w", r, err)
 		}
-		return endAssessmentsUnder(ctx, tx, registryName, name, s.now(), by)
+		return s.endAssessmentsUnder(ctx, tx, registryName, name, s.now(), by)
 	})
 }
 

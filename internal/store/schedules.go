@@ -13,8 +13,8 @@ import (
 func (s *Store) SeedSchedules(ctx context.Context, schedules []job.Schedule) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		for _, schedule := range schedules {
-			if _, err := tx.ExecContext(ctx, `insert into schedules (name, cron, enabled, next_run_at) values ($1, $2, $3, $4)
-				on conflict (name) do nothing`, schedule.Name, schedule.Cron, schedule.Enabled, micros(schedule.NextRunAt)); err != nil {
+			if _, err := tx.ExecContext(ctx, `insert into schedules (name, cron, time_zone, enabled, next_run_at) values ($1, $2, $3, $4, $5)
+				on conflict (name) do nothing`, schedule.Name, schedule.Cron, schedule.TimeZone, schedule.Enabled, micros(schedule.NextRunAt)); err != nil {
 				return fmt.Errorf("schedule %s: %w", schedule.Name, err)
 			}
 		}
@@ -24,7 +24,7 @@ func (s *Store) SeedSchedules(ctx context.Context, schedules []job.Schedule) err
 
 // Schedules lists all by name.
 func (s *Store) Schedules(ctx context.Context) ([]job.Schedule, error) {
-	rows, err := s.read.QueryContext(ctx, `select name, cron, enabled, next_run_at, last_run_at from schedules order by name`)
+	rows, err := s.read.QueryContext(ctx, `select name, cron, time_zone, enabled, revision, next_run_at, last_run_at from schedules order by name`)
 	if err != nil {
 		return nil, fmt.Errorf("list schedules: %w", err)
 	}
@@ -33,7 +33,7 @@ func (s *Store) Schedules(ctx context.Context) ([]job.Schedule, error) {
 	for rows.Next() {
 		var schedule job.Schedule
 		var next, last sql.NullInt64
-		if err := rows.Scan(&schedule.Name, &schedule.Cron, &schedule.Enabled, &next, &last); err != nil {
+		if err := rows.Scan(&schedule.Name, &schedule.Cron, &schedule.TimeZone, &schedule.Enabled, &schedule.Revision, &next, &last); err != nil {
 			return nil, fmt.Errorf("list schedules: %w", err)
 		}
 		schedule.NextRunAt, schedule.LastRunAt = at(next), at(last)
@@ -45,11 +45,13 @@ func (s *Store) Schedules(ctx context.Context) ([]job.Schedule, error) {
 	return schedules, nil
 }
 
-// UpdateSchedule replaces cron, enabled and next run, or returns job.ErrNotFound.
+// UpdateSchedule replaces cron, time zone, enabled and next run of the revision
+// that it names, or returns job.ErrNotFound or job.ErrStale.
 func (s *Store) UpdateSchedule(ctx context.Context, schedule job.Schedule) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, `update schedules set cron = $1, enabled = $2, next_run_at = $3 where name = $4`,
-			schedule.Cron, schedule.Enabled, micros(schedule.NextRunAt), schedule.Name)
+		done, err := tx.ExecContext(ctx, `update schedules set cron = $1, time_zone = $2, enabled = $3, next_run_at = $4, revision = revision + 1
+			where name = $5 and revision = $6`,
+			schedule.Cron, schedule.TimeZone, schedule.Enabled, micros(schedule.NextRunAt), schedule.Name, schedule.Revision)
 		if err != nil {
 			return fmt.Errorf("update schedule: %w", err)
 		}
@@ -57,10 +59,17 @@ func (s *Store) UpdateSchedule(ctx context.Context, schedule job.Schedule) error
 		if err != nil {
 			return fmt.Errorf("update schedule: %w", err)
 		}
-		if n == 0 {
-			return job.ErrNotFound
+		if n == 1 {
+			return nil
 		}
-		return nil
+		var known bool
+		if err := tx.QueryRowContext(ctx, `select exists (select 1 from schedules where name = $1)`, schedule.Name).Scan(&known); err != nil {
+			return fmt.Errorf("update schedule: %w", err)
+		}
+		if known {
+			return job.ErrStale
+		}
+		return job.ErrNotFound
 	})
 }
 

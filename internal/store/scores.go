@@ -17,14 +17,22 @@ import (
 // what writing does. It writes in many short transactions, so that others can
 // write, too; where one fails, the next call does the rest.
 func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed, removed int, err error) {
-	same := make([]bool, len(scores))
+	limits, err := s.scoreLimits(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	same, before := make([]bool, len(scores)), make([]float64, len(scores))
 	var gone []any
+	var judged []string
 	if err := s.Scores(ctx, func(n feed.Score) error {
 		i, found := slices.BinarySearchFunc(scores, n.CVE, func(s feed.Score, name string) int { return strings.Compare(s.CVE, name) })
 		if found {
-			same[i] = scores[i] == n
+			same[i], before[i] = scores[i] == n, n.Probability
 		} else {
 			gone = append(gone, n.CVE)
+			if crosses(limits, n.Probability, 0) {
+				judged = append(judged, n.CVE)
+			}
 		}
 		return nil
 	}); err != nil {
@@ -35,6 +43,9 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 	for i, n := range scores {
 		if !same[i] {
 			some = append(some, n)
+			if crosses(limits, before[i], n.Probability) {
+				judged = append(judged, n.CVE)
+			}
 		}
 		if len(some) < batch && i < len(scores)-1 || len(some) == 0 {
 			continue
@@ -45,16 +56,44 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 		changed += len(some)
 		some = some[:0]
 	}
-	for names := range slices.Chunk(gone, importBatch) {
+	for names := range slices.Chunk(gone, relationRows) {
 		if err := s.tx(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+parameters(1, len(names))+`)`, names...)
+			list := s.relation("name text", names)
+			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+list.query+`)`, list.args...)
 			return err
 		}); err != nil {
 			return changed, removed, fmt.Errorf("delete scores: %w", err)
 		}
 		removed += len(names)
 	}
+	for names := range slices.Chunk(judged, matchBatch) {
+		if err := s.tx(ctx, func(tx *sql.Tx) error {
+			ids, err := queryAll(ctx, tx, scanID, `select id from vulnerabilities where name in (`+parameters(1, len(names))+`)`, anys(names)...)
+			if err != nil {
+				return err
+			}
+			return s.foundDue(ctx, tx, ids)
+		}); err != nil {
+			return changed, removed, fmt.Errorf("judge scores: %w", err)
+		}
+	}
 	return changed, removed, nil
+}
+
+// scoreLimits are the scores from which rules assess.
+func (s *Store) scoreLimits(ctx context.Context) (limits []float64, err error) {
+	types, err := s.AssessmentTypes(ctx)
+	for _, t := range types {
+		if t.Rule != nil && t.Rule.EPSSFrom != nil && t.Enabled {
+			limits = append(limits, *t.Rule.EPSSFrom)
+		}
+	}
+	return limits, err
+}
+
+// crosses reports whether a limit lies between two scores.
+func crosses(limits []float64, before, after float64) bool {
+	return slices.ContainsFunc(limits, func(limit float64) bool { return before >= limit != (after >= limit) })
 }
 
 // Scores calls each with all that is stored, in no order.
@@ -79,37 +118,12 @@ func (s *Store) Scores(ctx context.Context, each func(feed.Score) error) (err er
 	return nil
 }
 
-// upsertScores writes scores. As insertRows tells, SQLite wants short statements
-// and PostgreSQL long ones.
-func (s *Store) upsertScores(ctx context.Context, tx *sql.Tx, scores []feed.Score) (err error) {
-	const width = 3
-	rows := 64
-	if s.engine == Postgres {
-		rows = 2500
+// upsertScores writes scores.
+func (s *Store) upsertScores(ctx context.Context, tx *sql.Tx, scores []feed.Score) error {
+	values := make([]any, 0, 3*len(scores))
+	for _, n := range scores {
+		values = append(values, n.CVE, n.Probability, n.Percentile)
 	}
-	statement := func(rows int) string {
-		return `insert into epss (name, score, percentile) values ` + placeholders(rows, width) + `
-			on conflict (name) do update set score = excluded.score, percentile = excluded.percentile`
-	}
-	prepared, err := tx.PrepareContext(ctx, statement(rows))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, prepared.Close()) }()
-	args := make([]any, 0, width*rows)
-	for chunk := range slices.Chunk(scores, rows) {
-		args = args[:0]
-		for _, n := range chunk {
-			args = append(args, n.CVE, n.Probability, n.Percentile)
-		}
-		if len(chunk) == rows {
-			_, err = prepared.ExecContext(ctx, args...)
-		} else {
-			_, err = tx.ExecContext(ctx, statement(len(chunk)), args...)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.insertRows(ctx, tx, `epss (name text, score double precision, percentile double precision)
+		on conflict (name) do update set score = excluded.score, percentile = excluded.percentile`, values)
 }

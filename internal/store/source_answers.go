@@ -137,7 +137,8 @@ func (a *answer) replace(ctx context.Context, fresh map[reportedKey]reported, or
 			added = append(added, a.image, a.source, key.vulnerability, key.pkg, f.name, f.severity, f.fixed, f.link, f.layer, a.now)
 		}
 	}
-	if err := a.insertRows(ctx, a.tx, `insert into source_findings (image_id, source_id, vulnerability_id, package_id, name, severity, fixed, link, layer_position, first_seen) values `, 10, added); err != nil {
+	if err := a.insertRows(ctx, a.tx, `source_findings (image_id bigint, source_id bigint, vulnerability_id bigint, package_id bigint,
+		name text, severity integer, fixed text, link text, layer_position integer, first_seen bigint)`, added); err != nil {
 		return fmt.Errorf("insert findings: %w", err)
 	}
 	return nil

@@ -57,18 +57,21 @@ func (s *Store) AskImage(ctx context.Context, digest string) (n int, err error) 
 
 // AskNew has those sources asked of an image that were never asked, or gave up,
 // or whose answer was read by an inventory that is not the image's any more.
-// Without a digest it is every image.
-func (s *Store) AskNew(ctx context.Context, digest string) (n int, err error) {
+// Without a digest it is every image. It reports whether there is any external source.
+func (s *Store) AskNew(ctx context.Context, digest string) (there bool, err error) {
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from registry_sources)`).Scan(&there); err != nil || !there {
+		return false, err
+	}
 	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
 		where, args := `not exists (select 1 from source_scans c where c.image_id = i.id and c.source_id = rs.source_id)`, []any(nil)
 		if digest != "" {
 			where, args = `m.digest = $1 and not exists (select 1 from source_scans c where c.image_id = i.id and c.source_id = rs.source_id
 				and (c.state = 'waiting' or c.state = 'answered' and c.inventory_id is not null and c.inventory_id = i.inventory_id))`, []any{digest}
 		}
-		n, err = s.ask(ctx, tx, where, args...)
+		_, err = s.ask(ctx, tx, where, args...)
 		return err
 	})
-	return n, err
+	return true, err
 }
 
 // DueSources names the sources of which a scan is due at a time.
@@ -92,10 +95,10 @@ func scanScan(rows *sql.Rows) (c source.Scan, err error) {
 	return c, err
 }
 
-// ClaimScans takes scans of a source that are due, so many that no more than its
-// concurrency are under way in all processes together. Images that are not yet
+// ClaimScans takes at most limit scans of a source that are due, and no more than
+// its concurrency lets be under way in all processes together. Images that are not yet
 // analysed wait. A scan that was never finished in tries tries is given up.
-func (s *Store) ClaimScans(ctx context.Context, sourceID int64, owner string, tries int, now, until time.Time) (claimed []source.Scan, err error) {
+func (s *Store) ClaimScans(ctx context.Context, sourceID int64, owner string, limit, tries int, now, until time.Time) (claimed []source.Scan, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		claimed = nil
 		var free int // of the places; the row is locked by it
@@ -116,7 +119,7 @@ func (s *Store) ClaimScans(ctx context.Context, sourceID int64, owner string, tr
 		ids, err := queryAll(ctx, tx, scanAny, `update source_scans set state = 'running', owner = $3, attempts = attempts + 1, asked_at = $2, next_try_at = $4
 			where id in (select c.id from source_scans c join images i on i.id = c.image_id
 				where c.source_id = $1 and c.next_try_at <= $2 and i.state <> $5 order by c.next_try_at, c.id limit $6) returning id`,
-			sourceID, micros(now), owner, micros(until), image.Pending, free)
+			sourceID, micros(now), owner, micros(until), image.Pending, min(free, limit))
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -151,8 +154,48 @@ func (s *Store) FailScan(ctx context.Context, id int64, owner, reason string, ne
 	if !counts {
 		back = 1
 	}
-	return s.changeScan(ctx, `update source_scans set state = $3, error = $4, next_try_at = $5, owner = '', attempts = attempts - $6
+	return s.changeScan(ctx, `update source_scans set state = $3, error = $4, next_try_at = $5, owner = '', handle = '', attempts = attempts - $6
 		where id = $1 and owner = $2 and state = 'running'`, id, owner, state, reason, nullMicros(next), back)
+}
+
+// DropScan ends a claimed scan of an image that is in no registry of the source
+// any more. What the source answered before stays.
+func (s *Store) DropScan(ctx context.Context, id int64, owner string) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `update source_scans set state = 'answered', error = '', owner = '', next_try_at = null
+			where id = $1 and owner = $2 and state = 'running' and answered_at is not null`, id, owner); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `delete from source_scans where id = $1 and owner = $2 and state = 'running'`, id, owner)
+		return err
+	})
+}
+
+// PostponeScans has the scans of a source that are due wait until then, for a
+// reason that is not theirs.
+func (s *Store) PostponeScans(ctx context.Context, sourceID int64, reason string, now, until time.Time) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `update source_scans set state = 'waiting', error = $2, next_try_at = $4, owner = ''
+			where source_id = $1 and next_try_at <= $3`, sourceID, reason, micros(now), micros(until))
+		return err
+	})
+}
+
+// RetryScans has those scans of a source done at once that failed or were given up.
+func (s *Store) RetryScans(ctx context.Context, sourceID int64) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `update source_scans set state = 'queued', attempts = 0, next_try_at = $2
+			where source_id = $1 and state in ('waiting', 'quarantined')`, sourceID, micros(s.now()))
+		return err
+	})
+}
+
+// NextScan is when the next scan of a source will be due that is not yet; zero
+// where none will.
+func (s *Store) NextScan(ctx context.Context, sourceID int64) (time.Time, error) {
+	var next sql.NullInt64
+	err := s.read.QueryRowContext(ctx, `select min(next_try_at) from source_scans where source_id = $1 and next_try_at > $2`, sourceID, micros(s.now())).Scan(&next)
+	return at(next), err
 }
 
 func (s *Store) changeScan(ctx context.Context, statement string, args ...any) error {

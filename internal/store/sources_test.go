@@ -8,7 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/store"
@@ -59,7 +62,7 @@ func (d dock) source(t *testing.T, name string, registries ...string) source.Sou
 
 func (d dock) claim(t *testing.T, o source.Source, owner string) []source.Scan {
 	t.Helper()
-	scans, err := d.ClaimScans(t.Context(), o.ID, owner, 5, d.clock.Now(), d.clock.Now().Add(time.Minute))
+	scans, err := d.ClaimScans(t.Context(), o.ID, owner, 10, 5, d.clock.Now(), d.clock.Now().Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +224,8 @@ func TestClaimScans(t *testing.T) {
 		clair := d.source(t, "clair", "main")
 		first := d.claim(t, clair, "a")
 		d.image(t, d.main, "app2", musl("musl", "1"))
-		if n, err := d.AskNew(t.Context(), ""); err != nil || n != 1 {
-			t.Fatalf("asked %d, %v", n, err)
+		if any, err := d.AskNew(t.Context(), ""); err != nil || !any {
+			t.Fatalf("asked %v, %v", any, err)
 		}
 		if len(first) != 2 || len(d.claim(t, clair, "b")) != 0 {
 			t.Fatalf("claimed %+v: the concurrency is 2", first)
@@ -248,6 +251,153 @@ func TestClaimScans(t *testing.T) {
 		scans, err := d.Scans(t.Context(), "clair", source.Quarantined, 0, 10)
 		if err != nil || len(scans) == 0 || scans[0].Attempts != 5 || scans[0].Error == "" {
 			t.Errorf("got %+v, %v", scans, err)
+		}
+	})
+}
+
+func TestAnswersJoinFindings(t *testing.T) {
+	eachDock(t, func(t *testing.T, d dock) {
+		muslAdvisory(t, d.Store, "1.1.18-r4")
+		app := d.image(t, d.main, "app", musl("musl", "1.1.18-r3"), musl("musl-utils", "1.1.18-r3"))
+		clair := d.source(t, "clair", "main")
+		cve := source.Reported{Vulnerability: "CVE-2019-14697", Package: "musl", Version: "1.1.18-r3", Severity: advisory.Critical, Fixed: "1.1.18-r9"}
+		only := source.Reported{Vulnerability: "X-1", Package: "Musl-Utils", Version: "1.1.18-r3", Severity: advisory.Low, Layer: "sha256:aa", Description: "only Clair knows"}
+		foreign := source.Reported{Vulnerability: "X-1", Package: "ghost", Version: "7", Fixed: "8"}
+		want := func(step string, lines ...string) {
+			t.Helper()
+			found, err := d.ImageFindings(t.Context(), app)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range found {
+				got = append(got, fmt.Sprintf("%s %s %s %s fixed %q in %q by %v", f.Vulnerability, f.Severity, f.Package.Name, f.Package.Version, f.Fixed, f.Evidence.Path, f.Sources))
+			}
+			if diff := cmp.Diff(lines, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", step, diff)
+			}
+		}
+		const (
+			builtIn = `CVE-2019-14697 high %s 1.1.18-r3 fixed "1.1.18-r4" in "lib/apk/db/installed" by [%s]`
+			utils   = `X-1 low musl-utils 1.1.18-r3 fixed "" in "lib/apk/db/installed" by [clair]`
+			ghost   = `X-1 low ghost 7 fixed "8" in "" by [clair]`
+		)
+		alone := []string{fmt.Sprintf(builtIn, "musl", "built-in"), fmt.Sprintf(builtIn, "musl-utils", "built-in")}
+		want("before", alone...)
+		d.answer(t, clair, cve, only, foreign)
+		both := []string{fmt.Sprintf(builtIn, "musl", "built-in clair"), fmt.Sprintf(builtIn, "musl-utils", "built-in clair"), ghost, utils}
+		want("answered", both...)
+		first, err := d.ImageFindings(t.Context(), app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A later answer replaces it, and what stays is not new.
+		d.clock.advance(time.Hour)
+		if _, err := d.AskAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want("asked again", both...)
+		d.answer(t, clair, only)
+		want("answered again", alone[0], alone[1], utils)
+		again, err := d.ImageFindings(t.Context(), app)
+		if err != nil || !again[2].FirstSeen.Equal(first[3].FirstSeen) {
+			t.Errorf("first seen %v, then %v (%v)", first[3].FirstSeen, again[2].FirstSeen, err)
+		}
+		then, err := d.ImageFindingsAt(t.Context(), app, d.clock.Now().Add(-time.Minute))
+		if err != nil || len(then) != 4 {
+			t.Errorf("an hour ago: %d findings, %v", len(then), err)
+		}
+		if err := d.DetachSource(t.Context(), "main", "clair"); err != nil {
+			t.Fatal(err)
+		}
+		want("detached", alone...)
+		if _, err := d.AttachSource(t.Context(), "main", "clair"); err != nil {
+			t.Fatal(err)
+		}
+		want("attached again", alone[0], alone[1], utils)
+		if err := d.DetachSource(t.Context(), "main", source.BuiltIn); err != nil {
+			t.Fatal(err)
+		}
+		want("without the built-in analyser", utils)
+		if err := d.DeleteSource(t.Context(), "clair", 0); err != nil {
+			t.Fatal(err)
+		}
+		want("deleted")
+	})
+}
+
+// TestListsSeeWhatSourcesReport: each list counts what attached sources report,
+// where they are attached.
+func TestListsSeeWhatSourcesReport(t *testing.T) {
+	eachDock(t, func(t *testing.T, d dock) {
+		ctx := t.Context()
+		muslAdvisory(t, d.Store, "1.1.18-r4")
+		app := d.image(t, d.main, "app", musl("musl", "1.1.18-r3"))
+		mustManifest(t, d.Store, d.rest.ID, "app", nil)
+		clair := d.source(t, "clair", "main")
+		d.answer(t, clair, source.Reported{Vulnerability: "CVE-2019-14697", Package: "musl", Version: "1.1.18-r3", Severity: advisory.Critical},
+			source.Reported{Vulnerability: "X-1", Package: "musl", Version: "1.1.18-r3", Severity: advisory.Low, Fixed: "2"})
+		want := func(step string, lines ...string) {
+			t.Helper()
+			list, err := d.Vulnerabilities(ctx, match.Filter{Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, v := range list {
+				affected, _, err := d.AffectedImages(ctx, v.ID, nil, 10)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var at []string
+				for _, a := range affected {
+					at = append(at, a.Registry+" "+a.Severity.String())
+				}
+				got = append(got, fmt.Sprintf("%s %s %d images %d packages fixable %v at %v", v.Name, v.Severity, v.Images, v.Packages, v.Fixable, at))
+			}
+			stats, err := d.Stats(ctx, d.clock.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprint(stats.Vulnerabilities))
+			if diff := cmp.Diff(lines, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", step, diff)
+			}
+		}
+		const x = "X-1 low 1 images 1 packages fixable true at [main low]"
+		want("both", "CVE-2019-14697 critical 1 images 1 packages fixable true at [main critical other high]", x, "map[low:1 critical:1]")
+		if err := d.DetachSource(ctx, "other", source.BuiltIn); err != nil {
+			t.Fatal(err)
+		}
+		want("detached from one", "CVE-2019-14697 critical 1 images 1 packages fixable true at [main critical]", x, "map[low:1 critical:1]")
+		// What is assessed at one place only is unassessed at no other: there is none.
+		service := assess.New(d.Store, assess.Options{Now: d.clock.Now})
+		if err := service.Seed(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := service.Assess(ctx, assess.Request{Vulnerability: "X-1", Type: "Ignore", Author: "me", Comment: "c", Scope: assess.Scope{Kind: assess.Registry, Value: "main"}}); err != nil {
+			t.Fatal(err)
+		}
+		v, err := d.VulnerabilityByName(ctx, "X-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if states, err := d.VulnerabilityStates(ctx, []int64{v.ID}, d.clock.Now()); err != nil || !cmp.Equal(states[v.ID], []string{"Ignore"}) {
+			t.Errorf("states %v, %v", states, err)
+		}
+		if names, err := d.RegistrySources(ctx, "main"); err != nil || !cmp.Equal(names, []string{"built-in", "clair"}) {
+			t.Errorf("sources of main %q, %v", names, err)
+		}
+		if names, err := d.RegistrySources(ctx, "other"); err != nil || !cmp.Equal(names, []string{}) {
+			t.Errorf("sources of other %q, %v", names, err)
+		}
+		// A feed finds out that both are one: then they are one finding.
+		publish(t, d.Store, "alpine", advisory.Group{Part: "v3.7/main", Name: "musl", Advisories: []advisory.Advisory{{
+			Vulnerability: "CVE-2019-14697", Ecosystem: "alpine:v3.7", Package: "musl", Source: true, Status: advisory.Affected, Fixed: "1.1.18-r4", Severity: advisory.High,
+		}}, Details: map[string]advisory.Detail{"CVE-2019-14697": {Aliases: []string{"X-1"}}}})
+		found, err := d.ImageFindings(ctx, app)
+		if err != nil || len(found) != 1 || len(found[0].Sources) != 2 {
+			t.Errorf("got %+v, %v", found, err)
 		}
 	})
 }

@@ -76,7 +76,13 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx); err != nil {
+	if err = s.migrate(ctx); err == nil {
+		err = s.adoptKeys(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
+	}
+	if err := s.recordOld(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
 	return s, nil
@@ -238,26 +244,6 @@ func placeholders(rows, width int) string {
 		b.WriteByte('(')
 		b.WriteString(parameters(r*width+1, width))
 		b.WriteByte(')')
-	}
-	return b.String()
-}
-
-// typed writes a query that answers rows of parameters as columns, each given as
-// "NAME TYPE": alone, PostgreSQL takes parameters for texts.
-func typed(rows int, columns ...string) string {
-	var b strings.Builder
-	for r := range rows {
-		if r > 0 {
-			b.WriteString(" union all ")
-		}
-		b.WriteString("select ")
-		for i, column := range columns {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			name, kind, _ := strings.Cut(column, " ")
-			fmt.Fprintf(&b, "cast($%d as %s) as %s", r*len(columns)+i+1, kind, name)
-		}
 	}
 	return b.String()
 }

@@ -40,7 +40,31 @@ func (s *Store) BlobRepositories(ctx context.Context, digest string, limit int) 
 }
 
 const linkBlob = `insert into repository_blobs (repository_id, digest, size, linked_at) values ($1, $2, $3, $4)
-	on conflict (repository_id, digest) do update set size = excluded.size`
+	on conflict (repository_id, digest) do update set size = excluded.size, linked_at = excluded.linked_at`
+
+// keyShare keeps the rows that a statement copies from being deleted until the
+// transaction ends; SQLite has one writer.
+var keyShare = map[Engine]string{SQLite: "", Postgres: " for key share"}
+
+// PromiseBlob is RepositoryBlob for a client that may rely on the answer for as
+// long as given: a link that was made, or promised, longer ago counts anew.
+// What clears up links leaves those alone that are younger than twice as old.
+func (s *Store) PromiseBlob(ctx context.Context, repositoryID int64, digest string, keep time.Duration) (size int64, err error) {
+	var linked int64
+	now := s.now()
+	err = s.read.QueryRowContext(ctx,
+		`select size, linked_at from repository_blobs where repository_id = $1 and digest = $2`, repositoryID, digest).Scan(&size, &linked)
+	if err == nil && linked < micros(now.Add(-keep)) {
+		err = s.tx(ctx, func(tx *sql.Tx) error {
+			return tx.QueryRowContext(ctx, `update repository_blobs set linked_at = $1 where repository_id = $2 and digest = $3 returning size`,
+				micros(now), repositoryID, digest).Scan(&size)
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("blob %s: %w", digest, noRows(err, missing{registry.ErrBlobUnknown}))
+	}
+	return size, nil
+}
 
 // LinkBlob makes a stored blob readable in a repository. It returns
 // registry.ErrRepositoryUnknown where that is gone.
@@ -60,8 +84,8 @@ func (s *Store) LinkBlob(ctx context.Context, repositoryID int64, digest string,
 func (s *Store) MountBlob(ctx context.Context, from, to int64, digest string) (size int64, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, `insert into repository_blobs (repository_id, digest, size, linked_at)
-			select $1, digest, size, $2 from repository_blobs where repository_id = $3 and digest = $4
-			on conflict (repository_id, digest) do update set size = excluded.size returning size`,
+			select $1, digest, size, $2 from repository_blobs where repository_id = $3 and digest = $4`+keyShare[s.engine]+`
+			on conflict (repository_id, digest) do update set size = excluded.size, linked_at = excluded.linked_at returning size`,
 			to, micros(s.now()), from, digest).Scan(&size)
 		return noRows(err, missing{registry.ErrBlobUnknown})
 	})

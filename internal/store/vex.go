@@ -84,10 +84,10 @@ func (s *Store) insertVEXStatements(ctx context.Context, tx *sql.Tx, id int64, d
 			names = append(names, name, d.Image, id, i)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `insert into vex_statements (document_id, position, statement) values `, 3, statements); err != nil {
+	if err := s.insertRows(ctx, tx, `vex_statements (document_id bigint, position integer, statement text)`, statements); err != nil {
 		return err
 	}
-	return s.insertRows(ctx, tx, `insert into vex_names (name, image, document_id, position) values `, 4, names)
+	return s.insertRows(ctx, tx, `vex_names (name text, image text, document_id bigint, position integer)`, names)
 }
 
 // auditVEXDocument writes an entry in the transaction of the change.
@@ -281,6 +281,8 @@ func (s *Store) VEXImages(ctx context.Context, id int64) ([]string, error) {
 		select i.digest from below b join images i on i.digest = b.digest
 		union select i.digest from vex_names n join vulnerabilities v on v.name = n.name`+affected+only("n.document_id")+`
 		union select i.digest from vex_names n join vulnerability_aliases a on a.alias = n.name join vulnerabilities v on v.id = a.vulnerability_id`+affected+only("n.document_id")+`
+		union select i.digest from vex_names n join vulnerabilities v on v.name = n.name`+reportedTo+only("n.document_id")+`
+		union select i.digest from vex_names n join vulnerability_aliases a on a.alias = n.name join vulnerabilities v on v.id = a.vulnerability_id`+reportedTo+only("n.document_id")+`
 		union select o.image from vex_outcomes o where o.state <> ''`+only("o.document_id")+`
 		union select a.scope_value from vex_assessments x join assessments a on a.id = x.assessment_id where a.ended_at is null`+only("x.document_id")+`
 		order by 1`)

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/vex"
@@ -55,7 +56,7 @@ func (s *Store) vexSituation(ctx context.Context, image string) (vex.Situation, 
 			names[f.Vulnerability] = true
 		}
 	}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(v.Names)), importBatch) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(v.Names)), relationRows) {
 		aliases, err := queryAll(ctx, s.read, scanNamed, `select distinct a.alias, a.vulnerability_id from vulnerability_aliases a
 			where a.vulnerability_id in (`+parameters(1, len(chunk))+`)
 				and not exists (select 1 from vulnerability_aliases o where o.alias = a.alias and o.vulnerability_id <> a.vulnerability_id)
@@ -123,7 +124,7 @@ func (s *Store) vexClaims(ctx context.Context, names, images []string) ([]vex.Cl
 	const most = 64 << 20 // bytes: anyone who may push can attach documents
 	claims, size := make(map[key]vex.Claim), 0
 	about := anys(append([]string{""}, images...))
-	for chunk := range slices.Chunk(names, importBatch) {
+	for chunk := range slices.Chunk(names, relationRows) {
 		found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c vex.Claim, err error) {
 			var text string
 			if err := rows.Scan(&c.DocumentID, &c.Position, &c.Identifier, &c.Author, &c.Referrer, &c.Repository, &c.BroughtBy, &c.Refusing, &text); err != nil {
@@ -235,7 +236,7 @@ func (s *Store) settleVEX(ctx context.Context, tx *sql.Tx, p vex.Plan, typ strin
 	if _, err := tx.ExecContext(ctx, `delete from vex_outcomes where image = $1`, p.Image); err != nil {
 		return err
 	}
-	return s.insertRows(ctx, tx, `insert into vex_outcomes (document_id, position, image, state, reason, assessment_id) values `, 6, rows)
+	return s.insertRows(ctx, tx, `vex_outcomes (document_id bigint, position integer, image text, state text, reason text, assessment_id bigint)`, rows)
 }
 
 // createVEXAssessment takes the place of the assessment of another document.
@@ -248,17 +249,19 @@ func (s *Store) createVEXAssessment(ctx context.Context, tx *sql.Tx, p vex.Plan,
 		}
 	}
 	// One whose time has come, but which the job has not reached yet.
-	if _, err := tx.ExecContext(ctx, `update assessments set ended_at = expires_at, ended_by = $1, ended_reason = $2
-		where vulnerability_id = $3 and scope_kind = 'image' and scope_value = $4 and ended_at is null and expires_at <= $5`,
-		assess.System, string(assess.Expired), c.VulnerabilityID, p.Image, now); err != nil {
+	if _, err := s.end(ctx, tx, ending{time.UnixMicro(now), assess.System, assess.Expired, ""},
+		`vulnerability_id = $7 and scope_kind = 'image' and scope_value = $8 and expires_at <= $1`, c.VulnerabilityID, p.Image); err != nil {
 		return 0, err
 	}
-	var kind int64
-	if err := tx.QueryRowContext(ctx, `select id from assessment_types where name = $1`, typ).Scan(&kind); err != nil {
-		return 0, fmt.Errorf("assessment type %q: %w", typ, noRows(err, assess.ErrNotFound))
+	kind, err := typeByName(ctx, tx, typ)
+	if err != nil {
+		return 0, err
 	}
 	if err := tx.QueryRowContext(ctx, `insert into assessments (vulnerability_id, type_id, scope_kind, scope_value, comment, author, created_at)
-		values ($1, $2, 'image', $3, $4, $5, $6) returning id`, c.VulnerabilityID, kind, p.Image, c.Comment, c.Author, now).Scan(&id); err != nil {
+		values ($1, $2, 'image', $3, $4, $5, $6) returning id`, c.VulnerabilityID, kind.ID, p.Image, c.Comment, c.Author, now).Scan(&id); err != nil {
+		return 0, err
+	}
+	if err := s.record(ctx, tx, c.Author, assess.Created, "VEX document "+strconv.FormatInt(c.DocumentID, 10), []int64{id}); err != nil {
 		return 0, err
 	}
 	if _, err := tx.ExecContext(ctx, `insert into vex_assessments (assessment_id, document_id) values ($1, $2)`, id, c.DocumentID); err != nil {
@@ -276,13 +279,12 @@ func (s *Store) createVEXAssessment(ctx context.Context, tx *sql.Tx, p vex.Plan,
 // endVEXAssessment ends a live assessment that stands on a document, or returns
 // vex.ErrRaced.
 func (s *Store) endVEXAssessment(ctx context.Context, tx *sql.Tx, id int64, by string, reason assess.EndReason) error {
-	done, err := tx.ExecContext(ctx, `update assessments set ended_at = $1, ended_by = $2, ended_reason = $3 where id = $4 and ended_at is null`,
-		micros(s.now()), by, string(reason), id)
+	ended, err := s.end(ctx, tx, ending{s.now(), by, reason, ""}, `id = $7`, id)
 	if err != nil {
 		return err
 	}
-	if err := changedOne(done, vex.ErrRaced); err != nil {
-		return err
+	if len(ended) == 0 {
+		return vex.ErrRaced
 	}
 	if _, err := tx.ExecContext(ctx, `update vex_assessments set settled = true where assessment_id = $1`, id); err != nil {
 		return err

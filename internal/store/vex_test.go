@@ -233,7 +233,7 @@ func TestVEXYieldsToPeople(t *testing.T) {
 		if err != nil || len(live) != 1 {
 			h.t.Fatalf("live: %v, %v", live, err)
 		}
-		if _, err := service.Withdraw(ctx, live[0].ID, "bob"); err != nil {
+		if _, err := service.Withdraw(ctx, live[0].ID, "bob", 0); err != nil {
 			h.t.Fatal(err)
 		}
 		h.do(vex.Work{})
@@ -270,7 +270,7 @@ func TestVEXPlansAreChecked(t *testing.T) {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			return vex.Decide(situation, vex.AssessmentType)
+			return vex.Decide(situation, "Ignore")
 		}
 		stale := plan()
 		if _, err := assess.New(h.Store, assess.Options{Now: h.clock.Now}).Assess(ctx, assess.Request{Vulnerability: "CVE-2019-14697", Type: "Block", Author: "bob",

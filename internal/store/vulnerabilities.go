@@ -24,7 +24,7 @@ func isCVE(name string) bool { return strings.HasPrefix(name, "CVE-") }
 // nameVulnerabilities returns the ids of the vulnerabilities that the groups
 // speak of, by the names that they use, having stored those that are new and
 // joined those of which an alias tells that they are the same.
-func (r *replacement) nameVulnerabilities(ctx context.Context, changed []feed.Entry) (map[string]int64, error) {
+func (r *replacement) nameVulnerabilities(ctx context.Context, changed []feed.Entry, old *statedBefore) (map[string]int64, error) {
 	names := make(map[string]bool)
 	for _, g := range changed {
 		for i := range g.Advisories {
@@ -35,15 +35,7 @@ func (r *replacement) nameVulnerabilities(ctx context.Context, changed []feed.En
 		}
 	}
 	ids := make(map[string]int64, len(names))
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(names)), importBatch) {
-		var values []any
-		for _, name := range chunk {
-			values = append(values, name, r.now)
-		}
-		if _, err := r.tx.ExecContext(ctx, `insert into vulnerabilities (name, first_seen) values `+placeholders(len(chunk), 2)+`
-			on conflict (name) do nothing`, values...); err != nil {
-			return nil, fmt.Errorf("insert vulnerabilities: %w", err)
-		}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(names)), relationRows) {
 		stored, err := r.vulnerabilitiesByName(ctx, chunk)
 		if err != nil {
 			return nil, err
@@ -51,22 +43,32 @@ func (r *replacement) nameVulnerabilities(ctx context.Context, changed []feed.En
 		for _, n := range stored {
 			ids[n.name] = n.id
 		}
+		var fresh []any
+		for _, name := range chunk {
+			if ids[name] == 0 {
+				fresh = append(fresh, name, r.now)
+			}
+		}
+		if len(fresh) == 0 {
+			continue
+		}
+		given := r.relation("name text, first_seen bigint", fresh)
+		if stored, err = queryAll(ctx, r.tx, scanNamed, `insert into vulnerabilities (name, first_seen) `+given.query+` returning name, id`, given.args...); err != nil {
+			return nil, fmt.Errorf("insert vulnerabilities: %w", err)
+		}
+		for _, n := range stored {
+			ids[n.name] = n.id
+		}
 	}
-	if err := r.join(ctx, changed, ids); err != nil {
+	if err := r.join(ctx, changed, ids, old); err != nil {
 		return nil, err
-	}
-	for _, id := range ids {
-		r.vulnerabilities[id] = true
 	}
 	return ids, nil
 }
 
 func (r *replacement) vulnerabilitiesByName(ctx context.Context, names []string) ([]named, error) {
-	args := make([]any, len(names))
-	for i, name := range names {
-		args[i] = name
-	}
-	stored, err := queryAll(ctx, r.tx, scanNamed, `select name, id from vulnerabilities where name in (`+parameters(1, len(args))+`)`, args...)
+	given := r.relation("name text", anys(names))
+	stored, err := queryAll(ctx, r.tx, scanNamed, `select name, id from vulnerabilities where name in (`+given.query+`)`, given.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read vulnerabilities: %w", err)
 	}
@@ -90,7 +92,7 @@ func aliasesOf(g feed.Entry, ids map[string]int64) []named {
 
 // join makes vulnerabilities one that have an alias in common, unless it is that
 // of several CVEs. It brings ids up to date.
-func (r *replacement) join(ctx context.Context, changed []feed.Entry, ids map[string]int64) error {
+func (r *replacement) join(ctx context.Context, changed []feed.Entry, ids map[string]int64, old *statedBefore) error {
 	// shared are the vulnerabilities by alias; cves are those among them with a CVE id.
 	shared := make(map[string]map[int64]bool)
 	cves := make(map[int64]bool)
@@ -109,11 +111,8 @@ func (r *replacement) join(ctx context.Context, changed []feed.Entry, ids map[st
 			add(a.name, a.id, false)
 		}
 	}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(shared)), importBatch) {
-		args := make([]any, len(chunk))
-		for i, alias := range chunk {
-			args[i] = alias
-		}
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(shared)), relationRows) {
+		given := r.relation("alias text", anys(chunk))
 		type row struct {
 			alias string
 			named
@@ -122,7 +121,7 @@ func (r *replacement) join(ctx context.Context, changed []feed.Entry, ids map[st
 			err = rows.Scan(&o.alias, &o.name, &o.id)
 			return o, err
 		}, `select distinct a.alias, v.name, v.id from vulnerability_aliases a join vulnerabilities v on v.id = a.vulnerability_id
-			where a.alias in (`+parameters(1, len(args))+`)`, args...)
+			where a.alias in (`+given.query+`)`, given.args...)
 		if err != nil {
 			return fmt.Errorf("read aliases: %w", err)
 		}
@@ -170,6 +169,7 @@ func (r *replacement) join(ctx context.Context, changed []feed.Entry, ids map[st
 				return fmt.Errorf("join vulnerabilities %d and %d, both %q: %w", from, to, alias, err)
 			}
 			merged[from] = to
+			old.moved(from, to)
 		}
 	}
 	for name, id := range ids {
@@ -201,14 +201,17 @@ func (r *replacement) merge(ctx context.Context, from, to int64) error {
 		`update matches set gone_at = ` + fmt.Sprint(r.now) + ` where vulnerability_id = $1 and gone_at is null
 			and package_id in (select package_id from matches where vulnerability_id = $2 and gone_at is null)`,
 		`update matches set vulnerability_id = $2 where vulnerability_id = $1`,
-		`update assessments set ended_at = ` + fmt.Sprint(r.now) + `, ended_reason = 'superseded' where vulnerability_id = $1 and ended_at is null
-			and exists (select 1 from assessments o where o.vulnerability_id = $2 and o.ended_at is null
-				and o.scope_kind = assessments.scope_kind and o.scope_value = assessments.scope_value)`,
-		`update assessments set vulnerability_id = $2 where vulnerability_id = $1`,
+		`update source_findings set gone_at = ` + fmt.Sprint(r.now) + ` where vulnerability_id = $1 and gone_at is null
+			and exists (select 1 from source_findings o where o.vulnerability_id = $2 and o.gone_at is null
+				and o.image_id = source_findings.image_id and o.source_id = source_findings.source_id and o.package_id = source_findings.package_id)`,
+		`update source_findings set vulnerability_id = $2 where vulnerability_id = $1`,
 	} {
 		if _, err := r.tx.ExecContext(ctx, step, from, to); err != nil {
 			return fmt.Errorf("%.40s…: %w", step, err)
 		}
+	}
+	if err := r.joinAssessments(ctx, r.tx, from, to); err != nil {
+		return fmt.Errorf("assessments: %w", err)
 	}
 	if _, err := r.tx.ExecContext(ctx, `delete from vulnerabilities where id = $1`, from); err != nil {
 		return err
@@ -220,12 +223,8 @@ func (r *replacement) merge(ctx context.Context, from, to int64) error {
 
 // grade sums up what is said of the vulnerabilities.
 func (r *replacement) grade(ctx context.Context) error {
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(r.vulnerabilities)), importBatch) {
-		args := make([]any, 0, len(chunk))
-		for _, id := range chunk {
-			args = append(args, id)
-		}
-		details, err := detailsOf(ctx, r.tx, args)
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(r.vulnerabilities)), relationRows) {
+		details, err := r.detailsOf(ctx, r.tx, chunk)
 		if err != nil {
 			return err
 		}
@@ -234,17 +233,19 @@ func (r *replacement) grade(ctx context.Context) error {
 			stated                                        advisory.Severity
 			now                                           advisory.Summary
 		}
+		given := r.relation("id bigint", anys(chunk))
 		rows, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (o row, err error) {
 			err = rows.Scan(&o.id, &o.now.Description, &o.now.Severity, &o.now.CVSS, &o.now.Vector, &o.published, &o.modified, &o.withdrawn, &o.exploited, &o.stated)
 			return o, err
 		}, `select v.id, v.description, v.severity, v.cvss, v.cvss_vector, coalesce(v.published_at, 0), coalesce(v.modified_at, 0),
 				coalesce(v.withdrawn_at, 0), coalesce(v.exploited_at, 0),
 				(select coalesce(max(a.severity), 0) from advisories a where a.vulnerability_id = v.id)
-			from vulnerabilities v where v.id in (`+parameters(1, len(args))+`)`, args...)
+			from vulnerabilities v where v.id in (`+given.query+`)`, given.args...)
 		if err != nil {
 			return fmt.Errorf("read vulnerabilities: %w", err)
 		}
-		var changed []any
+		var changed, raised, listed []any
+		var judged []int64
 		for _, o := range rows {
 			byFeed := make(map[string][]advisory.Detail)
 			for _, d := range details[o.id] {
@@ -259,16 +260,49 @@ func (r *replacement) grade(ctx context.Context) error {
 			if !same {
 				changed = append(changed, o.id, s.Description, int(s.Severity), s.CVSS, s.Vector, times[0], times[1], times[2], times[3])
 			}
+			if s.Severity > o.now.Severity {
+				raised = append(raised, o.id)
+			}
+			if o.exploited == 0 && times[3].Valid {
+				listed = append(listed, o.id)
+			}
+			if o.now.Severity != s.Severity || o.now.CVSS != s.CVSS || (o.exploited != 0) != times[3].Valid {
+				judged = append(judged, o.id)
+			}
 		}
-		const width = 9
-		for rows := range slices.Chunk(changed, 25*width) {
-			if _, err := r.tx.ExecContext(ctx, `update vulnerabilities set description = n.description, severity = n.severity, cvss = n.cvss, cvss_vector = n.vector,
+		const columns = "id bigint, description text, severity integer, cvss double precision, vector text, published bigint, modified bigint, withdrawn bigint, exploited bigint"
+		for rows := range slices.Chunk(changed, 200*len(kindsOf(columns))) {
+			given := r.relation(columns, rows)
+			if _, err := r.tx.ExecContext(ctx, `with n (`+namesOf(columns)+`) as (`+given.query+`)
+				update vulnerabilities set description = n.description, severity = n.severity, cvss = n.cvss, cvss_vector = n.vector,
 					published_at = n.published, modified_at = n.modified, withdrawn_at = n.withdrawn, exploited_at = n.exploited
-				from (`+typed(len(rows)/width, "id bigint", "description text", "severity integer", "cvss double precision", "vector text",
-				"published bigint", "modified bigint", "withdrawn bigint", "exploited bigint")+`) n
-				where vulnerabilities.id = n.id`, rows...); err != nil {
+				from n where vulnerabilities.id = n.id`, given.args...); err != nil {
 				return fmt.Errorf("grade vulnerabilities: %w", err)
 			}
+		}
+		if err := r.remember(ctx, raised, listed); err != nil {
+			return err
+		}
+		if err := r.foundDue(ctx, r.tx, judged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remember notes when the severity rose of findings that have no other than their
+// vulnerability's, and when vulnerabilities were listed as exploited: what was
+// decided before may have to be decided anew.
+func (r *replacement) remember(ctx context.Context, raised, listed []any) error {
+	if len(raised) > 0 {
+		if _, err := r.tx.ExecContext(ctx, `update matches set raised_at = $1 where gone_at is null and severity = 0
+				and vulnerability_id in (`+parameters(2, len(raised))+`)`, append([]any{r.now}, raised...)...); err != nil {
+			return fmt.Errorf("note raised severities: %w", err)
+		}
+	}
+	if len(listed) > 0 {
+		if _, err := r.tx.ExecContext(ctx, `update vulnerabilities set listed_at = $1 where id in (`+parameters(2, len(listed))+`)`, append([]any{r.now}, listed...)...); err != nil {
+			return fmt.Errorf("note exploited vulnerabilities: %w", err)
 		}
 	}
 	return nil
@@ -283,12 +317,13 @@ func ifValid(n sql.NullInt64) int64 {
 }
 
 // detailsOf returns what feeds say of vulnerabilities as such, by id.
-func detailsOf(ctx context.Context, q querier, ids []any) (map[int64][]match.Stated, error) {
+func (s *Store) detailsOf(ctx context.Context, q querier, ids []int64) (map[int64][]match.Stated, error) {
 	type row struct {
 		id   int64
 		text string
 		match.Stated
 	}
+	given := s.relation("id bigint", anys(ids))
 	rows, err := queryAll(ctx, q, func(rows *sql.Rows) (o row, err error) {
 		if err = rows.Scan(&o.id, &o.Feed, &o.Part, &o.text); err == nil {
 			err = json.Unmarshal([]byte(o.text), &o.Detail)
@@ -296,7 +331,7 @@ func detailsOf(ctx context.Context, q querier, ids []any) (map[int64][]match.Sta
 		return o, err
 	}, `select d.vulnerability_id, g.feed, g.part, d.detail
 		from vulnerability_details d join advisory_groups g on g.id = d.group_id
-		where d.vulnerability_id in (`+parameters(1, len(ids))+`) order by g.feed, g.part, g.name`, ids...)
+		where d.vulnerability_id in (`+given.query+`) order by g.feed, g.part, g.name`, given.args...)
 	if err != nil {
 		return nil, fmt.Errorf("read details: %w", err)
 	}
@@ -323,7 +358,7 @@ func (s *Store) VulnerabilityByName(ctx context.Context, name string) (match.Vul
 		where vulnerability_id = $1 and alias <> $2 order by alias`, v.ID, v.Name); err != nil {
 		return match.Vulnerability{}, fmt.Errorf("aliases of %q: %w", name, err)
 	}
-	details, err := detailsOf(ctx, s.read, []any{v.ID})
+	details, err := s.detailsOf(ctx, s.read, []int64{v.ID})
 	if err != nil {
 		return match.Vulnerability{}, err
 	}
@@ -358,7 +393,7 @@ func (s *Store) PackagesSpokenOf(ctx context.Context, inventoryID, vulnerability
 	packages, err := queryAll(ctx, s.read, scanInstalled, `select `+installedColumns+`
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
-		join inventory_files f on f.inventory_id = ip.inventory_id and f.position = ip.file_position
+		join files f on f.id = ip.file_id
 		where ip.inventory_id = $1 and exists (
 			select 1 from package_subjects s join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
 			where s.package_id = ip.package_id and a.vulnerability_id = $2)

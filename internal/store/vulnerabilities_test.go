@@ -22,14 +22,19 @@ import (
 func publish(t *testing.T, s *store.Store, name string, groups ...advisory.Group) {
 	t.Helper()
 	part := "all"
-	var entries []feed.Entry
 	for _, g := range groups {
 		part = g.Part
-		entries = append(entries, feed.Entry{Group: g, Fingerprint: sha256.Sum256([]byte(fmt.Sprint(g)))})
 	}
-	if err := s.ReplaceAdvisories(t.Context(), name, part, entries, nil, match.Package); err != nil {
+	if err := s.ReplaceAdvisories(t.Context(), name, part, entriesOf(groups...), nil, match.Package); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func entriesOf(groups ...advisory.Group) (entries []feed.Entry) {
+	for _, g := range groups {
+		entries = append(entries, feed.Entry{Group: g, Fingerprint: sha256.Sum256([]byte(fmt.Sprint(g)))})
+	}
+	return entries
 }
 
 // onMusl is a statement that musl before a version is affected.

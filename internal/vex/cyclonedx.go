@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/CycloneDX/cyclonedx-go"
 )
 
 // cycloneDX is the part of a CycloneDX document that matters here
@@ -167,4 +169,21 @@ func product(ref string, refs map[string]string, image string) Product {
 		return Product{ID: image, Subcomponents: []string{id}}
 	}
 	return Product{ID: id}
+}
+
+// cycloneDXJustification is one of OpenVEX's justifications in CycloneDX's words.
+func cycloneDXJustification(openVEX string) cyclonedx.ImpactAnalysisJustification {
+	switch openVEX {
+	case "component_not_present":
+		return cyclonedx.IAJRequiresDependency
+	case "vulnerable_code_not_present":
+		return cyclonedx.IAJCodeNotPresent
+	case "vulnerable_code_not_in_execute_path":
+		return cyclonedx.IAJCodeNotReachable
+	case "vulnerable_code_cannot_be_controlled_by_adversary":
+		return cyclonedx.IAJRequiresEnvironment
+	case "inline_mitigations_already_exist":
+		return cyclonedx.IAJProtectedByMitigatingControl
+	}
+	return ""
 }

@@ -28,6 +28,8 @@ type Export struct {
 	// Created is when the image was analysed, Version that of this program.
 	Created time.Time
 	Version string
+	// Type is the name of the assessment type that VEX statements become.
+	Type    string
 	Decided []Decided
 }
 
@@ -73,7 +75,7 @@ func (e Export) statements() []exported {
 		if !ok {
 			i = len(list)
 			index[k] = i
-			list = append(list, d.statement())
+			list = append(list, d.statement(e.Type))
 		}
 		if purl := sbom.PURL(d.Package); !slices.Contains(list[i].packages, purl) {
 			list[i].packages = append(list[i].packages, purl)
@@ -96,7 +98,7 @@ func (e Export) statements() []exported {
 
 // statement says what an assessment means. Only the type that VEX becomes here
 // says that a vulnerability does not matter; others may just tolerate it.
-func (d Decided) statement() exported {
+func (d Decided) statement(clears string) exported {
 	a := d.Assessment
 	s := exported{Statement: Statement{Vulnerability: d.Vulnerability, Status: UnderInvestigation, Timestamp: d.FirstSeen}}
 	if a.ID == 0 {
@@ -107,8 +109,8 @@ func (d Decided) statement() exported {
 	if text == "" {
 		text = "Assessed as " + a.Type + " by " + a.Author + "."
 	}
-	if a.Type == AssessmentType && !d.Blocks {
-		s.Status, s.Impact = NotAffected, text
+	if a.Type == clears && !d.Blocks {
+		s.Status, s.Justification, s.Impact = NotAffected, a.Justification, text
 	} else {
 		s.Status, s.Action = Affected, text
 	}
@@ -145,7 +147,7 @@ func (e Export) serial(list []exported) uuid.UUID {
 	h := sha256.New()
 	fmt.Fprintln(h, e.image(), e.issued(list).Format(time.RFC3339Nano))
 	for _, s := range list {
-		fmt.Fprintf(h, "%q %q %q %q %q %q\n", s.Vulnerability, s.Status, s.Impact, s.Action, s.author, s.packages)
+		fmt.Fprintf(h, "%q %q %q %q %q %q\n", s.Vulnerability, s.Status, s.Justification+s.Impact, s.Action, s.author, s.packages)
 	}
 	id, _ := uuid.FromBytes(h.Sum(nil)[:16])
 	id[6], id[8] = id[6]&0x0f|0x50, id[8]&0x3f|0x80 // version 5, RFC 9562
@@ -173,7 +175,7 @@ func WriteOpenVEX(w io.Writer, e Export) error {
 		}
 		d.Statements = append(d.Statements, openVEXStatement{
 			Vulnerability: openVEXVulnerability{Name: s.Vulnerability}, Timestamp: stamp(s.Timestamp), Products: []openVEXProduct{p},
-			Status: string(s.Status), ImpactStatement: s.Impact, ActionStatement: s.Action,
+			Status: string(s.Status), Justification: s.Justification, ImpactStatement: s.Impact, ActionStatement: s.Action,
 		})
 	}
 	encoder := json.NewEncoder(w)
@@ -228,6 +230,7 @@ func WriteCycloneDX(w io.Writer, e Export) error {
 		switch s.Status {
 		case NotAffected:
 			analysis.State, analysis.Detail = cyclonedx.IASNotAffected, s.Impact
+			analysis.Justification = cycloneDXJustification(s.Justification)
 		case Affected:
 			analysis.State, v.Recommendation = cyclonedx.IASExploitable, s.Action
 		}

@@ -20,7 +20,7 @@ func export() vex.Export {
 		}
 		return d
 	}
-	return vex.Export{Digest: digest, Repository: "main/team/app", Created: noon, Version: "1.2.3", Decided: []vex.Decided{
+	return vex.Export{Digest: digest, Repository: "main/team/app", Created: noon, Version: "1.2.3", Type: "Ignore", Decided: []vex.Decided{
 		decided("CVE-2", "musl-utils", "Ignore", "Nothing listens <here> & there.", 1, false),
 		decided("CVE-2", "musl", "Ignore", "Nothing listens <here> & there.", 1, false),
 		decided("CVE-1", "musl", "", "", 0, false),

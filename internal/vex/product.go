@@ -142,3 +142,10 @@ func (m *Matcher) match(purl string, yield func(i int)) bool {
 	}
 	return any
 }
+
+// ImageDigest returns the digest of an image that a product's identifier names,
+// "" where it names it otherwise; ok reports whether it is an image's.
+func ImageDigest(id string) (digest string, ok bool) {
+	image, ok := imageOf(id)
+	return image.digest, ok
+}

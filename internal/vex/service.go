@@ -91,6 +91,9 @@ type Store interface {
 	VEXImages(ctx context.Context, id int64) ([]string, error)
 	// VEXSituation returns ErrNotFound where there is no such image, or ErrTooMuch.
 	VEXSituation(ctx context.Context, image string) (Situation, error)
+	// VEXType returns the name of the assessment type that statements become; ""
+	// where there is none.
+	VEXType(ctx context.Context) (string, error)
 	// SettleVEX carries out a plan in one step, with entries in the audit log,
 	// or returns ErrRaced. It reports whether any assessment changed.
 	SettleVEX(ctx context.Context, p Plan, typ string) (bool, error)
@@ -114,13 +117,9 @@ type Queue interface {
 	Later(ctx context.Context, work ...Work) error
 }
 
-// AssessmentType is the type of the assessments that statements become, unless
-// Options say otherwise.
-const AssessmentType = "Ignore"
-
 // Options are the choices of a Service. The zero value is usable.
 type Options struct {
-	// Type is the assessment type; AssessmentType where "".
+	// Type is the assessment type; the one that the store names where "".
 	Type   string
 	Limits Limits
 	// Changed is called after assessments changed.
@@ -137,9 +136,6 @@ type Service struct {
 
 // New returns a service over the store.
 func New(store Store, blobs Blobs, queue Queue, opts Options) *Service {
-	if opts.Type == "" {
-		opts.Type = AssessmentType
-	}
 	opts.Limits = opts.Limits.orDefault()
 	if opts.Changed == nil {
 		opts.Changed = func() {}
@@ -364,7 +360,13 @@ func (s *Service) applyOnce(ctx context.Context, image string) error {
 	if err != nil || !situation.Analysed {
 		return err
 	}
-	changed, err := s.store.SettleVEX(ctx, Decide(situation, s.opts.Type), s.opts.Type)
+	typ := s.opts.Type
+	if typ == "" {
+		if typ, err = s.store.VEXType(ctx); err != nil || typ == "" {
+			return err
+		}
+	}
+	changed, err := s.store.SettleVEX(ctx, Decide(situation, typ), typ)
 	if changed {
 		s.opts.Changed()
 	}

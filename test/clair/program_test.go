@@ -34,7 +34,8 @@ type program struct {
 	layers          []imageLayer
 }
 
-func startProgram(t *testing.T) program {
+// startProgram runs the program, with more arguments, until the test ends.
+func startProgram(t *testing.T, arguments ...string) program {
 	t.Helper()
 	mirror := t.TempDir()
 	if err := sample.WriteAlpineFeed(mirror, "v3.20", "main", sample.Fixes{
@@ -48,10 +49,10 @@ func startProgram(t *testing.T) program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse([]string{
+	if _, err := parser.Parse(append([]string{
 		"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "off",
 		"--admin-password", password, "--feeds-schedule", "off", "--feeds", "alpine", "--feeds-mirror", mirror,
-	}); err != nil {
+	}, arguments...)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -170,16 +171,9 @@ func TestDownloadFromTheProgram(t *testing.T) {
 	}
 }
 
-// TestRealReg runs genuinetools/reg v0.16.1, where $PRATIQUE_REG or the path has it.
+// TestRealReg runs genuinetools/reg v0.16.1.
 func TestRealReg(t *testing.T) {
-	name := os.Getenv("PRATIQUE_REG")
-	if name == "" {
-		name = "reg"
-	}
-	reg, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("reg is absent: %v", err)
-	}
+	reg := tool(t, "reg")
 	p := startProgram(t)
 	image := strings.TrimPrefix(p.registry, "http://") + "/main/app:1"
 	for range 2 { // new, then known

@@ -17,7 +17,8 @@ import (
 	"strings"
 )
 
-// File is one entry of a layer. A path that ends in "/" is a directory.
+// File is one entry of a layer. A path that ends in "/" is a directory; what is in
+// usr/bin is a program.
 type File struct {
 	Path    string
 	Content string
@@ -36,6 +37,9 @@ func NewLayer(createdBy string, files ...File) (Layer, error) {
 	w := tar.NewWriter(&plain)
 	for _, f := range files {
 		h := &tar.Header{Name: f.Path, Mode: 0o644, Size: int64(len(f.Content)), Typeflag: tar.TypeReg, Format: tar.FormatPAX}
+		if strings.HasPrefix(f.Path, "usr/bin/") {
+			h.Mode = 0o755
+		}
 		if strings.HasSuffix(f.Path, "/") {
 			h.Typeflag, h.Mode = tar.TypeDir, 0o755
 		}

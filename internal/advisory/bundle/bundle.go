@@ -19,6 +19,7 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // MediaType is a bundle's where it is stored in a registry.
@@ -26,7 +27,7 @@ const MediaType = "application/vnd.pratique.feeds.v1.tar"
 
 // format is the version of what is in a bundle. It changes when an older
 // program would misread a newer bundle.
-const format = 1
+const format = 2
 
 // Errors for which callers branch.
 var (
@@ -61,13 +62,15 @@ type Count struct {
 	LastSuccess time.Time `json:"last_success,omitzero"`
 }
 
-// line is one of advisories.zst: it starts a part of a feed, or holds a group or
-// some scores of that part.
+// line is one of advisories.zst: it starts a part of a feed, or holds a group, some
+// scores or the products of some repositories of that part.
 type line struct {
 	Feed   string          `json:"feed,omitempty"`
 	Part   *feed.PartState `json:"part,omitempty"`
 	Group  *group          `json:"group,omitempty"`
 	Scores []feed.Score    `json:"scores,omitempty"`
+	// Products are in bundles of format 2.
+	Products match.Products `json:"products,omitempty"`
 }
 
 // group is an advisory.Group as it is carried.

@@ -234,7 +234,7 @@ func TestWhatIsNotToBeTrustedIsNotOpened(t *testing.T) {
 		{"a huge manifest", archive(t, entry{"manifest.json", make([]byte, 2<<20)}), bundle.ErrDamaged},
 		{"no signature", archive(t, entry{"manifest.json", []byte("{}")}), bundle.ErrDamaged},
 		{"a short signature", archive(t, entry{"manifest.json", []byte("{}")}, entry{"manifest.sig", []byte("x")}), bundle.ErrUntrusted},
-		{"of a newer program", forge(t, private, nil, func(m *bundle.Manifest) { m.Format = 2 }), bundle.ErrFormat},
+		{"of a newer program", forge(t, private, nil, func(m *bundle.Manifest) { m.Format = 3 }), bundle.ErrFormat},
 		{"of another size", forge(t, private, []byte("x"), func(m *bundle.Manifest) { m.Size = 2 }), bundle.ErrDamaged},
 	}
 	for _, test := range tests {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -156,13 +157,15 @@ type importer struct {
 	opts   Options
 	result *Result
 
-	feed    string
-	part    *feed.PartState
-	stored  map[string]feed.Fingerprint
-	batch   []feed.Entry
-	weight  int
-	scores  []feed.Score
-	touched []string // feeds
+	feed   string
+	part   *feed.PartState
+	stored map[string]feed.Fingerprint
+	batch  []feed.Entry
+	weight int
+	scores []feed.Score
+	// products are those of the part, nil where it has none.
+	products match.Products
+	touched  []string // feeds
 }
 
 func (i *importer) run(ctx context.Context, r io.Reader) error {
@@ -193,6 +196,8 @@ func (i *importer) run(ctx context.Context, r io.Reader) error {
 			if i.scores = append(i.scores, l.Scores...); len(i.scores) > feed.MaxScores {
 				err = fmt.Errorf("%w: there are more than %d scores", ErrDamaged, feed.MaxScores)
 			}
+		case len(l.Products) > 0 && i.feed == redHatRepositories && i.part != nil:
+			err = i.know(l.Products)
 		default:
 			err = fmt.Errorf("%w: a line is neither a document nor a group of one", ErrDamaged)
 		}
@@ -291,9 +296,29 @@ func (i *importer) end(ctx context.Context) error {
 		}
 	}
 	i.result.Removed += len(gone)
+	if i.products != nil {
+		changed, err := i.store.ReplaceProducts(ctx, i.products, i.decide)
+		if err != nil {
+			return err
+		}
+		i.result.Changed += changed
+	}
 	err := i.store.SaveFeedPart(ctx, i.feed, *i.part)
-	i.part = nil
+	i.part, i.products = nil, nil
 	return err
+}
+
+// know takes products of repositories.
+func (i *importer) know(products match.Products) error {
+	const most = 200_000
+	if len(i.products)+len(products) > most {
+		return fmt.Errorf("%w: there are more than %d repositories", ErrDamaged, most)
+	}
+	if i.products == nil {
+		i.products = make(match.Products)
+	}
+	maps.Copy(i.products, products)
+	return nil
 }
 
 // endScores finishes a part of scores.

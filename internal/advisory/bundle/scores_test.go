@@ -61,3 +61,39 @@ func TestScoresAreCarried(t *testing.T) {
 		}
 	})
 }
+
+// TestProductsAreCarried: of repositories, which products they are of.
+func TestProductsAreCarried(t *testing.T) {
+	private, public := newKey(t)
+	storetest.Each(t, store.Options{}, func(t *testing.T, to *store.Store) {
+		from := storetest.SQLite(t, store.Options{})
+		products := make(match.Products)
+		for n := range 1200 {
+			products[fmt.Sprint("repository-", n)] = match.Ecosystems{Own: []string{fmt.Sprintf("cpe:/o:redhat:rhel_eus:9.%d", n)}, Fallback: []string{"rhel:9"}}
+		}
+		if _, err := from.ReplaceProducts(t.Context(), products, match.Package); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(
+			from.SaveFeedPart(t.Context(), "redhat-repositories", feed.PartState{Part: "repository-to-cpe", URL: "https://example.com/r", Revision: 1, Cursor: "{}", Checked: noon, Changed: noon}),
+			from.BeginFeedUpdate(t.Context(), "redhat-repositories", noon), from.EndFeedUpdate(t.Context(), "redhat-repositories", noon, true, "")); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, from, "two", map[string]string{"musl": "4"})
+		if _, err := to.ReplaceProducts(t.Context(), match.Products{"gone": {Own: []string{"rhel:9"}}, "repository-1": products["repository-1"]}, match.Package); err != nil {
+			t.Fatal(err)
+		}
+		content := export(t, from, private, noon, "redhat-repositories", "two")
+		result, err := open(t, content, public).Import(t.Context(), to, match.Package, bundle.Options{})
+		if err != nil || result.Changed != 1201 {
+			t.Errorf("%+v, %v", result, err)
+		}
+		got, err := to.AllProducts(t.Context())
+		if diff := cmp.Diff(products, got); err != nil || diff != "" {
+			t.Errorf("products (-sent +stored):\n%s, %v", diff, err)
+		}
+		if diff := cmp.Diff(known(t, from, "redhat-repositories", "two"), known(t, to, "redhat-repositories", "two")); diff != "" {
+			t.Errorf("states (-sent +stored):\n%s", diff)
+		}
+	})
+}

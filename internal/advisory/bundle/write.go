@@ -10,12 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // Source is where the advisories come from.
@@ -26,6 +29,8 @@ type Source interface {
 	Groups(ctx context.Context, feed, part string, each func(feed.Entry) error) error
 	// Scores calls each with every score that is stored.
 	Scores(ctx context.Context, each func(feed.Score) error) error
+	// AllProducts returns what is known of repositories.
+	AllProducts(ctx context.Context) (match.Products, error)
 }
 
 // Export writes the feeds of a source as a bundle. The advisories are spooled in
@@ -111,6 +116,12 @@ func exportFeed(ctx context.Context, lines *json.Encoder, source Source, name st
 			}
 			continue
 		}
+		if name == redHatRepositories {
+			if err := exportProducts(ctx, lines, source); err != nil {
+				return Count{}, err
+			}
+			continue
+		}
 		if err := source.Groups(ctx, name, part.Part, func(e feed.Entry) error {
 			count.Groups++
 			return lines.Encode(line{Group: &group{Name: e.Name, Fingerprint: e.Fingerprint[:], Advisories: e.Advisories, Details: e.Details}})
@@ -136,6 +147,27 @@ func exportScores(ctx context.Context, lines *json.Encoder, source Source) error
 		return err
 	}
 	return lines.Encode(l)
+}
+
+// redHatRepositories is the feed that tells of products instead of vulnerabilities.
+const redHatRepositories = "redhat-repositories"
+
+func exportProducts(ctx context.Context, lines *json.Encoder, source Source) error {
+	all, err := source.AllProducts(ctx)
+	if err != nil {
+		return err
+	}
+	const some = 500
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(all)), some) {
+		products := make(match.Products, len(ids))
+		for _, id := range ids {
+			products[id] = all[id]
+		}
+		if err := lines.Encode(line{Products: products}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // counter counts what goes through it.

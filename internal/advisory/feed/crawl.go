@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // Crawler is a feed whose parts are not a document each but many: an archive
@@ -143,6 +144,13 @@ func (s *Session) Keep(names ...string) {
 			s.whole.advisories += stored.Advisories()
 		}
 	}
+}
+
+// ReplaceProducts makes this all that is known of repositories.
+func (s *Session) ReplaceProducts(ctx context.Context, products match.Products) error {
+	changed, err := s.run.store.ReplaceProducts(ctx, products, s.run.decide)
+	s.result.Changed += changed
+	return s.fail(err)
 }
 
 // Len is how many groups the part has, with those that were put.

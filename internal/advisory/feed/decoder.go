@@ -67,19 +67,34 @@ func (d *Decoder) Array(element func() error) error {
 // wraps ErrShape, and all other parts are read.
 func (d *Decoder) Value(v any) error {
 	d.advance()
-	err := d.json.Decode(v)
-	var shape *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &shape):
-		place := ""
-		if shape.Field != "" {
-			place = " for " + shape.Field
-		}
-		return fmt.Errorf("%w: %s%s", ErrShape, shape.Value, place)
+	err := shapeOf(d.json.Decode(v))
+	if err == nil || errors.Is(err, ErrShape) {
+		return err
 	}
 	return d.fail(err)
+}
+
+// Raw reads one value whole, as it is written.
+func (d *Decoder) Raw() (json.RawMessage, error) {
+	var raw json.RawMessage
+	err := d.Value(&raw)
+	return raw, err
+}
+
+// Unmarshal reads a value that Raw returned, as Value does.
+func Unmarshal(raw []byte, v any) error { return shapeOf(json.Unmarshal(raw, v)) }
+
+// shapeOf says what has the wrong type.
+func shapeOf(err error) error {
+	var shape *json.UnmarshalTypeError
+	if !errors.As(err, &shape) {
+		return err
+	}
+	place := ""
+	if shape.Field != "" {
+		place = " for " + shape.Field
+	}
+	return fmt.Errorf("%w: %s%s", ErrShape, shape.Value, place)
 }
 
 // Skip passes over one value.

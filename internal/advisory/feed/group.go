@@ -30,6 +30,7 @@ func (f Fingerprint) Advisories() int { return int(binary.BigEndian.Uint32(f[len
 type Entry struct {
 	advisory.Group
 	Fingerprint Fingerprint
+	Origin      Origin `json:"-"`
 }
 
 // The longest texts that are stored, in bytes; names longer than that are no

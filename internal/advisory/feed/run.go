@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/pratique/pratique/internal/advisory"
 )
@@ -139,11 +140,15 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 	if scores, ok := r.feed.(ScoreFeed); ok {
 		return r.score(ctx, scores, part, doc, location, state, p)
 	}
-	s, err := r.survey(ctx, part, doc, state)
+	s, err := r.survey(ctx, part, doc, state, current)
 	if err != nil {
 		return err
 	}
+	defer s.drop()
 	if err := r.apply(ctx, part, doc, s, p); err != nil {
+		return err
+	}
+	if err := r.still(ctx, part, s, state.Ecosystems); err != nil {
 		return err
 	}
 	for _, gone := range state.Ecosystems {
@@ -169,23 +174,53 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 type survey struct {
 	parsed Parsed
 	// seen are the fingerprints of its groups, by package.
-	seen       map[string]Fingerprint
-	changed    map[string]bool
-	removed    []string
+	seen    map[string]Fingerprint
+	changed map[string]bool
+	removed []string
+	// kept are the changed groups, unless they are spilt, for want of room.
+	kept   []Entry
+	weight int64
+	spilt  bool
+	room   *atomic.Int64
+	// passed is set where records were passed over, as origins tells; moved are
+	// the origins of groups that state the same in other bytes.
+	passed     bool
+	origins    map[Origin]string
+	moved      map[string]Origin
 	advisories int
 	skipped    Skipped
 }
 
 // survey reads a document to its end before anything is changed because of it.
-func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartState) (*survey, error) {
+// Where the program reads as it did the last time, it passes over what it knows.
+func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartState, current bool) (*survey, error) {
 	stored, err := r.store.Fingerprints(ctx, r.feed.Name(), part.Name)
 	if err != nil {
 		return nil, err
 	}
-	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool)}
-	s.parsed, err = r.feed.Parse(ctx, part, doc.Reader(), func(g advisory.Group) error {
+	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool), moved: make(map[string]Origin), room: &r.room}
+	if _, ok := r.feed.(Skimmer); ok && current {
+		if s.origins, err = r.store.Origins(ctx, r.feed.Name(), part.Name); err != nil {
+			return nil, err
+		}
+	}
+	s.spilt = len(stored) == 0 // of a first load most would be
+	s.parsed, err = r.parse(ctx, part, doc, func(o Origin) bool {
+		name, known := s.origins[o]
+		if _, twice := s.seen[name]; !known || twice {
+			return false
+		}
+		s.passed = true
+		s.seen[name] = stored[name]
+		s.advisories += stored[name].Advisories()
+		return true
+	}, func(g advisory.Group, origin Origin) error {
+		told := s.skipped.Count
 		if !normalise(&g, s.skipped.Add) {
 			return nil
+		}
+		if s.skipped.Count > told {
+			origin = Origin{}
 		}
 		if _, twice := s.seen[g.Name]; twice {
 			s.skipped.Add(g.Name, "it is there twice; the first counts")
@@ -199,10 +234,14 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 		s.advisories += len(g.Advisories)
 		if old, known := stored[g.Name]; !known || old != print {
 			s.changed[g.Name] = true
+			s.keep(Entry{Group: g, Fingerprint: print, Origin: origin})
+		} else if _, same := s.origins[origin]; !same && origin != (Origin{}) {
+			s.moved[g.Name] = origin
 		}
 		return nil
 	})
 	if err != nil {
+		s.drop()
 		return nil, fmt.Errorf("%s: %w", doc.Location, err)
 	}
 	s.skipped.merge(s.parsed.Skipped)
@@ -213,6 +252,7 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 	}
 	slices.Sort(s.removed)
 	if err := r.believe(len(stored)-len(s.removed), len(stored), len(s.seen), s.advisories, state.Advisories); err != nil {
+		s.drop()
 		return nil, fmt.Errorf("%s: %w", doc.Location, err)
 	}
 	return s, nil
@@ -239,7 +279,8 @@ func (r *run) believe(kept, packages, now, advisories, stated int) error {
 	return nil
 }
 
-// apply reads the document again and stores the groups that changed.
+// apply stores the groups that changed. It reads the document again where they
+// could not be kept.
 func (r *run) apply(ctx context.Context, part Part, doc *Document, s *survey, p *PartResult) error {
 	const manyAdvisories = 4000
 	var batch []Entry
@@ -256,23 +297,43 @@ func (r *run) apply(ctx context.Context, part Part, doc *Document, s *survey, p 
 		batch, weight = batch[:0], 0
 		return nil
 	}
-	if total > 0 {
-		_, err := r.feed.Parse(ctx, part, doc.Reader(), func(g advisory.Group) error {
+	add := func(e Entry) error {
+		batch = append(batch, e)
+		if weight += len(e.Advisories); len(batch) >= r.opts.Batch || weight >= manyAdvisories {
+			return store()
+		}
+		return nil
+	}
+	for _, e := range s.kept {
+		if err := add(e); err != nil {
+			return err
+		}
+	}
+	if total > 0 && s.spilt {
+		known := func(o Origin) bool {
+			name, known := s.origins[o]
+			return known && !s.changed[name]
+		}
+		if _, err := r.parse(ctx, part, doc, known, func(g advisory.Group, origin Origin) error {
 			if !s.changed[g.Name] {
 				return nil
 			}
-			normalise(&g, func(string, string) {}) // the first pass has told
-			delete(s.changed, g.Name)
-			batch = append(batch, Entry{Group: g, Fingerprint: s.seen[g.Name]})
-			if weight += len(g.Advisories); len(batch) >= r.opts.Batch || weight >= manyAdvisories {
-				return store()
+			told := false
+			normalise(&g, func(string, string) { told = true }) // the first pass has told whom it concerns
+			if told {
+				origin = Origin{}
 			}
-			return nil
-		})
-		if err == nil {
-			err = store()
+			delete(s.changed, g.Name)
+			return add(Entry{Group: g, Fingerprint: s.seen[g.Name], Origin: origin})
+		}); err != nil {
+			return err
 		}
-		if err != nil {
+	}
+	if err := store(); err != nil {
+		return err
+	}
+	if len(s.moved) > 0 {
+		if err := r.store.SaveOrigins(ctx, r.feed.Name(), part.Name, s.moved); err != nil {
 			return err
 		}
 	}

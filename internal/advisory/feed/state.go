@@ -85,6 +85,13 @@ type Store interface {
 	SaveFeedPart(ctx context.Context, feed string, state PartState) error
 	// Fingerprints returns those of a document's groups, by package.
 	Fingerprints(ctx context.Context, feed, part string) (map[string]Fingerprint, error)
+	// Origins returns the names of a document's groups by what they were read from,
+	// as far as that is known.
+	Origins(ctx context.Context, feed, part string) (map[Origin]string, error)
+	// SaveOrigins stores from what groups were read, and nothing else of them.
+	SaveOrigins(ctx context.Context, feed, part string, origins map[string]Origin) error
+	// SpeaksOf reports whether any advisory of a document is on an ecosystem.
+	SpeaksOf(ctx context.Context, feed, part, ecosystem string) (bool, error)
 	// ReplaceAdvisories stores changed groups in place of what is there, takes
 	// away the groups of the removed packages, and brings the matches of all
 	// packages concerned up to date, in one transaction.
@@ -92,4 +99,8 @@ type Store interface {
 	// ReplaceScores makes the scores, sorted by CVE and no two of one, all that is
 	// stored, and returns how many of them differed and how many were taken away.
 	ReplaceScores(ctx context.Context, scores []Score) (changed, removed int, err error)
+	// ReplaceProducts makes this all that is known of repositories, and brings the
+	// matches of packages that come from them up to date. It returns of how many
+	// something else was known.
+	ReplaceProducts(ctx context.Context, products match.Products, decide match.Decide) (changed int, err error)
 }

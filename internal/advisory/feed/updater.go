@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pratique/pratique/internal/match"
@@ -19,7 +20,7 @@ type Options struct {
 	Now func() time.Time
 	// Log takes what is worth knowing; slog.Default() where nil.
 	Log *slog.Logger
-	// Batch is how many packages are stored in one transaction; 200 where zero.
+	// Batch is how many packages are stored in one transaction; 500 where zero.
 	Batch int
 	// Timeout bounds the update of one feed; 1 h where zero. A Crawler has six
 	// times as long: its first load may be of tens of gigabytes, or of pages that
@@ -35,6 +36,8 @@ type Updater struct {
 	feeds   []Feed
 	decide  match.Decide
 	opts    Options
+	// room counts the statements that surveys keep.
+	room atomic.Int64
 	// turns holds, for each feed, a token that its update takes.
 	turns map[string]chan struct{}
 }
@@ -47,7 +50,7 @@ func New(store Store, fetcher *Fetcher, feeds []Feed, decide match.Decide, opts 
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	setDefault(&opts.Batch, 200)
+	setDefault(&opts.Batch, 500)
 	setDefault(&opts.Timeout, time.Hour)
 	u := &Updater{store: store, fetcher: fetcher, feeds: feeds, decide: decide, opts: opts, turns: make(map[string]chan struct{})}
 	for _, f := range feeds {
@@ -201,8 +204,9 @@ func (u *Updater) inTurn(ctx context.Context, f Feed, acceptLoss bool, tell func
 	if err != nil {
 		failure = cut(err.Error(), maxProse)
 	}
-	// How it ended is noted even where it ended because it was told to.
-	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	// How it ended is noted even where it ended because it was told to, and while
+	// other feeds are stored.
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	changed := r.result.Changed+r.result.Removed > 0
 	r.result.Err = errors.Join(err, u.store.EndFeedUpdate(noting, f.Name(), u.opts.Now(), changed, failure))

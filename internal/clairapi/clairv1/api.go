@@ -51,6 +51,18 @@ type Store interface {
 	NamespaceVulnerabilities(ctx context.Context, namespace, after string, limit int) ([]match.Vulnerability, error)
 	// NamespaceVulnerability returns one with what is stated on affected packages.
 	NamespaceVulnerability(ctx context.Context, namespace, name string) (match.Vulnerability, error)
+
+	// Written returns a vulnerability as a client wrote it, WrittenAfter those of
+	// a namespace after a name.
+	Written(ctx context.Context, namespace, name string) (clairapi.Written, error)
+	WrittenAfter(ctx context.Context, namespace, after string, limit int) (map[string]clairapi.Written, error)
+	WriteVulnerability(ctx context.Context, namespace, name string, w clairapi.Written, decide match.Decide) error
+	DeleteWritten(ctx context.Context, namespace, name string, decide match.Decide) error
+
+	V1Notification(ctx context.Context, name string) (clairapi.V1Notification, error)
+	MarkV1Notification(ctx context.Context, name string) error
+	// LayersIntroducing lists layers that bring one of the packages, by name.
+	LayersIntroducing(ctx context.Context, packages []int64, offset, limit int) ([]string, error)
 }
 
 // Options are the choices that New leaves to its caller. The zero value is usable.
@@ -59,6 +71,11 @@ type Options struct {
 	// 90 s where zero: .NET, and so ProGet, gives up after 100 s and then
 	// abandons its whole run.
 	Timeout time.Duration
+	// DeriveCVSS2 gives a vulnerability that has no CVSS v2 score one of its later
+	// score: ProGet knows no other.
+	DeriveCVSS2 bool
+	// Client names who asks, for the bound on downloads; the address where nil.
+	Client func(*http.Request) string
 	// Logger; slog.Default() where nil.
 	Logger *slog.Logger
 	// Metrics takes this API's metrics and is what /v1/metrics shows; a registry
@@ -80,6 +97,9 @@ type API struct {
 func New(service Indexing, store Store, opts Options) *API {
 	if opts.Timeout == 0 {
 		opts.Timeout = 90 * time.Second
+	}
+	if opts.Client == nil {
+		opts.Client = func(r *http.Request) string { return r.RemoteAddr }
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -104,6 +124,13 @@ func New(service Indexing, store Store, opts Options) *API {
 	a.route("GET /v1/namespaces/{namespace}/vulnerabilities", a.getVulnerabilities)
 	a.route("GET /v1/namespaces/{namespace}/vulnerabilities/{vulnerability}", a.getVulnerability)
 	a.route("GET /v1/namespaces/{namespace}/vulnerabilities/{vulnerability}/fixes", a.getFixes)
+	a.route("POST /v1/namespaces/{namespace}/vulnerabilities", a.postVulnerability)
+	a.route("PUT /v1/namespaces/{namespace}/vulnerabilities/{vulnerability}", a.putVulnerability)
+	a.route("DELETE /v1/namespaces/{namespace}/vulnerabilities/{vulnerability}", a.deleteVulnerability)
+	a.route("PUT /v1/namespaces/{namespace}/vulnerabilities/{vulnerability}/fixes/{fix}", a.putFix)
+	a.route("DELETE /v1/namespaces/{namespace}/vulnerabilities/{vulnerability}/fixes/{fix}", a.deleteFix)
+	a.route("GET /v1/notifications/{notification}", a.getNotification)
+	a.route("DELETE /v1/notifications/{notification}", a.deleteNotification)
 	a.mux.Handle("GET /v1/metrics", promhttp.HandlerFor(opts.Metrics, promhttp.HandlerOpts{}))
 	return a
 }

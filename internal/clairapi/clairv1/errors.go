@@ -65,7 +65,7 @@ func explain(err error) (int, errorBody) {
 		return http.StatusUnprocessableEntity, errorBody{Message: messageNoDistribution, Detail: err.Error()}
 	case is(clairapi.ErrNotFound):
 		return http.StatusNotFound, errorBody{Message: messageNotFound}
-	case is(indexing.ErrBusy), is(indexing.ErrClosed):
+	case is(indexing.ErrBusy), is(indexing.ErrRate), is(indexing.ErrClosed):
 		return http.StatusServiceUnavailable, errorBody{Message: err.Error() + "; try again later"}
 	case is(indexing.ErrPending), is(context.DeadlineExceeded), is(context.Canceled):
 		return http.StatusServiceUnavailable, errorBody{Message: messageTimeout, Type: "Timeout"}

@@ -77,8 +77,9 @@ func (l featureList) affect(findings []match.Finding) {
 	}
 }
 
-// sorted returns the features by name and version. Clair's order is random.
-func (l featureList) sorted() []featureBody {
+// sorted returns the features by name and version, each with its vulnerabilities.
+// Clair's order is random.
+func (a *API) sorted(l featureList) []featureBody {
 	list := make([]featureBody, 0, len(l))
 	for k, e := range l {
 		found := make([]match.Finding, 0, len(e.findings))
@@ -89,7 +90,7 @@ func (l featureList) sorted() []featureBody {
 		for _, f := range found {
 			e.body.Vulnerabilities = append(e.body.Vulnerabilities, vulnerabilityBody{
 				Name: f.Vulnerability, NamespaceName: k.namespace, Description: f.Description,
-				Link: link(k.namespace, f.Vulnerability), Severity: severityName(f.Severity), FixedBy: f.Fixed,
+				Link: link(k.namespace, f.Vulnerability), Severity: severityName(f.Severity), FixedBy: f.Fixed, Metadata: a.findingMetadata(f),
 			})
 		}
 		list = append(list, e.body)
@@ -100,7 +101,8 @@ func (l featureList) sorted() []featureBody {
 	return list
 }
 
-// worst orders the most severe first, then what can be fixed, then by name.
+// worst orders the most severe first, then by score, then what can be fixed, then
+// by name.
 // ProGet keeps only the first vulnerability of a feature.
 func worst(a, b match.Finding) int {
 	unfixable := func(f match.Finding) int {
@@ -109,7 +111,7 @@ func worst(a, b match.Finding) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(unfixable(a), unfixable(b)),
+	return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.CVSS, a.CVSS), cmp.Compare(unfixable(a), unfixable(b)),
 		cmp.Compare(a.Vulnerability, b.Vulnerability), cmp.Compare(a.Fixed, b.Fixed))
 }
 

@@ -47,6 +47,7 @@ func world(t testing.TB) (server *clairtest.Server, replace *strings.Replacer) {
 	debian := must(sample.DebianBase("12", "bookworm", zlib...))
 	upper := must(sample.NewLayer("RUN apt-get install curl", sample.File{Path: "var/lib/dpkg/status", Content: sample.Status(
 		append(zlib, sample.DebianPackage{Name: "curl", Version: "7.88.1-10+deb12u4"}, sample.DebianPackage{Name: "bash", Version: "5.2.15-2"})...)}))
+	vague := must(sample.NewLayer("RUN apt-get remove curl", sample.File{Path: "var/lib/dpkg/status", Content: sample.Status(zlib...)}))
 	alpine := must(sample.AlpineBase("3.7.3",
 		sample.AlpinePackage{Name: "musl", Version: "1.1.18-r3", Origin: "musl"},
 		sample.AlpinePackage{Name: "musl-utils", Version: "1.1.18-r3", Origin: "musl"},
@@ -54,7 +55,7 @@ func world(t testing.TB) (server *clairtest.Server, replace *strings.Replacer) {
 	files := must(sample.NewLayer("COPY . /app", sample.File{Path: "app/main.js", Content: "1"}))
 	return server, strings.NewReplacer(
 		"{{debian}}", blobs.Serve("/debian", debian.Content), "{{upper}}", blobs.Serve("/upper", upper.Content),
-		"{{alpine}}", blobs.Serve("/alpine", alpine.Content), "{{files}}", blobs.Serve("/files", files.Content),
+		"{{vague}}", blobs.Serve("/vague", vague.Content), "{{alpine}}", blobs.Serve("/alpine", alpine.Content), "{{files}}", blobs.Serve("/files", files.Content),
 		"{{missing}}", blobs.URL+"/missing")
 }
 
@@ -120,7 +121,7 @@ func play(t *testing.T, server *clairtest.Server, replace *strings.Replacer, tex
 	if json.Indent(&indented, []byte(content), "", "  ") == nil {
 		content = indented.String()
 	}
-	for _, name := range []string{"debian", "upper", "alpine", "files", "missing"} {
+	for _, name := range []string{"debian", "upper", "vague", "alpine", "files", "missing"} {
 		content = strings.ReplaceAll(content, replace.Replace("{{"+name+"}}"), "{{"+name+"}}")
 	}
 	content = digests.ReplaceAllString(content, "sha256:(…)") // compression may change

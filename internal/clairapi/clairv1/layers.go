@@ -37,7 +37,7 @@ func (a *API) postLayer(r *http.Request) (answer, error) {
 	}
 	if err := a.indexing.Index(r.Context(), indexing.Request{
 		Name: request.Name, URL: request.Path, Header: request.Headers,
-		ParentName: request.ParentName, Format: request.Format,
+		ParentName: request.ParentName, Format: request.Format, Client: a.opts.Client(r),
 	}); err != nil {
 		return answer{}, err
 	}
@@ -57,7 +57,7 @@ func (a *API) getLayer(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	l := chain[len(chain)-1]
-	body := &layerBody{Name: l.Name, NamespaceName: l.Distribution, ParentName: l.ParentName, IndexedByVersion: indexedByVersion}
+	body := &layerBody{Name: l.Name, NamespaceName: l.Distribution, ParentName: l.ParentName, IndexedByVersion: indexedByVersion, NamespaceInferred: l.Inferred}
 	query := r.URL.Query()
 	vulnerable := query.Has("vulnerabilities")
 	if !vulnerable && !query.Has("features") {
@@ -75,7 +75,7 @@ func (a *API) getLayer(r *http.Request) (answer, error) {
 		}
 		list.affect(findings)
 	}
-	body.Features = list.sorted()
+	body.Features = a.sorted(list)
 	return answer{http.StatusOK, layerEnvelope{body}}, nil
 }
 

@@ -1,7 +1,9 @@
 package clairv1
 
 import (
+	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -47,7 +49,8 @@ func (a *API) getVulnerabilities(r *http.Request) (answer, error) {
 	if !clairapi.ValidName(namespace) {
 		return answer{}, clairapi.ErrNotFound
 	}
-	found, err := a.store.NamespaceVulnerabilities(r.Context(), namespace, after, limit+1)
+	from := after
+	found, err := a.store.NamespaceVulnerabilities(r.Context(), namespace, from, limit+1)
 	if err != nil {
 		return answer{}, err
 	}
@@ -59,8 +62,16 @@ func (a *API) getVulnerabilities(r *http.Request) (answer, error) {
 		}
 		body.NextPage = writePage(namespace, after)
 	}
+	written, err := a.store.WrittenAfter(r.Context(), namespace, from, limit+1)
+	if err != nil {
+		return answer{}, err
+	}
 	for _, v := range found {
-		body.Vulnerabilities = append(body.Vulnerabilities, describe(namespace, v))
+		b := a.describe(namespace, v)
+		if w, ok := written[v.Name]; ok {
+			b = describeWritten(namespace, v.Name, w)
+		}
+		body.Vulnerabilities = append(body.Vulnerabilities, b)
 	}
 	return answer{http.StatusOK, body}, nil
 }
@@ -68,60 +79,91 @@ func (a *API) getVulnerabilities(r *http.Request) (answer, error) {
 // getVulnerability returns a vulnerability of a namespace, with its fixes where
 // the parameter fixedIn is there, whatever its value.
 func (a *API) getVulnerability(r *http.Request) (answer, error) {
-	v, err := a.vulnerability(r)
+	body, fixed, err := a.vulnerability(r)
 	if err != nil {
 		return answer{}, err
 	}
-	body := describe(r.PathValue("namespace"), v)
 	if r.URL.Query().Has("fixedIn") {
-		body.FixedIn = fixes(r.PathValue("namespace"), v)
+		body.FixedIn = fixed
 	}
 	return answer{http.StatusOK, vulnerabilityEnvelope{body}}, nil
 }
 
 // getFixes returns where a vulnerability of a namespace is fixed.
 func (a *API) getFixes(r *http.Request) (answer, error) {
-	v, err := a.vulnerability(r)
+	_, fixed, err := a.vulnerability(r)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusOK, featuresEnvelope{fixes(r.PathValue("namespace"), v)}}, nil
+	return answer{http.StatusOK, featuresEnvelope{fixed}}, nil
 }
 
-func (a *API) vulnerability(r *http.Request) (match.Vulnerability, error) {
+// vulnerability returns a vulnerability and its fixes: what a client wrote of it,
+// else what feeds say.
+func (a *API) vulnerability(r *http.Request) (vulnerabilityBody, []featureBody, error) {
 	namespace, name := r.PathValue("namespace"), r.PathValue("vulnerability")
 	if !clairapi.ValidName(namespace) || !clairapi.ValidName(name) {
-		return match.Vulnerability{}, clairapi.ErrNotFound
+		return vulnerabilityBody{}, nil, clairapi.ErrNotFound
 	}
-	return a.store.NamespaceVulnerability(r.Context(), namespace, name)
+	v, err := a.store.NamespaceVulnerability(r.Context(), namespace, name)
+	if err != nil && !errors.Is(err, clairapi.ErrNotFound) {
+		return vulnerabilityBody{}, nil, err
+	}
+	w, written := a.store.Written(r.Context(), namespace, name)
+	switch {
+	case written == nil:
+		return describeWritten(namespace, name, w), fixes(namespace, w), nil
+	case !errors.Is(written, clairapi.ErrNotFound):
+		return vulnerabilityBody{}, nil, written
+	case err != nil:
+		return vulnerabilityBody{}, nil, err
+	}
+	body := a.describe(namespace, v)
+	body.Metadata = a.metadata(v)
+	return body, fixes(namespace, stated(v)), nil
 }
 
-func describe(namespace string, v match.Vulnerability) vulnerabilityBody {
+func (a *API) describe(namespace string, v match.Vulnerability) vulnerabilityBody {
 	return vulnerabilityBody{
 		Name: v.Name, NamespaceName: namespace, Description: v.Description,
 		Link: link(namespace, v.Name), Severity: severityName(v.Severity),
 	}
 }
 
+func describeWritten(namespace, name string, w clairapi.Written) vulnerabilityBody {
+	return vulnerabilityBody{
+		Name: name, NamespaceName: namespace, Description: w.Description, Link: w.Link, Severity: severityName(w.Severity), Metadata: w.Metadata,
+	}
+}
+
+// stated is what feeds say of a vulnerability, as a client would write it.
+func stated(v match.Vulnerability) clairapi.Written {
+	w := clairapi.Written{Description: v.Description, Severity: v.Severity}
+	for _, s := range v.Statements {
+		w.Fixes = append(w.Fixes, clairapi.Fix{Package: s.Package, Version: s.Fixed})
+	}
+	return w
+}
+
 // fixes lists affected packages with the version that is fixed, "None" where
 // there is none. Parts of a feed that state the same are one.
-func fixes(namespace string, v match.Vulnerability) []featureBody {
-	list := make([]featureBody, 0, len(v.Statements))
+func fixes(namespace string, w clairapi.Written) []featureBody {
+	list := make([]featureBody, 0, len(w.Fixes))
 	seen := make(map[featureKey]bool)
-	for _, s := range v.Statements {
-		version := s.Fixed
-		if version == "" {
-			version = "None"
-		}
-		k := featureKey{namespace, s.Package, version}
+	for _, f := range w.Fixes {
+		version := cmp.Or(f.Version, noFix)
+		k := featureKey{namespace, f.Package, version}
 		if seen[k] {
 			continue
 		}
 		seen[k] = true
-		list = append(list, featureBody{Name: s.Package, NamespaceName: namespace, VersionFormat: versionFormat(namespace), Version: version})
+		list = append(list, featureBody{Name: f.Package, NamespaceName: namespace, VersionFormat: versionFormat(namespace), Version: version})
 	}
 	return list
 }
+
+// noFix is what Clair writes for the version of a fix that there is not.
+const noFix = "None"
 
 // A page token is opaque to clients: the namespace and the last name of the
 // page before. It does not expire, where Clair's does after an hour.

@@ -34,6 +34,12 @@ type (
 	featuresEnvelope struct {
 		Features []featureBody `json:"Features"`
 	}
+	featureEnvelope struct {
+		Feature featureBody `json:"Feature"`
+	}
+	notificationEnvelope struct {
+		Notification notificationBody `json:"Notification"`
+	}
 )
 
 // layerBody is a layer in both directions; Features is never read.
@@ -46,6 +52,8 @@ type layerBody struct {
 	Format           string            `json:"Format,omitempty"`
 	IndexedByVersion int               `json:"IndexedByVersion,omitempty"`
 	Features         []featureBody     `json:"Features,omitempty"`
+	// NamespaceInferred is ours: no release file names the distribution.
+	NamespaceInferred bool `json:"NamespaceInferred,omitempty"`
 }
 
 type featureBody struct {
@@ -57,16 +65,16 @@ type featureBody struct {
 	AddedBy         string              `json:"AddedBy,omitempty"`
 }
 
-// vulnerabilityBody has no Metadata: Clair gives CVSS there, and leaves it out
-// where none is known.
+// vulnerabilityBody is a vulnerability in both directions; FixedBy is never read.
 type vulnerabilityBody struct {
-	Name          string        `json:"Name,omitempty"`
-	NamespaceName string        `json:"NamespaceName,omitempty"`
-	Description   string        `json:"Description,omitempty"`
-	Link          string        `json:"Link,omitempty"`
-	Severity      string        `json:"Severity,omitempty"`
-	FixedBy       string        `json:"FixedBy,omitempty"`
-	FixedIn       []featureBody `json:"FixedIn,omitempty"`
+	Name          string          `json:"Name,omitempty"`
+	NamespaceName string          `json:"NamespaceName,omitempty"`
+	Description   string          `json:"Description,omitempty"`
+	Link          string          `json:"Link,omitempty"`
+	Severity      string          `json:"Severity,omitempty"`
+	Metadata      json.RawMessage `json:"Metadata,omitempty"`
+	FixedBy       string          `json:"FixedBy,omitempty"`
+	FixedIn       []featureBody   `json:"FixedIn,omitempty"`
 }
 
 type namespaceBody struct {

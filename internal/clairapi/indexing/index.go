@@ -43,11 +43,12 @@ func (s *Service) index(ctx context.Context, r Request) error {
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", r.Name, err)
 	}
-	id, err := s.indexer.Inventory(ctx, append(above, digest))
+	from := originOf(r.URL)
+	id, err := s.indexer.Inventory(ctx, append(above, digest), from)
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", r.Name, err)
 	}
-	return s.store.SaveClairLayer(ctx, clairapi.Layer{Name: r.Name, ParentName: parent, Digest: digest, Format: r.Format, InventoryID: id})
+	return s.store.SaveClairLayer(ctx, clairapi.Layer{Name: r.Name, ParentName: parent, Digest: digest, Format: r.Format, InventoryID: id, Origin: from, Detectors: s.indexer.State()})
 }
 
 // parent is the parent that counts: the first that was ever given.
@@ -84,12 +85,12 @@ func (s *Service) analyse(ctx context.Context, r Request) (string, error) {
 			return r.Name, nil
 		}
 	}
-	response, err := s.client.Get(ctx, r.URL, downloadHeader(r.Header))
+	body, err := s.fetch(ctx, r.Client, r.URL, downloadHeader(r.Header))
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrDownload, err)
+		return "", err
 	}
-	defer response.Body.Close()
-	source := &source{inner: response.Body}
+	defer body.Close()
+	source := &source{inner: body}
 	digest, err := s.indexer.Index(ctx, source)
 	switch {
 	case source.failed != nil:

@@ -14,7 +14,10 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/pratique/pratique/internal/clairapi"
+	"github.com/pratique/pratique/internal/clairapi/throttle"
 	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/source/builtin"
 )
@@ -28,6 +31,8 @@ var (
 	ErrDigest = errors.New("layer has another digest than its name")
 	// ErrBusy is returned where too many layers wait already.
 	ErrBusy = errors.New("too many layers are being indexed")
+	// ErrRate is returned where a client has had too much downloaded of late.
+	ErrRate = errors.New("too many downloads for this client")
 	// ErrPending is returned where the indexing goes on after the context ended.
 	ErrPending = errors.New("layer is still being indexed")
 	// ErrClosed is returned after Close.
@@ -45,8 +50,14 @@ type Indexer interface {
 	// Inventory coalesces a chain of analysed layers, base first, has its
 	// packages matched and returns its id, the same for the same chain. It
 	// returns builtin.ErrNoDistribution for packages that no distribution can
-	// be found for.
-	Inventory(ctx context.Context, chain []string) (id int64, err error)
+	// be found for, which layers from the same origin, a repository's URL, may
+	// help to find.
+	Inventory(ctx context.Context, chain []string, origin string) (id int64, err error)
+	// ManifestInventory is Inventory for the layers of an image, which need no
+	// distribution.
+	ManifestInventory(ctx context.Context, layers []string) (id int64, err error)
+	// State names the present detectors.
+	State() string
 }
 
 // Store keeps named layers.
@@ -58,6 +69,10 @@ type Store interface {
 	// and all else too where l has another. It returns clairapi.ErrUnknownParent
 	// or clairapi.ErrChainTooLong.
 	SaveClairLayer(ctx context.Context, l clairapi.Layer) error
+	// ClairManifest returns a manifest, or clairapi.ErrNotFound.
+	ClairManifest(ctx context.Context, hash string) (clairapi.Manifest, error)
+	// SaveClairManifest keeps a manifest in place of what was known of it.
+	SaveClairManifest(ctx context.Context, m clairapi.Manifest) error
 }
 
 // Options are the choices that New leaves to its caller. The zero value is usable.
@@ -66,6 +81,12 @@ type Options struct {
 	Downloads int
 	// Queue is how many more may wait; 16 where zero, none where negative.
 	Queue int
+	// Fetches bounds how often each client may have something downloaded; nil is
+	// no bound.
+	Fetches *throttle.Throttle
+	// Folder holds layers that may be read as files; "" is none, which is how it
+	// should be: a client of the API could otherwise read the server's files.
+	Folder string
 	// Logger; slog.Default() where nil.
 	Logger *slog.Logger
 }
@@ -76,6 +97,8 @@ type Service struct {
 	store   Store
 	client  *egress.Client
 	opts    Options
+	// layers are those being fetched for manifests, by hash.
+	layers singleflight.Group
 
 	ctx    context.Context //nolint:containedctx // of the indexing, which outlives requests
 	cancel context.CancelFunc
@@ -123,6 +146,8 @@ type Request struct {
 	// ParentName is "" for a base layer.
 	ParentName string
 	Format     string
+	// Client is who asks, for the bound on downloads.
+	Client string `json:"-"`
 }
 
 // Index has a layer indexed unless its name is known, and waits for it. Where
@@ -139,7 +164,13 @@ func (s *Service) Index(ctx context.Context, r Request) error {
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", r.Name, err)
 	}
-	f, err := s.join(string(key), r)
+	return s.await(ctx, "layer "+string(key), r.Name, func(ctx context.Context) error { return s.index(ctx, r) })
+}
+
+// await runs work unless the same is under way, and waits for it. Where ctx
+// ends first the work goes on.
+func (s *Service) await(ctx context.Context, key, name string, work func(context.Context) error) error {
+	f, err := s.join(key, name, work)
 	if err != nil {
 		return err
 	}
@@ -169,11 +200,14 @@ func (s *Service) fresh(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if chain[len(chain)-1].Detectors == s.indexer.State() {
+		return true, nil
+	}
 	digests := digestsOf(chain)
 	if known, err := s.known(ctx, digests); err != nil || !known {
 		return false, err
 	}
-	id, err := s.indexer.Inventory(ctx, digests)
+	id, err := s.indexer.Inventory(ctx, digests, chain[len(chain)-1].Origin)
 	if errors.Is(err, builtin.ErrNoDistribution) {
 		// It had one when it was indexed, inferred from images that are gone.
 		return true, nil
@@ -182,10 +216,7 @@ func (s *Service) fresh(ctx context.Context, name string) (bool, error) {
 		return false, fmt.Errorf("layer %s: %w", name, err)
 	}
 	l := chain[len(chain)-1]
-	if id == l.InventoryID {
-		return true, nil
-	}
-	l.InventoryID = id
+	l.InventoryID, l.Detectors = id, s.indexer.State()
 	return true, s.store.SaveClairLayer(ctx, l)
 }
 
@@ -207,7 +238,7 @@ func digestsOf(chain []clairapi.Layer) []string {
 }
 
 // join returns the flight of an equal request, or starts one.
-func (s *Service) join(key string, r Request) (*flight, error) {
+func (s *Service) join(key, name string, work func(context.Context) error) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -223,24 +254,24 @@ func (s *Service) join(key string, r Request) (*flight, error) {
 	f := &flight{done: make(chan struct{}), waiting: 1}
 	s.flights[key] = f
 	s.running.Go(func() {
-		err := s.run(r)
+		err := s.run(name, work)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.flights, key)
 		f.err = err
 		close(f.done)
 		if err != nil && f.waiting == 0 {
-			s.opts.Logger.Warn("layer could not be indexed, and its client has gone", "layer", r.Name, "error", err)
+			s.opts.Logger.Warn("could not be indexed, and its client has gone", "name", name, "error", err)
 		}
 	})
 	return f, nil
 }
 
-func (s *Service) run(r Request) (err error) {
+func (s *Service) run(name string, work func(context.Context) error) (err error) {
 	defer func() {
 		// The bytes are foreign: what they bring down is this layer only.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("layer %s: panic: %v\n%s", r.Name, p, debug.Stack())
+			err = fmt.Errorf("%s: panic: %v\n%s", name, p, debug.Stack())
 		}
 	}()
 	select {
@@ -249,7 +280,7 @@ func (s *Service) run(r Request) (err error) {
 	case <-s.ctx.Done():
 		return ErrClosed
 	}
-	if err := s.index(s.ctx, r); err != nil {
+	if err := work(s.ctx); err != nil {
 		if s.ctx.Err() != nil {
 			return ErrClosed
 		}

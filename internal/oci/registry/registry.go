@@ -19,7 +19,8 @@ type Registry struct {
 	Description string
 	// AnonymousPull lets anyone pull.
 	AnonymousPull bool
-	// Policy is what the pull gate asks for, as JSON.
+	// Policy is what the registry itself asks of the pull gate, as JSON (see
+	// policy.Settings). It changes by way of package policy.
 	Policy string
 	// AttachSBOM is the format of the bills that are kept beside the images.
 	AttachSBOM BillFormat
@@ -43,7 +44,6 @@ const (
 type Change struct {
 	Description   *string
 	AnonymousPull *bool
-	Policy        *string
 	AttachSBOM    *BillFormat
 	HonourVEX     *bool
 }

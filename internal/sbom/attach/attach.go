@@ -43,6 +43,8 @@ type Blobs interface {
 	Start(ctx context.Context, algorithm blob.Algorithm) (id string, err error)
 	Append(ctx context.Context, id string, offset int64, content io.Reader) (size int64, err error)
 	Commit(ctx context.Context, id, digest string) (size int64, err error)
+	// Hold keeps a blob from being taken for garbage.
+	Hold(ctx context.Context, digest string) (release func(), err error)
 	Abort(ctx context.Context, id string) error
 }
 
@@ -126,6 +128,12 @@ func (a *Attacher) place(ctx context.Context, place registry.Attachment) error {
 		return err
 	}
 	for _, part := range [][]byte{ocispec.DescriptorEmptyJSON.Data, content} {
+		// Until the manifest is stored, too: nothing else may refer to it.
+		release, err := a.blobs.Hold(ctx, blob.SHA256.Of(part))
+		if err != nil {
+			return err
+		}
+		defer release()
 		if err := a.keep(ctx, part); err != nil {
 			return err
 		}

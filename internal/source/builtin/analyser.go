@@ -32,11 +32,16 @@ type Store interface {
 	Layer(ctx context.Context, digest string, detectors inventory.DetectorSet) (*inventory.Layer, error)
 	SaveLayer(ctx context.Context, l *inventory.Layer, detectors inventory.DetectorSet) error
 	FailLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error
+	// GiveUpLayer is FailLayer for one that may be read another day;
+	// TakeGivenUp forgets that of at most limit of them, and lists them.
+	GiveUpLayer(ctx context.Context, digest string, detectors inventory.DetectorSet, reason string) error
+	TakeGivenUp(ctx context.Context, limit int) ([]string, error)
 	StaleLayers(ctx context.Context, detectors inventory.DetectorSet, after string, limit int) ([]string, error)
 
 	InventoryID(ctx context.Context, key string) (id int64, known bool, err error)
 	SaveInventory(ctx context.Context, key string, img inventory.Image, decide match.Decide) (int64, error)
 	DistributionsOfLayer(ctx context.Context, digest string) ([]inventory.Distribution, error)
+	DistributionsOfOrigin(ctx context.Context, origin string) ([]inventory.Distribution, error)
 
 	SaveImage(ctx context.Context, img image.Image) error
 	SettleImage(ctx context.Context, digest string, state image.State, reason string, inventory int64) error
@@ -476,25 +481,6 @@ func (a *Analyser) coalesce(ctx context.Context, c chain) (inventory.Image, erro
 	if err := a.addBills(ctx, &img, c); err != nil {
 		return inventory.Image{}, err
 	}
-	const most = 100 // packages that are named
-	undetermined := 0
-	for _, p := range img.Packages {
-		if _, judged := match.Scheme(p.Type); !judged || p.Owner != "" || p.Main() {
-			continue
-		}
-		err := match.Comparable(p.Package)
-		if err == nil {
-			continue
-		}
-		if undetermined++; undetermined <= most {
-			img.Warnings = append(img.Warnings, inventory.Warning{
-				Code: "undetermined", Path: p.Path, Layer: p.LayerDigest,
-				Message: fmt.Sprintf("%s %s cannot be judged: %s", p.Name, p.Version, err),
-			})
-		}
-	}
-	if undetermined > most {
-		img.Warnings = append(img.Warnings, inventory.Warning{Code: "undetermined", Message: fmt.Sprintf("%d more packages cannot be judged", undetermined-most)})
-	}
+	img.Warnings = append(img.Warnings, Undetermined(img.Packages)...)
 	return img, nil
 }

@@ -270,13 +270,13 @@ func TestUpperLayerAloneTakesTheDistributionOfItsImages(t *testing.T) {
 	if err != nil || digest != upper.Digest() {
 		t.Fatalf("digest %s, %v; want %s", digest, err, upper.Digest())
 	}
-	if _, err := f.Inventory(ctx, []string{digest}); !errors.Is(err, builtin.ErrNoDistribution) {
+	if _, err := f.Inventory(ctx, []string{digest}, ""); !errors.Is(err, builtin.ErrNoDistribution) {
 		t.Errorf("before any image holds the layer: %v", err)
 	}
 	if err := f.ManifestStored(ctx, "sha256:image", "m", f.manifest(t, base, upper)); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := f.Inventory(ctx, []string{digest}); err != nil || id == 0 {
+	if id, err := f.Inventory(ctx, []string{digest}, ""); err != nil || id == 0 {
 		t.Errorf("got %d, %v", id, err)
 	}
 	if known, err := f.Known(ctx, digest); err != nil || !known {
@@ -304,4 +304,50 @@ func TestResumeFinishesWhatACrashLeft(t *testing.T) {
 	}
 	close(dead.queue.held)
 	dead.queue.wait.Wait()
+}
+
+// TestGivenUpLayer: its image is judged without it and says why; it is not tried
+// again until somebody asks for that.
+func TestGivenUpLayer(t *testing.T) {
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		ctx := context.Background()
+		f := newFixture(t, s, builtin.Options{Settle: time.Millisecond})
+		f.queue.held = make(chan struct{})
+		layer := f.layer(t, alpineFiles("1.1.18-r3")...)
+		if err := f.ManifestStored(ctx, "sha256:image", "m", f.manifest(t, layer)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.GiveUp(ctx, layer.Digest(), "it kills whoever reads it"); err != nil {
+			t.Fatal(err)
+		}
+		if img, err := s.ImageByDigest(ctx, "sha256:image"); err != nil || img.State != image.Failed || img.Error != "it kills whoever reads it" {
+			t.Errorf("got %+v, %v", img, err)
+		}
+		if stale, err := s.StaleLayers(ctx, "", "", 10); err != nil || len(stale) != 1 { // of other detectors only
+			t.Errorf("got %v, %v", stale, err)
+		}
+		close(f.queue.held)
+		f.queue.wait.Wait() // the job that was under way finds it settled
+		clear(f.queue.queued)
+		if err := f.Resume(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if len(f.queue.queued) > 0 {
+			t.Errorf("a start tries it again: %v", f.queue.queued)
+		}
+		if n, err := f.TryGivenUp(ctx); err != nil || n != 1 {
+			t.Errorf("got %d, %v; want 1", n, err)
+		}
+		f.queue.wait.Wait()
+		if img, err := s.ImageByDigest(ctx, "sha256:image"); err != nil || img.State != image.Done || img.Error != "" {
+			t.Errorf("got %+v, %v", img, err)
+		}
+		// One that was read after all is not given up.
+		if err := f.GiveUp(ctx, layer.Digest(), "late"); err != nil {
+			t.Fatal(err)
+		}
+		if img, err := s.ImageByDigest(ctx, "sha256:image"); err != nil || img.State != image.Done {
+			t.Errorf("got %+v, %v", img, err)
+		}
+	})
 }

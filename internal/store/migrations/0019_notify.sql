@@ -51,3 +51,7 @@ create table cursors (
 );
 -- What is known already is no news.
 insert into cursors (name, position) select 'told-matches', coalesce(max(id), 0) from matches;
+insert into cursors (name, position) select 'told-assessment-events', coalesce(max(id), 0) from assessment_events;
+insert into cursors (name, position) select 'told-audit', coalesce(max(id), 0) from audit_log;
+insert into cursors (name, position) select 'told-failed-jobs', coalesce(max(finished_at), 0) from jobs;
+insert into cursors (name, position) values ('told-expiring', 0);

@@ -6,19 +6,11 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/pratique/pratique/internal/store"
 )
@@ -90,95 +82,14 @@ func open(t testing.TB, location string, opts store.Options) *store.Store {
 	return s
 }
 
-var server = sync.OnceValues(func() (location string, err error) {
-	if location = os.Getenv("PRATIQUE_TEST_POSTGRES"); location != "" {
+// server is that of this test process.
+var server = sync.OnceValues(func() (string, error) {
+	if location := os.Getenv("PRATIQUE_TEST_POSTGRES"); location != "" {
 		return location, nil
 	}
-	started := make(chan struct{})
-	go func() {
-		// The kernel sends Pdeathsig when the thread ends that started the
-		// server, so that thread is kept for the life of the process.
-		runtime.LockOSThread()
-		location, err = start()
-		close(started)
-		select {}
-	}()
-	<-started
-	return location, err
+	s, err := StartServer("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+	if err != nil {
+		return "", err
+	}
+	return s.URL, nil
 })
-
-// start runs a server that ends with this process: it is told to by the kernel,
-// for a test binary has no moment at which it could stop it.
-func start() (string, error) {
-	bin, err := binaries()
-	if err != nil {
-		return "", err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp("", "pratique-postgres-")
-	if err != nil {
-		return "", err
-	}
-	attributes := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
-	if os.Getuid() == 0 { // the server refuses to run as root
-		owner, err := user.Lookup("postgres")
-		if err != nil {
-			return "", err
-		}
-		uid, _ := strconv.Atoi(owner.Uid)
-		gid, _ := strconv.Atoi(owner.Gid)
-		if err := os.Chown(dir, uid, gid); err != nil {
-			return "", err
-		}
-		attributes.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	}
-	run := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(bin, name), args...)
-		cmd.Dir, cmd.SysProcAttr = dir, attributes
-		return cmd
-	}
-	if out, err := run("initdb", "-D", dir+"/data", "-U", "pratique", "-A", "trust", "-E", "UTF8", "--locale=C", "-N").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("initdb: %w: %s", err, out)
-	}
-	serve := run("postgres", "-D", dir+"/data", "-p", strconv.Itoa(port), "-k", dir, "-c", "listen_addresses=127.0.0.1",
-		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
-	if err := serve.Start(); err != nil {
-		return "", err
-	}
-	location := fmt.Sprintf("postgres://pratique@127.0.0.1:%d/postgres?sslmode=disable", port)
-	db, err := sql.Open("pgx", location)
-	if err != nil {
-		return "", err
-	}
-	defer db.Close()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if err = db.Ping(); err == nil {
-			return location, nil
-		}
-		if time.Now().After(deadline) {
-			return "", fmt.Errorf("the server on port %d does not answer: %w", port, err)
-		}
-	}
-}
-
-func binaries() (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if err != nil {
-		return "", err
-	}
-	if len(found) > 0 {
-		return filepath.Dir(found[len(found)-1]), nil
-	}
-	path, err := exec.LookPath("initdb")
-	if err != nil {
-		return "", fmt.Errorf("no server is installed (Debian's package postgresql): %w", err)
-	}
-	return filepath.Dir(path), nil
-}

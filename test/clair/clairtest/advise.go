@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
@@ -35,6 +36,10 @@ func (s *Server) Advise(t testing.TB, advisories ...advisory.Advisory) {
 		}
 		name, _, _ := strings.Cut(part, ":")
 		if err := s.Store.ReplaceAdvisories(t.Context(), name, part, changed, nil, match.Package); err != nil {
+			t.Fatal(err)
+		}
+		// The next time is no first load any more, of whose changes nobody is told.
+		if err := s.Store.SaveFeedPart(t.Context(), name, feed.PartState{Part: part, Changed: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/clairapi/clairv1"
+	"github.com/pratique/pratique/internal/clairapi/clairv4"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/inventory"
@@ -31,11 +32,13 @@ import (
 type Options struct {
 	// Database is where the store is, "sqlite:PATH" or "postgres://…".
 	Database  string
+	Store     store.Options
 	Detectors []inventory.Detector
 	Limits    layer.Options
 	Egress    egress.Options
 	Indexing  indexing.Options
 	V1        clairv1.Options
+	V4        clairv4.Options
 }
 
 // Server is a running Clair API.
@@ -55,7 +58,7 @@ func Start(t testing.TB, opts Options) *Server {
 	if opts.Database == "" {
 		opts.Database = storetest.SQLiteURL(t)
 	}
-	kept, err := store.Open(t.Context(), opts.Database, store.Options{})
+	kept, err := store.Open(t.Context(), opts.Database, opts.Store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +84,20 @@ func Start(t testing.TB, opts Options) *Server {
 		defer cancel()
 		s.Indexing.Close(ctx)
 	})
-	s.Server = httptest.NewServer(clairv1.New(s.Indexing, kept, opts.V1))
+	if opts.V4.Logger == nil {
+		opts.V4.Logger = quiet
+	}
+	opts.V4.State = s.Analyser.State
+	v4, err := clairv4.New(s.Indexing, kept, opts.V4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", clairv1.New(s.Indexing, kept, opts.V1))
+	for _, path := range clairv4.Paths() {
+		mux.Handle(path, v4)
+	}
+	s.Server = httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s
 }

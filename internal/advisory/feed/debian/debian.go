@@ -8,6 +8,7 @@ package debian
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +60,12 @@ const maxRecords = 500_000
 
 // Parse reads the export. A package is a group, of all releases.
 func (f Feed) Parse(ctx context.Context, part feed.Part, r io.Reader, emit func(advisory.Group) error) (feed.Parsed, error) {
-	p := parser{part: part, ecosystems: make(map[string]bool), json: feed.NewDecoder(r), emit: emit}
+	return f.Skim(ctx, part, r, func(feed.Origin) bool { return false }, func(g advisory.Group, _ feed.Origin) error { return emit(g) })
+}
+
+// Skim is Parse, but passes over the packages that are known.
+func (f Feed) Skim(ctx context.Context, part feed.Part, r io.Reader, known func(feed.Origin) bool, emit func(advisory.Group, feed.Origin) error) (feed.Parsed, error) {
+	p := parser{known: known, part: part, ecosystems: make(map[string]bool), json: feed.NewDecoder(r), emit: emit}
 	err := p.json.Object(func(name string) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -81,35 +87,81 @@ func (f Feed) Parse(ctx context.Context, part feed.Part, r io.Reader, emit func(
 type parser struct {
 	part       feed.Part
 	json       *feed.Decoder
-	emit       func(advisory.Group) error
+	known      func(feed.Origin) bool
+	emit       func(advisory.Group, feed.Origin) error
 	emitErr    error
 	ecosystems map[string]bool
 	skipped    feed.Skipped
 }
 
+// maxHeld bounds the bytes of one package that are held back until it is known
+// whether they are to be read; the kernel has some 15 million.
+const maxHeld = 64 << 20
+
+// entry is a record as it is written.
+type entry struct {
+	vulnerability string
+	text          []byte
+}
+
+// source reads a package. Its records are held back to its end, for only then
+// can they be told from those of the last time.
 func (p *parser) source(name string) error {
 	group := advisory.Group{Part: p.part.Name, Name: name, Details: make(map[string]advisory.Detail)}
+	var held []entry
+	size, whole, told := 0, true, p.skipped.Count
+	digest := sha256.New()
+	fmt.Fprintf(digest, "%q", name)
 	err := p.json.Object(func(vulnerability string) error {
-		if len(group.Advisories) > maxRecords {
-			return fmt.Errorf("byte %d: more than %d statements on %q", p.json.Offset(), maxRecords, name)
-		}
-		var r record
-		err := p.json.Value(&r)
-		if err != nil && !errors.Is(err, feed.ErrShape) {
+		text, err := p.json.Raw()
+		if err != nil {
 			return err
 		}
-		p.record(&group, vulnerability, r, err)
-		return nil
+		fmt.Fprintf(digest, "%q %d ", vulnerability, len(text))
+		digest.Write(text)
+		held = append(held, entry{vulnerability, text})
+		if size += len(text); size > maxHeld {
+			err, whole = p.records(&group, held), false
+			held, size = held[:0], 0
+		}
+		return err
 	})
 	if errors.Is(err, feed.ErrShape) {
 		p.skipped.Add(name, err.Error())
 		return nil
 	}
-	if err != nil || len(group.Advisories) == 0 {
+	if err != nil {
 		return err
 	}
-	p.emitErr = p.emit(group)
+	var origin feed.Origin
+	copy(origin[:], digest.Sum(nil))
+	if whole && p.known(origin) {
+		return nil
+	}
+	if err := p.records(&group, held); err != nil || len(group.Advisories) == 0 {
+		return err
+	}
+	if p.skipped.Count > told || !whole {
+		origin = feed.Origin{}
+	}
+	p.emitErr = p.emit(group, origin)
 	return p.emitErr
+}
+
+// records adds what is sound of records.
+func (p *parser) records(group *advisory.Group, held []entry) error {
+	for _, e := range held {
+		if len(group.Advisories) > maxRecords {
+			return fmt.Errorf("byte %d: more than %d statements on %q", p.json.Offset(), maxRecords, group.Name)
+		}
+		var r record
+		err := feed.Unmarshal(e.text, &r)
+		if err != nil && !errors.Is(err, feed.ErrShape) {
+			return fmt.Errorf("%s %s: %w", group.Name, e.vulnerability, err)
+		}
+		p.record(group, e.vulnerability, r, err)
+	}
+	return nil
 }
 
 // record is what the tracker says of one vulnerability of one source package.

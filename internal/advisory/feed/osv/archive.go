@@ -3,6 +3,7 @@ package osv
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
 )
 
 // The bounds of an archive. npm's holds more than 200,000 records, most of them
@@ -229,22 +232,32 @@ func (e *entry) extend(extra []byte) error {
 	return nil
 }
 
-// read returns the content of an entry, which is good until the next call. The
-// error wraps errEntry where only this entry cannot be read.
-func (a *archive) read(e entry) ([]byte, error) {
+// origin loads an entry and returns the digest of what is stored of it, packed as
+// it is. The error wraps errEntry where only this entry cannot be read.
+func (a *archive) origin(e entry) (o feed.Origin, err error) {
 	switch {
 	case e.flags&1 != 0:
-		return nil, fmt.Errorf("%w: it is encrypted", errEntry)
+		return o, fmt.Errorf("%w: it is encrypted", errEntry)
 	case e.method != 0 && e.method != 8:
-		return nil, fmt.Errorf("%w: compression method %d is not known", errEntry, e.method)
+		return o, fmt.Errorf("%w: compression method %d is not known", errEntry, e.method)
 	case e.length > maxRecord || e.packed > maxRecord:
-		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", errEntry, max(e.length, e.packed), maxRecord)
+		return o, fmt.Errorf("%w: %d bytes, the limit is %d", errEntry, max(e.length, e.packed), maxRecord)
 	case e.length > smallEntry && e.length/maxRatio > e.packed:
-		return nil, fmt.Errorf("%w: %d bytes packed into %d cannot be a record", errEntry, e.length, e.packed)
+		return o, fmt.Errorf("%w: %d bytes packed into %d cannot be a record", errEntry, e.length, e.packed)
 	}
 	if err := a.load(e); err != nil {
-		return nil, err
+		return o, err
 	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d %d %d ", e.name, e.method, e.length, e.crc)
+	h.Write(a.packed)
+	copy(o[:], h.Sum(nil))
+	return o, nil
+}
+
+// read returns the content of an entry whose origin was asked for last; it is
+// good until the next call.
+func (a *archive) read(e entry) ([]byte, error) {
 	if e.method == 0 {
 		if e.length != e.packed {
 			return nil, errors.New("its length is wrong")

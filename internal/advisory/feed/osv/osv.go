@@ -58,7 +58,12 @@ func (Feed) More(map[string]bool) []feed.Part { return nil }
 // Parse reads an archive, which must be an io.ReaderAt with a Size, as
 // io.SectionReader is. A record is a group.
 func (f Feed) Parse(ctx context.Context, part feed.Part, r io.Reader, emit func(advisory.Group) error) (feed.Parsed, error) {
-	p := parser{ecosystem: f.ecosystem, part: part.Name, emit: emit, covered: make(map[string]bool), seen: make(map[uint64]struct{})}
+	return f.Skim(ctx, part, r, func(feed.Origin) bool { return false }, func(g advisory.Group, _ feed.Origin) error { return emit(g) })
+}
+
+// Skim is Parse, but passes over the records that are known.
+func (f Feed) Skim(ctx context.Context, part feed.Part, r io.Reader, known func(feed.Origin) bool, emit func(advisory.Group, feed.Origin) error) (feed.Parsed, error) {
+	p := parser{ecosystem: f.ecosystem, part: part.Name, known: known, emit: emit, covered: make(map[string]bool), seen: make(map[uint64]struct{})}
 	if f.ecosystem.key != "" {
 		p.covered[f.ecosystem.key] = true
 	}
@@ -75,7 +80,8 @@ func (f Feed) Parse(ctx context.Context, part feed.Part, r io.Reader, emit func(
 type parser struct {
 	ecosystem ecosystem
 	part      string
-	emit      func(advisory.Group) error
+	known     func(feed.Origin) bool
+	emit      func(advisory.Group, feed.Origin) error
 	emitErr   error
 	reader    reader
 	// seen are the hashes of entries' names: the names would take ten times the memory.
@@ -129,7 +135,16 @@ func (p *parser) parse(ctx context.Context, r io.Reader) error {
 
 // entry reads a record and emits what it states.
 func (p *parser) entry(a *archive, e entry) error {
-	text, err := a.read(e)
+	origin, err := a.origin(e)
+	if err == nil && p.known(origin) {
+		p.records++
+		p.about++
+		return nil
+	}
+	var text []byte
+	if err == nil {
+		text, err = a.read(e)
+	}
 	if errors.Is(err, errEntry) {
 		p.skipped.Add(label(e.name), err.Error())
 		return nil
@@ -149,6 +164,7 @@ func (p *parser) entry(a *archive, e entry) error {
 	}
 	p.records++
 	j := judgement{ecosystem: p.ecosystem, reader: &p.reader, record: rec}
+	told := p.skipped.Count
 	for _, problem := range rec.problems {
 		j.skip("", problem)
 	}
@@ -165,7 +181,10 @@ func (p *parser) entry(a *archive, e entry) error {
 	for _, a := range j.advisories {
 		p.covered[a.Ecosystem] = true
 	}
-	p.emitErr = p.emit(advisory.Group{Part: p.part, Name: rec.id, Advisories: j.advisories, Details: j.details()})
+	if p.skipped.Count > told {
+		origin = feed.Origin{}
+	}
+	p.emitErr = p.emit(advisory.Group{Part: p.part, Name: rec.id, Advisories: j.advisories, Details: j.details()}, origin)
 	return p.emitErr
 }
 

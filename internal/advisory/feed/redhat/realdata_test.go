@@ -14,8 +14,12 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/redhat"
+	"github.com/pratique/pratique/internal/inventory"
+	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
+	"github.com/pratique/pratique/internal/version"
 )
 
 // realFeeds is the folder of published documents, a mirror of their servers.
@@ -309,6 +313,77 @@ func TestRealCrawl(t *testing.T) {
 			t.Errorf("the second time: %+v, %v", result, err)
 		}
 	})
+}
+
+// TestRealStreams judges packages of extended streams by all documents: at the very
+// version in which the stream has the fix, and before it. What the mainstream says
+// is another thing, often enough.
+func TestRealStreams(t *testing.T) {
+	fixes := make(map[[2]string]map[string]string) // ecosystem and CVE, to package, to the latest fix
+	s := storetest.SQLite(t, store.Options{})
+	for name, text := range realDocuments(t) {
+		groups, _, err := parse(strings.NewReader(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entries []feed.Entry
+		for _, g := range groups {
+			g.Part = "vex"
+			entries = append(entries, feed.Entry{Group: g})
+			for _, a := range g.Advisories {
+				if a.Fixed == "" || a.Source || a.Module != "" || !strings.HasPrefix(a.Ecosystem, "cpe:/o:redhat:rhel_") {
+					continue
+				}
+				key := [2]string{a.Ecosystem, a.Vulnerability}
+				if fixes[key] == nil {
+					fixes[key] = make(map[string]string)
+				}
+				if c, err := version.Compare(version.RPM, a.Fixed, fixes[key][a.Package]); fixes[key][a.Package] == "" || err == nil && c > 0 {
+					fixes[key][a.Package] = a.Fixed
+				}
+			}
+		}
+		if err := s.ReplaceAdvisories(t.Context(), "redhat", name, entries, nil, match.Package); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mapping := make(redhat.Repositories)
+	for key := range fixes {
+		mapping["repository-of-"+key[0]] = []string{key[0] + "::baseos"}
+	}
+	if _, err := s.ReplaceProducts(t.Context(), mapping.Products(), match.Package); err != nil {
+		t.Fatal(err)
+	}
+	cases, otherwise := 0, 0
+	for key, packages := range fixes {
+		release := "rhel:" + regexp.MustCompile(`:([0-9]+)\b[^:]*$`).FindStringSubmatch(key[0])[1]
+		for name, fixed := range packages {
+			for at, want := range map[string]bool{fixed: false, "0-1": true} {
+				p := inventory.Package{Type: "rpm", Distribution: release, Name: name, Version: at, Architecture: "x86_64", Repositories: "repository-of-" + key[0]}
+				found := func(p inventory.Package) bool {
+					id, err := s.SaveInventory(t.Context(), fmt.Sprint(p), inventory.Image{Packages: []inventory.Installed{{Package: p, Path: "p", Detector: "rpm"}}}, match.Package)
+					if err != nil {
+						t.Fatal(err)
+					}
+					findings, err := s.InventoryFindings(t.Context(), id)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return slices.ContainsFunc(findings, func(f match.Finding) bool { return f.Vulnerability == key[1] })
+				}
+				if cases++; found(p) != want {
+					t.Errorf("%s %s of %s: %s is found: %v", name, at, key[0], key[1], !want)
+				}
+				if p.Repositories = ""; found(p) != want {
+					otherwise++
+				}
+			}
+		}
+	}
+	t.Logf("%d packages, of which the mainstream's statements would have misjudged %d", cases, otherwise)
+	if cases == 0 || otherwise == 0 {
+		t.Error("that shows nothing")
+	}
 }
 
 // BenchmarkParse reads all published documents.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // Repositories says which products the packages of a repository belong to: CPEs
@@ -109,16 +110,21 @@ func (m Repositories) Ecosystems(ids ...string) (own, fallback []string) {
 	return own, fallback
 }
 
-// RepositoryFeed keeps the mapping up to date. It states no advisories.
-type RepositoryFeed struct {
-	take func(ctx context.Context, all Repositories) error
+// Products are the ecosystems of each repository.
+func (m Repositories) Products() match.Products {
+	products := make(match.Products, len(m))
+	for id := range m {
+		own, fallback := m.Ecosystems(id)
+		products[id] = match.Ecosystems{Own: own, Fallback: fallback}
+	}
+	return products
 }
 
-// NewRepositories returns the feed; take keeps each mapping that differs from
-// the one before.
-func NewRepositories(take func(ctx context.Context, all Repositories) error) RepositoryFeed {
-	return RepositoryFeed{take: take}
-}
+// RepositoryFeed keeps the mapping up to date. It states no advisories.
+type RepositoryFeed struct{}
+
+// NewRepositories returns the feed.
+func NewRepositories() RepositoryFeed { return RepositoryFeed{} }
 
 // Name is "redhat-repositories".
 func (RepositoryFeed) Name() string { return "redhat-repositories" }
@@ -128,7 +134,7 @@ func (RepositoryFeed) Revision() int { return 1 }
 
 // Parts is the one document.
 func (RepositoryFeed) Parts() []feed.Part {
-	return []feed.Part{{Name: "repository-to-cpe", URL: "https://access.redhat.com/security/data/metrics/repository-to-cpe.json"}}
+	return []feed.Part{{Name: "repository-to-cpe", URL: "https://security.access.redhat.com/data/metrics/repository-to-cpe.json"}}
 }
 
 // More has none.
@@ -150,7 +156,7 @@ type mapped struct {
 	Count  int    `json:"count"`
 }
 
-// Crawl fetches the mapping and hands it over where it changed.
+// Crawl fetches the mapping and has it stored where it changed.
 func (f RepositoryFeed) Crawl(ctx context.Context, s *feed.Session) (err error) {
 	var before mapped
 	if s.Cursor() != "" {
@@ -176,7 +182,8 @@ func (f RepositoryFeed) Crawl(ctx context.Context, s *feed.Session) (err error) 
 			return fmt.Errorf("%s: %w: %d repositories where there were %d", doc.Location, feed.ErrHeldBack, len(all), before.Count)
 		}
 		s.LeftOut(skipped)
-		if err := f.take(ctx, all); err != nil {
+		s.Tell("%d repositories", len(all))
+		if err := s.ReplaceProducts(ctx, all.Products()); err != nil {
 			return err
 		}
 		now.Count = len(all)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -64,11 +65,26 @@ func mapping(repositories int) string {
 	return `{"data": {` + strings.TrimPrefix(b.String(), ", ") + `}}`
 }
 
+// full is a store that refuses products.
+type full struct {
+	*store.Store
+	refuse error
+	taken  []int
+}
+
+func (f *full) ReplaceProducts(ctx context.Context, products match.Products, decide match.Decide) (int, error) {
+	f.taken = append(f.taken, len(products))
+	if f.refuse != nil {
+		return 0, f.refuse
+	}
+	return f.Store.ReplaceProducts(ctx, products, decide)
+}
+
 func TestRepositoryFeed(t *testing.T) {
 	document, etag, asked := mapping(10), `"1"`, 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
-		if r.URL.Path != "/access.redhat.com/security/data/metrics/repository-to-cpe.json" {
+		if r.URL.Path != "/security.access.redhat.com/data/metrics/repository-to-cpe.json" {
 			t.Errorf("asked for %s", r.URL.Path)
 		}
 		if r.Header.Get("If-None-Match") == etag {
@@ -84,36 +100,44 @@ func TestRepositoryFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fetcher.Close()
-	var taken []int
-	full := errors.New("the disk is full")
-	var refuse error
-	u := feed.New(storetest.SQLite(t, store.Options{}), fetcher, []feed.Feed{redhat.NewRepositories(func(_ context.Context, all redhat.Repositories) error {
-		taken = append(taken, len(all))
-		return refuse
-	})}, match.Package, feed.Options{Log: slog.New(slog.DiscardHandler)})
-	run := func(acceptLoss bool, want error, wantTaken ...int) {
+	s := &full{Store: storetest.SQLite(t, store.Options{})}
+	u := feed.New(s, fetcher, []feed.Feed{redhat.NewRepositories()}, match.Package, feed.Options{Log: slog.New(slog.DiscardHandler)})
+	run := func(step string, acceptLoss bool, want error, changed, stored int, taken ...int) {
 		t.Helper()
-		taken = nil
-		if _, err := u.Update(t.Context(), feed.Request{AcceptLoss: acceptLoss}); !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("got %v, want %v", err, want)
+		s.taken = nil
+		results, err := u.Update(t.Context(), feed.Request{AcceptLoss: acceptLoss})
+		if !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: got %v, want %v", step, err, want)
 		}
-		if diff := cmp.Diff(wantTaken, taken); diff != "" {
-			t.Errorf("taken (-want +got):\n%s", diff)
+		if diff := cmp.Diff(taken, s.taken); diff != "" {
+			t.Errorf("%s: taken (-want +got):\n%s", step, diff)
+		}
+		if results[0].Changed != changed {
+			t.Errorf("%s: %d changed, want %d", step, results[0].Changed, changed)
+		}
+		if known, err := s.AllProducts(t.Context()); err != nil || len(known) != stored {
+			t.Errorf("%s: %d are stored, want %d, %v", step, len(known), stored, err)
 		}
 	}
-	run(false, nil, 10)
-	run(false, nil) // not modified
+	run("first", false, nil, 10, 10, 10)
+	run("not modified", false, nil, 0, 10)
 	etag = `"2"`
-	run(false, nil) // another date, the same content
+	run("another date, the same content", false, nil, 0, 10)
 	document, etag = mapping(8), `"3"`
-	refuse = full
-	run(false, full, 8)
-	refuse = nil
-	run(false, nil, 8) // what was not taken is offered again
+	s.refuse = errors.New("the disk is full")
+	run("the disk is full", false, s.refuse, 0, 10, 8)
+	s.refuse = nil
+	run("what was not taken is offered again", false, nil, 2, 8, 8)
 	document, etag = mapping(3), `"4"`
-	run(false, feed.ErrHeldBack)
-	run(true, nil, 3)
-	if asked != 7 {
+	run("most are gone", false, feed.ErrHeldBack, 0, 8)
+	document, etag = `{"data": {"a": `, `"5"`
+	if _, err := u.Update(t.Context(), feed.Request{}); err == nil {
+		t.Error("half a mapping was taken")
+	}
+	run("the last good one stays", false, io.ErrUnexpectedEOF, 0, 8)
+	document, etag = mapping(3), `"6"`
+	run("confirmed", true, nil, 5, 3, 3)
+	if asked != 9 {
 		t.Errorf("asked %d times", asked)
 	}
 }

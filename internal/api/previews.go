@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+
+	"github.com/pratique/pratique/internal/policy"
+)
+
+// PolicyPreview is what a change of policy would do in a registry.
+type PolicyPreview struct {
+	Registry    string         `json:"registry"`
+	Images      int            `json:"images" doc:"How many there are; one in two repositories counts twice."`
+	BlockedNow  int            `json:"blocked_now"`
+	BlockedThen int            `json:"blocked_then"`
+	Newly       int            `json:"newly_blocked"`
+	Freed       int            `json:"newly_pullable"`
+	Blocked     []PolicyEffect `json:"blocked" nullable:"false" doc:"The first 20 of those that would become blocked."`
+	Pullable    []PolicyEffect `json:"pullable" nullable:"false" doc:"The first 20 of those that would become pullable."`
+	Complete    bool           `json:"complete" doc:"False where the time did not suffice to look at all images."`
+}
+
+// PolicyEffect is an image whose verdict would change.
+type PolicyEffect struct {
+	Repository string   `json:"repository"`
+	Digest     string   `json:"digest"`
+	Reasons    []string `json:"reasons" nullable:"false" doc:"The first five: what would block it, or what blocks it now."`
+}
+
+// PolicyPreviews is the answer of a preview.
+type PolicyPreviews struct {
+	Registries []PolicyPreview `json:"registries" nullable:"false"`
+	Newly      int             `json:"newly_blocked" doc:"The sum over all registries."`
+	Freed      int             `json:"newly_pullable"`
+	Complete   bool            `json:"complete"`
+}
+
+func (a *API) previewPolicy(ctx context.Context, in *struct {
+	Body struct {
+		Registry string       `json:"registry,omitempty" maxLength:"64" doc:"Whose policy would change; empty for the global one."`
+		Policy   PolicyChange `json:"policy" doc:"The change, as PATCH takes it."`
+	}
+}) (*one[PolicyPreviews], error) {
+	found, err := a.Policies.Preview(ctx, in.Body.Registry, in.Body.Policy.on)
+	if err != nil {
+		return nil, inMember("policy", err)
+	}
+	out := &one[PolicyPreviews]{PolicyPreviews{Registries: make([]PolicyPreview, len(found)), Complete: true}}
+	for i, p := range found {
+		out.Body.Registries[i] = PolicyPreview{Registry: p.Registry, Images: p.Images, BlockedNow: p.BlockedNow, BlockedThen: p.BlockedThen,
+			Newly: p.NewlyBlocked, Freed: p.NewlyPullable, Blocked: showEffects(p.Blocked), Pullable: showEffects(p.Pullable), Complete: p.Complete}
+		out.Body.Newly += p.NewlyBlocked
+		out.Body.Freed += p.NewlyPullable
+		out.Body.Complete = out.Body.Complete && p.Complete
+	}
+	return out, nil
+}
+
+func showEffects(changes []policy.Change) []PolicyEffect {
+	const most = 5
+	shown := make([]PolicyEffect, len(changes))
+	for i, c := range changes {
+		shown[i] = PolicyEffect{Repository: c.Repository, Digest: c.Digest, Reasons: []string{}}
+		for _, r := range c.Reasons[:min(len(c.Reasons), most)] {
+			shown[i].Reasons = append(shown[i].Reasons, r.Message)
+		}
+	}
+	return shown
+}

@@ -1,0 +1,115 @@
+package clairv4_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/test/clair/clairtest"
+)
+
+// TestClairsSchemas checks answers against the JSON schemas that Clair 4.9.0
+// publishes, where its module is in Go's cache (scripts/clients.sh brings it).
+//
+// Clair's own answers break them in three places, and ours follow the answers: the
+// kind of a package is in lower case, a CPE may be empty, and a vulnerability of
+// every architecture has no arch_op.
+func TestClairsSchemas(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		t.Skipf("go env: %v", err)
+	}
+	folder := filepath.Join(strings.TrimSpace(string(out)), "github.com/quay/clair/v4@v4.9.0/httptransport/types/v1")
+	files, err := filepath.Glob(filepath.Join(folder, "*.schema.json"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("Clair's schemas are absent: %v", err)
+	}
+	compiler := jsonschema.NewCompiler()
+	const base = "https://clairproject.org/api/http/v1/"
+	for _, f := range files {
+		content, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compiler.AddResource(base+filepath.Base(f), document); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorld(t, clairtest.Options{})
+	w.index(t)
+	for _, name := range []string{"CVE-2024-0010", "CVE-2024-0011"} {
+		w.Advise(t, clairtest.Affected(name, "wolfi", "curl", "99", advisory.High))
+	}
+	_, operations := w.Call(t, http.MethodGet, "/matcher/api/v1/internal/update_operation", "")
+	var refs map[string][]struct{ Ref string }
+	if err := json.Unmarshal([]byte(operations), &refs); err != nil || len(refs["wolfi/wolfi"]) < 2 {
+		t.Fatalf("%v: %s", err, operations)
+	}
+	cur, prev := refs["wolfi/wolfi"][0].Ref, refs["wolfi/wolfi"][1].Ref
+	for _, test := range []struct{ schema, method, path, body string }{
+		{"index_report", http.MethodGet, reports + "/" + hash, ""},
+		{"index_state", http.MethodGet, "/indexer/api/v1/index_state", ""},
+		{"vulnerability_report", http.MethodGet, matcher + hash, ""},
+		{"error", http.MethodGet, matcher + "x", ""},
+		{"bulk_delete", http.MethodDelete, reports, fmt.Sprintf("[%q]", strings.Replace(hash, "11", "22", 1))},
+		{"update_operations", http.MethodGet, "/matcher/api/v1/internal/update_operation", ""},
+		{"update_diff", http.MethodGet, "/matcher/api/v1/internal/update_diff?cur=" + cur + "&prev=" + prev, ""},
+		{"notification_page", http.MethodGet, "/notifier/api/v1/notification/0a9c5f0e-7c4b-4b54-9d6f-7f4a5b3f2f10", ""},
+		{"affected_manifests", http.MethodPost, "/indexer/api/v1/internal/affected_manifest/",
+			`{"vulnerabilities":[{"id":"8","name":"CVE-8","updater":"u","normalized_severity":"High","package":{"name":"curl","kind":"source"},"distribution":{"did":"debian","version_id":"12"}}]}`},
+	} {
+		t.Run(test.schema, func(t *testing.T) {
+			schema, err := compiler.Compile(base + test.schema + ".schema.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, body := w.Call(t, test.method, test.path, test.body)
+			document, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := schema.Validate(likeClairs(document)); err != nil {
+				t.Errorf("%v\n%s", err, body)
+			}
+		})
+	}
+}
+
+// likeClairs turns what Clair's answers have otherwise than its schemas.
+func likeClairs(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, ok := v["normalized_severity"]; ok && v["package"] != nil {
+			v["arch_op"] = "equals"
+		}
+		for name, value := range v {
+			text, isText := value.(string)
+			switch {
+			case name == "kind" && (text == "binary" || text == "source"):
+				v[name] = strings.ToUpper(text)
+			case name == "cpe" && isText && text == "":
+				delete(v, name)
+			default:
+				likeClairs(value)
+			}
+		}
+	case []any:
+		for _, value := range v {
+			likeClairs(value)
+		}
+	}
+	return v
+}

@@ -1,0 +1,45 @@
+package inventory
+
+import "testing"
+
+func TestInferDistribution(t *testing.T) {
+	type p struct{ kind, name, version string }
+	for _, test := range []struct {
+		name     string
+		packages []p
+		want     string
+	}{
+		{"nothing", nil, ""},
+		{"no ending", []p{{"deb", "zlib1g", "1:1.2.13.dfsg-1"}}, ""},
+		{"Debian's", []p{{"deb", "zlib1g", "1:1.2.13.dfsg-1"}, {"deb", "curl", "7.88.1-10+deb12u5"}}, "debian:12"},
+		{"Debian's, rebuilt", []p{{"deb", "curl", "7.88.1-10+deb12u5+b1"}}, "debian:12"},
+		{"Debian's after an upgrade", []p{{"deb", "a", "1+deb12u5"}, {"deb", "b", "1+deb12u1"}, {"deb", "c", "1~deb12u1"}, {"deb", "d", "1+deb11u1"}}, "debian:12"},
+		{"two releases alike", []p{{"deb", "a", "1+deb12u5"}, {"deb", "d", "1+deb11u1"}}, ""},
+		{"Ubuntu's", []p{{"deb", "curl", "7.81.0-1ubuntu1.15"}, {"deb", "tzdata", "2024a-0ubuntu0.22.04.1"}, {"deb", "git", "1:2.34-1~22.04.2"}}, "ubuntu:22.04"},
+		{"Ubuntu's without a release", []p{{"deb", "curl", "7.81.0-1ubuntu1.15"}}, ""},
+		{"Alpine's", []p{{"apk", "musl", "1.2.5-r0"}, {"apk", "alpine-release", "3.20.3-r0"}}, "alpine:v3.20"},
+		{"Alpine's without its release", []p{{"apk", "musl", "1.2.5-r0"}}, ""},
+		{"Red Hat's", []p{{"rpm", "bash", "5.1.8-6.el9_1"}, {"rpm", "curl", "7.76.1-26.el9"}}, "rhel:9"},
+		{"of Red Hat's kin", []p{{"rpm", "bash", "5.1.8-6.el9_1"}, {"rpm", "rocky-release", "9.3-1.2.el9"}}, "rocky:9"},
+		{"Oracle's beside Red Hat's", []p{{"rpm", "redhat-release", "3:9.3-1.0.1.el9"}, {"rpm", "oraclelinux-release", "9:9.3-1.0.1.el9"}}, "ol:9"},
+		{"Amazon's", []p{{"rpm", "bash", "5.2.15-1.amzn2023.0.2"}}, "amzn:2023"},
+		{"Amazon's second", []p{{"rpm", "bash", "4.2.46-34.amzn2"}}, "amzn:2"},
+		{"Photon's", []p{{"rpm", "bash", "5.1.8-2.ph4"}}, "photon:4.0"},
+		{"of two kinds", []p{{"rpm", "bash", "5.1.8-6.el9"}, {"deb", "zlib1g", "1"}}, ""},
+		{"a language's", []p{{"pypi", "requests", "1+deb12u1"}}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var img Image
+			for _, p := range test.packages {
+				img.Packages = append(img.Packages, Installed{Package: Package{Type: p.kind, Name: p.name, Version: p.version}})
+			}
+			d, ok := img.InferDistribution()
+			if !ok {
+				d = Distribution{}
+			}
+			if got := d.String(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

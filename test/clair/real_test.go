@@ -1,0 +1,299 @@
+package clair_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/alpine"
+	"github.com/pratique/pratique/internal/advisory/feed/osv"
+	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/store/storetest"
+	"github.com/pratique/pratique/test/clair/clairtest"
+	"github.com/pratique/pratique/test/clair/realclair"
+	"github.com/pratique/pratique/test/sample"
+)
+
+// realData is the folder of real images and feeds.
+func realData(t *testing.T) string {
+	t.Helper()
+	data := os.Getenv("PRATIQUE_REAL_DATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "..", "shared")
+	}
+	data, err := filepath.Abs(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "feeds")); err != nil {
+		t.Skipf("real data is absent: %v", err)
+	}
+	return data
+}
+
+// program is a program to compare with; the test is skipped where it is absent.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := realclair.Find(name)
+	if errors.Is(err, realclair.ErrAbsent) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestAgainstRealClair has the same layers indexed by Clair 4.9 and by us, on the
+// same Alpine, Go and crates.io data: packages and findings are to be equal, but
+// for what docs/differences-from-clair.md explains.
+func TestAgainstRealClair(t *testing.T) {
+	program, data := tool(t, "clair"), realData(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	real, err := realclair.Start(ctx, realclair.Options{
+		Program: program, Database: storetest.PostgresURL(t), Dir: t.TempDir(), Feeds: filepath.Join(data, "feeds"), Ecosystems: []string{"Go", "crates.io"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Stop()
+	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
+	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: filepath.Join(data, "feeds")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fetcher.Close()
+	feeds := []feed.Feed{alpine.New()}
+	for _, f := range osv.Feeds() {
+		if f.Name() == "go" || f.Name() == "crates-io" {
+			feeds = append(feeds, f)
+		}
+	}
+	updater := feed.New(server.Store, fetcher, feeds, match.Package, feed.Options{})
+	if _, err := updater.Update(ctx, feed.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"osv/go"}
+	images := make(map[string]string) // by release, the archive
+	for branch, release := range map[string]string{"v3.7": "3.7.3", "v3.10": "3.10.3", "v3.12": "3.12.12", "v3.14": "3.14.10", "v3.18": "3.18.9", "v3.20": "3.20.3"} {
+		names = append(names, "alpine-main-"+branch+"-updater")
+		images[release] = filepath.Join(data, "images", "alpine-minirootfs-"+release+"-x86_64.tar.gz")
+	}
+	if err := real.AwaitUpdates(ctx, names...); err != nil {
+		t.Fatal(err)
+	}
+	goProgram := sample.Layer{Content: goLayer(t)}
+	for release, archive := range images {
+		t.Run(release, func(t *testing.T) {
+			content, err := os.ReadFile(archive)
+			if err != nil {
+				t.Skipf("real data is absent: %v", err)
+			}
+			compare(t, real.URL, server.URL, blobs, sample.Layer{Content: content}, goProgram)
+		})
+	}
+}
+
+// goLayer is a layer with a Go program: reg, whose modules are of 2019 and known
+// to be vulnerable, where it is there, else this test.
+func goLayer(t *testing.T) []byte {
+	t.Helper()
+	self, err := realclair.Find("reg")
+	if err != nil {
+		if self, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := sample.NewLayer("COPY app /app", sample.File{Path: "usr/bin/app", Content: string(content)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Content
+}
+
+// answerV4 is what is compared of a report.
+type answerV4 struct {
+	Packages     map[string]struct{ Name, Version, Kind string }
+	Environments map[string][]struct {
+		PackageDB    string `json:"package_db"`
+		IntroducedIn string `json:"introduced_in"`
+	}
+	Distributions   map[string]map[string]string
+	Vulnerabilities map[string]struct {
+		Name, Updater, Links string
+		Fixed                string `json:"fixed_in_version"`
+	}
+	Affecting map[string][]string `json:"package_vulnerabilities"`
+}
+
+func ask(t *testing.T, base string, layers ...sample.Layer) func(blobs *clairtest.Blobs) answerV4 {
+	return func(blobs *clairtest.Blobs) answerV4 {
+		t.Helper()
+		var list []string
+		for _, l := range layers {
+			list = append(list, fmt.Sprintf(`{"hash":%q,"uri":%q,"headers":{}}`, l.Digest(), blobs.Add(l)))
+		}
+		hash := sample.Layer{Content: []byte(strings.Join(list, ","))}.Digest()
+		client := newClient(t, base)
+		status, _, content := client.do(http.MethodPost, "/indexer/api/v1/index_report", fmt.Sprintf(`{"hash":%q,"layers":[%s]}`, hash, strings.Join(list, ",")))
+		wantStatus(t, base+": index", status, http.StatusCreated, content)
+		if r := read[struct {
+			Success bool
+			Err     string
+		}](t, content); !r.Success {
+			t.Fatalf("%s: %s", base, r.Err)
+		}
+		status, _, content = client.do(http.MethodGet, "/matcher/api/v1/vulnerability_report/"+hash, nil)
+		wantStatus(t, base+": report", status, http.StatusOK, content)
+		return read[answerV4](t, content)
+	}
+}
+
+var ofOSV = regexp.MustCompile(`\b(GO-\d{4}-\d+|RUSTSEC-\d{4}-\d+)\b`)
+
+// pseudoVersion is Go's version of a commit (https://go.dev/ref/mod#pseudo-versions).
+var pseudoVersion = regexp.MustCompile(`\d{14}-[0-9a-f]{12}$`)
+
+// packages lists them, with where they are and what affects them. Left out is what
+// docs/differences-from-clair.md explains.
+func (a answerV4) packages() (packages, findings []string) {
+	for id, p := range a.Packages {
+		for _, e := range a.Environments[id] {
+			packages = append(packages, fmt.Sprintf("%s %s %s in %s of %.19s", p.Kind, p.Name, p.Version, e.PackageDB, e.IntroducedIn))
+		}
+	}
+	for id, list := range a.Affecting {
+		for _, v := range list {
+			f := a.Vulnerabilities[v]
+			fixed, name := f.Fixed, f.Name
+			// Clair names what OSV states by OSV's id; here it goes by its CVE id, and OSV's is in the links.
+			if id := ofOSV.FindString(f.Links); id != "" {
+				name = id
+			}
+			if values, err := url.ParseQuery(fixed); err == nil && strings.Contains(fixed, "=") {
+				fixed = values.Get("fixed")
+			}
+			if pseudoVersion.MatchString(a.Packages[id].Version) && pseudoVersion.MatchString(fixed) {
+				continue // Clair compares three numbers, which are the same
+			}
+			findings = append(findings, fmt.Sprintf("%s %s: %s (%s)", a.Packages[id].Name, a.Packages[id].Version, name, fixed))
+		}
+	}
+	slices.Sort(packages)
+	slices.Sort(findings)
+	return slices.Compact(packages), slices.Compact(findings)
+}
+
+func compare(t *testing.T, theirs, ours string, blobs *clairtest.Blobs, layers ...sample.Layer) {
+	t.Helper()
+	want, got := ask(t, theirs, layers...)(blobs), ask(t, ours, layers...)(blobs)
+	wantPackages, wantFindings := want.packages()
+	gotPackages, gotFindings := got.packages()
+	if diff := cmp.Diff(wantPackages, gotPackages); diff != "" {
+		t.Errorf("packages (-Clair +ours):\n%s", diff)
+	}
+	if diff := cmp.Diff(wantFindings, gotFindings); diff != "" {
+		t.Errorf("findings (-Clair +ours):\n%s", diff)
+	}
+	for _, d := range want.Distributions {
+		for _, o := range got.Distributions {
+			delete(d, "id")
+			delete(o, "id")
+			if diff := cmp.Diff(d, o); diff != "" {
+				t.Errorf("distribution (-Clair +ours):\n%s", diff)
+			}
+		}
+	}
+	t.Logf("%d packages, %d findings", len(gotPackages), len(gotFindings))
+}
+
+// TestRealClairctl runs clairctl 4.9.0 against the program, with and without a
+// pre-shared key. It must be read: its status is 0 also where it failed.
+func TestRealClairctl(t *testing.T) {
+	clairctl := tool(t, "clairctl")
+	const key = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI="
+	for name, arguments := range map[string][]string{
+		"open":                  nil,
+		"with a pre-shared key": {"--clair-psk", key, "--clair-psk-issuers", "clairctl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startProgram(t, arguments...)
+			image := strings.TrimPrefix(p.registry, "http://") + "/main/app:1"
+			home := t.TempDir()
+			login := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, strings.TrimPrefix(p.registry, "http://"), strings.TrimPrefix(authorization(), "Basic "))
+			if err := errors.Join(os.Mkdir(filepath.Join(home, ".docker"), 0o700), os.WriteFile(filepath.Join(home, ".docker", "config.json"), []byte(login), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			var global []string
+			if arguments != nil {
+				config := filepath.Join(home, "psk.yaml")
+				if err := os.WriteFile(config, []byte("auth:\n  psk:\n    key: "+key+"\n    iss: [clairctl]\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				global = []string{"-c", config}
+			}
+			run := func(arguments ...string) string {
+				t.Helper()
+				cmd := exec.CommandContext(t.Context(), clairctl, append(slices.Clone(global), arguments...)...)
+				cmd.Env = append(os.Environ(), "HOME="+home, "DOCKER_CONFIG="+filepath.Join(home, ".docker"))
+				var out, said bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &said
+				if err := cmd.Run(); err != nil {
+					t.Errorf("clairctl %s: %v: %s", arguments, err, said.String())
+				}
+				if strings.Contains(said.String(), "error") {
+					t.Errorf("clairctl %s says %s", arguments, said.String())
+				}
+				return out.String()
+			}
+			var m struct {
+				Hash   string
+				Layers []struct {
+					Hash, URI string
+					Headers   map[string][]string
+				}
+			}
+			if text := run("manifest", image); json.Unmarshal([]byte(text), &m) != nil || len(m.Layers) != 2 {
+				t.Fatalf("manifest: %s", text)
+			}
+			for range 2 { // new, then known
+				text := run("report", "--host", p.clair+"/", image)
+				for _, want := range []string{"found musl", "CVE-2025-26519", "(fixed: 1.2.5-r1)", "CVE-2023-42363", "CVE-2023-42364"} {
+					if !strings.Contains(text, want) {
+						t.Errorf("%q is not in %q", want, text)
+					}
+				}
+			}
+			if text := run("report", "--host", p.clair+"/", "-o", "json", image); !strings.Contains(text, "CVE-2025-26519") || !json.Valid([]byte(text)) {
+				t.Errorf("json: %s", text)
+			}
+			run("delete", "--host", p.clair+"/", m.Hash)
+			if arguments != nil {
+				status, _, content := newClient(t, p.clair).do(http.MethodGet, "/indexer/api/v1/index_state", nil)
+				if status != http.StatusUnauthorized || len(content) > 0 {
+					t.Errorf("without a token: %d %s", status, content)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,131 @@
+import { Anchor, Button, Group, Select, Stack, Switch, Text, TextInput } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
+import { useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import { Link, useNavigate, useParams } from 'react-router'
+
+import { api, type Schemas } from '../api/client'
+import { useAdministrator } from '../shell/session'
+import { Confirm } from '../ui/Confirm'
+import { Failure } from '../ui/Failure'
+import { Waiting } from '../ui/Loading'
+import { Page } from '../ui/Page'
+import { Panel } from '../ui/Panel'
+import { Verdict } from '../ui/Verdict'
+import { PolicyForm } from './PolicyForm'
+import { Sources } from './Sources'
+
+type Registry = Schemas['Registry']
+
+export function Component() {
+  const { registry = '' } = useParams()
+  const about = api.useQuery('get', '/registries/{registry}', { params: { path: { registry } } })
+  const administrator = useAdministrator()
+  return (
+    <Page title={`Manage ${registry}`} heading="Manage Registry" trail={[{ to: '/registries', label: 'Registries' }, { to: `/registries/${registry}`, label: registry }]}
+      lead={administrator ? `What ${registry} holds to, and who may pull from it.` : 'Only administrators may change this.'}
+    >
+      {about.data ? (
+        <Stack gap="md" maw={760}>
+          <General registry={about.data} disabled={!administrator} />
+          <Sources registry={registry} administrator={administrator} />
+          <RegistryPolicy name={registry} disabled={!administrator} />
+          {administrator && <Remove name={registry} />}
+        </Stack>
+      ) : <Waiting query={about} what={`The registry ${registry} cannot be shown`} />}
+    </Page>
+  )
+}
+
+function useChange(name: string) {
+  const queries = useQueryClient()
+  return api.useMutation('patch', '/registries/{registry}', {
+    onSuccess: async (changed) => {
+      queries.setQueryData(['get', '/registries/{registry}', { params: { path: { registry: name } } }], changed)
+      await queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' })
+    },
+  })
+}
+
+function General({ registry, disabled }: { registry: Registry; disabled: boolean }) {
+  const [description, setDescription] = useState(registry.description)
+  const [open, setOpen] = useState(registry.anonymous_pull)
+  const [bills, setBills] = useState<Registry['attach_sbom']>(registry.attach_sbom)
+  const [vex, setVEX] = useState(registry.honour_vex)
+  const change = useChange(registry.name)
+  return (
+    <Panel title="General">
+      <form onSubmit={(e) => {
+        e.preventDefault()
+        change.mutate({ params: { path: { registry: registry.name } }, body: { description, anonymous_pull: open, attach_sbom: bills, honour_vex: vex } })
+      }}>
+        <Stack gap="sm">
+          <TextInput label="Description" disabled={disabled} value={description} onChange={(e) => setDescription(e.currentTarget.value)} />
+          <Switch label="Anyone may pull, without signing in" disabled={disabled} checked={open} onChange={(e) => setOpen(e.currentTarget.checked)} />
+          <Switch label="VEX documents that are attached to images assess them" disabled={disabled} checked={vex} onChange={(e) => setVEX(e.currentTarget.checked)} />
+          <Select
+            label="Bills of materials stored beside images" disabled={disabled} value={bills} maw={320}
+            onChange={(v) => setBills((v ?? 'none') as Registry['attach_sbom'])}
+            data={[{ value: 'none', label: 'none' }, { value: 'cyclonedx', label: 'CycloneDX' }, { value: 'spdx', label: 'SPDX' }]}
+          />
+          <Saved change={change} disabled={disabled} />
+        </Stack>
+      </form>
+    </Panel>
+  )
+}
+
+function RegistryPolicy({ name, disabled }: { name: string; disabled: boolean }) {
+  const queries = useQueryClient()
+  const policy = api.useQuery('get', '/registries/{registry}/policy', { params: { path: { registry: name } } })
+  const change = api.useMutation('patch', '/registries/{registry}/policy', { onSuccess: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }) })
+  return (
+    <Panel title="Policy" actions={<Anchor component={Link} to="/administration/policies" fz="sm">global policy</Anchor>}>
+      {policy.data ? <PolicyForm key={policy.data.version} document={policy.data} disabled={disabled} change={change} onSave={(body) => change.mutate({ params: { path: { registry: name } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
+    </Panel>
+  )
+}
+
+function Saved({ change, disabled }: { change: { error: unknown; isPending: boolean; isSuccess: boolean }; disabled: boolean }) {
+  return (
+    <>
+      <Failure what="It was not saved" error={change.error} />
+      {!disabled && (
+        <Group>
+          <Button type="submit" loading={change.isPending}>Save</Button>
+          <span role="status">{change.isSuccess && <Verdict kind="good">Saved</Verdict>}</span>
+        </Group>
+      )}
+    </>
+  )
+}
+
+function Remove({ name }: { name: string }) {
+  const [opened, dialog] = useDisclosure(false)
+  const queries = useQueryClient()
+  const navigate = useNavigate()
+  const content = api.useQuery('get', '/registries/{registry}/repositories', { params: { path: { registry: name }, query: { page_size: 1000 } } })
+  const n = content.data?.items.length ?? 0
+  const more = content.data?.next_page_token ? ' or more' : ''
+  const remove = api.useMutation('delete', '/registries/{registry}', {
+    onSuccess: async () => {
+      await queries.invalidateQueries({ queryKey: ['get', '/registries'] })
+      await navigate('/registries')
+    },
+  })
+  return (
+    <Panel title="Delete">
+      <Group justify="space-between">
+        <Text size="sm">Delete {name} with {n === 0 ? 'nothing in it' : n === 1 ? 'its repository' : `its ${n}${more} repositories`} and all their images.</Text>
+        <Button variant="outline" color="red.9" onClick={dialog.open} styles={{ root: { color: 'var(--bad)', borderColor: 'var(--bad)' } }}>Delete this registry</Button>
+      </Group>
+      <Confirm
+        opened={opened} onClose={dialog.close} title={`Delete the registry ${name}?`} action={`Delete ${name}`} typed={n > 0 ? name : undefined}
+        busy={remove.isPending} error={remove.error}
+        onConfirm={() => remove.mutate({ params: { path: { registry: name }, query: { force: n > 0 } } })}
+      >
+        {n === 0 ? 'It holds no repositories.' : `${n}${more} ${n === 1 ? 'repository' : 'repositories'} with all tags and images are deleted, and assessments that hold for them end. This cannot be undone.`}
+      </Confirm>
+    </Panel>
+  )
+}

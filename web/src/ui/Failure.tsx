@@ -1,0 +1,43 @@
+import { Alert, Button, List, Text } from '@mantine/core'
+import { IconAlertTriangle } from '@tabler/icons-react'
+
+import { Problem } from '../api/client'
+
+/** What to do about a problem, where that can be said. */
+export function remedyOf(error: unknown): string {
+  if (!(error instanceof Problem)) return 'Reload the page. If it stays, tell whoever runs this server.'
+  switch (error.status) {
+    case 0: return 'Check that the server runs and that you are on its network, then try again.'
+    case 401: return 'Sign in again: the session has ended.'
+    case 403: return 'Ask an administrator to do it, or to make you one.'
+    case 404: return 'It may have been deleted or renamed. Go back to the list and look for it there.'
+    case 409: return 'Someone or something else got there first. Reload, look at how it is now, and try again.'
+    case 422: case 400: return 'Correct what is named above and try again.'
+    case 429: return 'Wait a minute, then try again.'
+  }
+  return error.status >= 500 ? 'Try again. If it stays, give the reference above to whoever runs this server: its log has the details.' : 'Try again.'
+}
+
+/** Says what happened and how to mend it. */
+export function Failure({ error, what, retry }: { error: unknown; what: string; retry?: () => void }) {
+  if (error === null || error === undefined) return null
+  const fields = error instanceof Problem ? error.fields : []
+  return (
+    <Alert color="red" variant="outline" role="alert" icon={<IconAlertTriangle aria-hidden />} title={what} my="sm" styles={{ title: { color: 'var(--bad)' } }}>
+      <Text size="sm">{error instanceof Error ? sentence(error.message) : 'Something went wrong.'}</Text>
+      {fields.length > 0 && (
+        <List size="sm" my={4}>
+          {fields.map((f) => <List.Item key={f.location + f.message}><code>{f.location.replace(/^body\./, '')}</code> {f.message}</List.Item>)}
+        </List>
+      )}
+      <Text size="sm" c="dimmed" mt={4}>{remedyOf(error)}</Text>
+      {retry && <Button size="xs" mt="sm" variant="default" onClick={retry}>Try again</Button>}
+    </Alert>
+  )
+}
+
+/** The server's details are parts of sentences. */
+function sentence(text: string): string {
+  const start = text.charAt(0).toUpperCase() + text.slice(1)
+  return /[.!?]$/.test(start) ? start : `${start}.`
+}

@@ -1,0 +1,119 @@
+import { Button, Group, List, Radio, Select, Stack, Text, Textarea, TextInput } from '@mantine/core'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+
+import { Dialog } from '../ui/Dialog'
+import { api, client, type Schemas } from '../api/client'
+import { Failure } from '../ui/Failure'
+import { plural } from '../ui/format'
+import { Loading } from '../ui/Loading'
+import { State } from '../ui/State'
+import { expiryOf, isDate } from './expiry'
+import { Effect } from './Effect'
+
+type Scope = Schemas['Scope']
+
+export interface Place {
+  kind: Scope['kind']
+  value: string
+  label: string
+}
+
+interface Props {
+  vulnerabilities: string[]
+  /** The scopes that come to mind where the dialog was opened, the narrowest first. */
+  places?: Place[]
+  onClose: () => void
+  onDone?: () => void
+}
+
+/** Takes a decision on one vulnerability, or on many at once. */
+export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: Props) {
+  const queries = useQueryClient()
+  const types = api.useQuery('get', '/assessment-types')
+  const registries = api.useQuery('get', '/registries', { params: { query: { page_size: 1000 } } })
+  const [type, setType] = useState('')
+  const [scope, setScope] = useState(places.length > 0 ? `${places[0]?.kind} ${places[0]?.value}` : 'everywhere ')
+  const [other, setOther] = useState('')
+  const [comment, setComment] = useState('')
+  const [expiry, setExpiry] = useState<'default' | 'never' | 'date'>('default')
+  const [until, setUntil] = useState('')
+  const chosen = types.data?.items.find((t) => t.name === type)
+  const at = scopeOf(scope, other)
+  const assess = useMutation({
+    mutationFn: async () => {
+      // One after the other: where one is refused, those before it stand and are named.
+      const done: string[] = []
+      for (const vulnerability of vulnerabilities) {
+        await client.POST('/assessments', { body: { vulnerability, type, scope: at, comment, ...expiryOf(expiry, until) } })
+        done.push(vulnerability)
+      }
+      return done
+    },
+    onSettled: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }),
+    onSuccess: () => {
+      onDone?.()
+      onClose()
+    },
+  })
+  const known = new Set(places.map((p) => `${p.kind} ${p.value}`))
+  const choices = [
+    ...places.map((p) => ({ value: `${p.kind} ${p.value}`, label: p.label })),
+    ...(registries.data?.items ?? []).map((r) => ({ value: `registry ${r.name}`, label: `the registry ${r.name}` })).filter((c) => !known.has(c.value)),
+    { value: 'everywhere ', label: 'everywhere' },
+    { value: 'repository', label: 'a repository, by name' },
+    { value: 'package', label: 'a package, by name, in every image' },
+  ]
+  const ready = type !== '' && (expiry !== 'date' || isDate(until)) && ((scope !== 'repository' && scope !== 'package') || other !== '')
+  return (
+    <Dialog opened onClose={onClose} size="lg" title={vulnerabilities.length === 1 ? `Assess ${vulnerabilities[0]}` : `Assess ${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')}`}>
+      <form onSubmit={(e) => { e.preventDefault(); assess.mutate() }}>
+        <Stack gap="md">
+          {vulnerabilities.length > 1 && (
+            <List size="sm" spacing={0} style={{ maxHeight: 120, overflow: 'auto' }}>
+              {vulnerabilities.map((v) => <List.Item key={v}>{v}</List.Item>)}
+            </List>
+          )}
+          {types.data ? (
+            <Radio.Group label="Assessment type" withAsterisk value={type} onChange={setType}>
+              <Stack gap={8} mt={6}>
+                {types.data.items.map((t) => (
+                  <Radio key={t.name} value={t.name} label={<State name={t.name} />} description={[t.description, t.blocks && 'It blocks pulls.'].filter(Boolean).join(' ')} />
+                ))}
+              </Stack>
+            </Radio.Group>
+          ) : <Loading lines={3} />}
+          <Group grow align="flex-start" preventGrowOverflow={false}>
+            <Select label="Where it holds" data={choices} value={scope} onChange={(v) => setScope(v ?? 'everywhere ')} miw={240} />
+            {(scope === 'repository' || scope === 'package') && (
+              <TextInput label={scope === 'repository' ? 'Repository' : 'Package'} placeholder={scope === 'repository' ? 'main/app' : 'openssl'} required value={other} onChange={(e) => setOther(e.currentTarget.value)} miw={200} />
+            )}
+          </Group>
+          <Textarea label="Comment" description="Why: whoever reads it in a year was not here today." autosize minRows={2} value={comment} onChange={(e) => setComment(e.currentTarget.value)} />
+          <Radio.Group label="Holds until" value={expiry} onChange={(v) => setExpiry(v as typeof expiry)} description="When it expires, the finding is unassessed again.">
+            <Group gap="lg" mt={6}>
+              <Radio value="default" label={chosen ? (chosen.expiry_days === null ? 'as its type: without end' : `as its type: ${plural(chosen.expiry_days, 'day')}`) : 'as its type says'} />
+              <Radio value="date" label="a date" />
+              <Radio value="never" label="without end" />
+            </Group>
+          </Radio.Group>
+          {expiry === 'date' && <TextInput type="date" label="Last day" required value={until} onChange={(e) => setUntil(e.currentTarget.value)} maw={220} min={new Date().toISOString().slice(0, 10)} />}
+          {type !== '' && <Effect vulnerabilities={vulnerabilities} type={type} scope={at} />}
+          <Failure what="It was not assessed" error={assess.error} />
+          <Group justify="flex-end">
+            <Button variant="default" onClick={onClose}>Cancel</Button>
+            <Button type="submit" disabled={!ready} loading={assess.isPending}>Assess</Button>
+          </Group>
+          {!ready && <Text size="xs" c="dimmed" ta="right">Choose an assessment type first.</Text>}
+        </Stack>
+      </form>
+    </Dialog>
+  )
+}
+
+function scopeOf(choice: string, other: string): Scope {
+  if (choice === 'repository' || choice === 'package') return { kind: choice, value: other }
+  const space = choice.indexOf(' ')
+  const value = choice.slice(space + 1)
+  return { kind: choice.slice(0, space) as Scope['kind'], ...(value === '' ? {} : { value }) }
+}

@@ -1,0 +1,41 @@
+import { Group, Select, Switch, TextInput } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
+import { IconSearch } from '@tabler/icons-react'
+import { keepPreviousData } from '@tanstack/react-query'
+
+import { api } from '../api/client'
+import { Empty } from '../ui/Empty'
+import { Waiting } from '../ui/Loading'
+import { Page } from '../ui/Page'
+import { Pager } from '../ui/Pager'
+import { useUrlState } from '../ui/urlState'
+import { AssessmentList } from './AssessmentList'
+
+/** All decisions, the newest first. */
+export function Component() {
+  const url = useUrlState()
+  const types = api.useQuery('get', '/assessment-types')
+  const size = Number(url.get('size')) || 50
+  const live = url.get('ended') === ''
+  const list = api.useQuery('get', '/assessments', {
+    params: { query: { page_size: size, page_token: url.get('token') || undefined, type: url.get('type') || undefined, vulnerability: url.get('vulnerability') || undefined, live } },
+  }, { placeholderData: keepPreviousData })
+  const search = useDebouncedCallback((vulnerability: string) => url.set({ vulnerability }), 300)
+  return (
+    <Page title="Assessments" lead="What people, and VEX documents, decided on vulnerabilities; the newest first.">
+      <Group gap="xs" mb="sm">
+        <TextInput type="search" size="xs" aria-label="Vulnerability, by its whole name" placeholder="CVE-2024-0001" leftSection={<IconSearch size={14} aria-hidden />} defaultValue={url.get('vulnerability')} onChange={(e) => search(e.currentTarget.value)} w={{ base: '100%', xs: 200 }} />
+        <Select size="xs" aria-label="Assessment type" data={[{ value: '', label: 'Every type' }, ...(types.data?.items ?? []).map((t) => t.name)]} value={url.get('type')} onChange={(v) => url.set({ type: v ?? '' })} w={150} />
+        <Switch size="xs" label="Also those that ended" checked={!live} onChange={(e) => url.set({ ended: e.currentTarget.checked ? '1' : '' })} />
+      </Group>
+      {list.data ? (
+        <>
+          <AssessmentList assessments={list.data.items} empty={<Empty title="No assessments">Findings are assessed where they are: open an image or a vulnerability and press Assess.</Empty>} />
+          <Pager size={size} onSize={(n) => url.set({ size: n === 50 ? '' : String(n) })} previousLabel="First page"
+            onPrevious={url.get('token') ? () => url.set({ token: '' }, { push: true }) : undefined}
+            onNext={list.data.next_page_token ? () => url.set({ token: list.data.next_page_token }, { push: true }) : undefined} />
+        </>
+      ) : <Waiting query={list} what="The assessments cannot be shown" />}
+    </Page>
+  )
+}
