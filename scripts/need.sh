@@ -19,6 +19,9 @@ if [ ${#servers[@]} -eq 0 ] && ! command -v initdb >/dev/null && [ -z "${PRATIQU
   packages+=(postgresql)
 fi
 command -v skopeo >/dev/null || packages+=(skopeo)
+# The commands of the guide.
+command -v curl >/dev/null || packages+=(curl)
+command -v jq >/dev/null || packages+=(jq)
 # The race detector needs a C compiler.
 command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 command -v git >/dev/null || packages+=(git)

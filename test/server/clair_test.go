@@ -86,7 +86,7 @@ func startClair(t *testing.T) string {
 	if path == "" {
 		path = filepath.Join("..", "..", "bin", "tools", "clair")
 	}
-	clair := program(t, "Clair (make clair builds it, PRATIQUE_CLAIR names it)", path)
+	clair := installed(t, "Clair (make clair builds it, PRATIQUE_CLAIR names it)", path)
 	dir, database, address := t.TempDir(), clairDatabase(t), freePort(t)
 	write := func(name, content string) string {
 		file := filepath.Join(dir, name)

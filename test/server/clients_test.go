@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// program finds a client. Where the run promises that it is there (CI), its
+// installed finds a client. Where the run promises that it is there (CI), its
 // lack is a failure.
-func program(t *testing.T, name, path string) string {
+func installed(t *testing.T, name, path string) string {
 	t.Helper()
 	if path == "" {
 		path = name
@@ -30,7 +30,7 @@ func program(t *testing.T, name, path string) string {
 // specification. Sparse manifests are off: a manifest whose blobs are missing
 // could not be judged, so it is refused.
 func TestConformance(t *testing.T) {
-	conformance := program(t, "conformance", os.Getenv("PRATIQUE_CONFORMANCE"))
+	conformance := installed(t, "conformance", os.Getenv("PRATIQUE_CONFORMANCE"))
 	eachDatabase(t, func(t *testing.T, database string) {
 		s := start(t, t.TempDir(), "--database", database)
 		dir := t.TempDir()
@@ -56,7 +56,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestSkopeo(t *testing.T) {
-	skopeo := program(t, "skopeo", "")
+	skopeo := installed(t, "skopeo", "")
 	s := start(t, t.TempDir(), "--feeds-mirror", muslFeed(t), "--feeds", "alpine")
 	updateFeeds(t, s)
 	if _, err := s.registry().Push(t.Context(), "main/app", "1", muslImage(t)); err != nil {

@@ -74,7 +74,7 @@ func TestMainJob(t *testing.T) {
 		check("assessed otherwise", "Ignore", true)
 		assess("Block", s.clock.Now().Add(time.Hour))
 		check("blocked again", "Block", false)
-		s.clock.advance(time.Hour + time.Second)
+		s.clock.Advance(time.Hour + time.Second)
 		check("expired", "unassessed", true)
 		history := call[struct {
 			Items []struct {

@@ -86,7 +86,7 @@ func TestPolicyRefusesClients(t *testing.T) {
 	if a := s.want(t, "GET", "1", "admin", password); a.status != http.StatusOK || !strings.Contains(a.warning, "blocks from ") {
 		t.Errorf("in its grace: %+v", a)
 	}
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	check("after its grace", http.StatusForbidden, "DENIED")
 	call[struct{}](t, s, "PATCH", "/registries/main/policy", map[string]any{"refusal": "unknown"}, http.StatusOK)
 	check("as ProGet does", http.StatusNotFound, "MANIFEST_UNKNOWN")
@@ -99,7 +99,7 @@ func TestPolicyRefusesClients(t *testing.T) {
 	if a := s.want(t, "GET", digest, "admin", password); a.status != http.StatusOK || !strings.Contains(a.warning, "by digest until") {
 		t.Errorf("by digest: %+v", a)
 	}
-	s.clock.advance(3 * time.Hour)
+	s.clock.Advance(3 * time.Hour)
 	check("three hours later", http.StatusForbidden, "DENIED")
 
 	call[struct{}](t, s, "POST", "/users", map[string]any{"name": "robot-7", "password": "robot-password"}, http.StatusCreated)
@@ -111,7 +111,7 @@ func TestPolicyRefusesClients(t *testing.T) {
 		}
 	}
 	check("for others", http.StatusForbidden, "DENIED")
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	if a := s.want(t, "GET", "1", "robot-7", "robot-password"); a.status != http.StatusForbidden {
 		t.Errorf("the exception has ended: %+v", a)
 	}
@@ -162,7 +162,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 // TestPolicyRefusesSkopeo: skopeo shows the reasons, by tag and by digest, and
 // copies again what is excepted.
 func TestPolicyRefusesSkopeo(t *testing.T) {
-	skopeo := program(t, "skopeo", "")
+	skopeo := installed(t, "skopeo", "")
 	s := start(t, t.TempDir())
 	digest, err := s.registry().Push(t.Context(), "main/app", "1", muslImage(t))
 	if err != nil {

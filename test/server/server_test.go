@@ -4,7 +4,6 @@ package server_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,73 +15,36 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
-
-	"github.com/pratique/pratique/internal/app"
-	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/store/storetest"
+	"github.com/pratique/pratique/test/program"
 	"github.com/pratique/pratique/test/sample"
 )
 
 const password = "test-password"
 
-// clock is the real time plus what tests add.
-type clock struct {
-	mu    sync.Mutex
-	added time.Duration
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.added)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.added += d
-}
-
 // server is a running program.
 type server struct {
 	url, clair, health string
-	clock              *clock
+	clock              *program.Clock
 	stop               func()
 }
 
 // start runs the program with a data folder and more arguments.
 func start(t *testing.T, data string, args ...string) *server {
 	t.Helper()
-	var settings config.Serve
-	parser, err := kong.New(&settings)
+	s := &server{clock: new(program.Clock)}
+	p, err := program.Start(s.clock, slog.New(slog.NewTextHandler(io.Discard, nil)), data, password, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse(append([]string{
-		"--data", data, "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0",
-		"--admin-password", password, "--feeds-schedule", "off",
-	}, args...)); err != nil {
-		t.Fatal(err)
-	}
-	s := &server{clock: new(clock)}
-	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.Open(ctx, settings, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: s.clock.Now})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
 	s.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if err := p.Stop(); err != nil {
 			t.Errorf("the server ended: %v", err)
 		}
 	})
 	t.Cleanup(s.stop)
-	s.url, s.clair, s.health = "http://"+a.Address("listen"), "http://"+a.Address("clair-listen"), "http://"+a.Address("health-listen")
+	s.url, s.clair, s.health = p.URL, p.Clair, p.Health
 	return s
 }
 

@@ -102,7 +102,7 @@ func TestSources(t *testing.T) {
 		if got := call[attached](t, s, http.MethodPut, "/registries/main/vulnerability-sources/scanner", nil, http.StatusOK); len(got.Warnings) != 0 {
 			t.Errorf("attach: %+v", got)
 		}
-		s.clock.advance(2 * time.Minute)
+		s.clock.Advance(2 * time.Minute)
 		settled(t, s, first, "clair", "answered")
 		img := settled(t, s, first, "scanner", "answered")
 		if diff := cmp.Diff("known", img.Coverage.Verdict); diff != "" {
@@ -217,7 +217,7 @@ func TestSourceRestart(t *testing.T) {
 	settled(t, s, digest, "scanner", "running")
 	s.stop()
 	again := start(t, data, "--database", database, "--feeds", "alpine")
-	again.clock.advance(2 * time.Minute)
+	again.clock.Advance(2 * time.Minute)
 	call[any](t, again, http.MethodPatch, "/settings", map[string]string{"base_url": again.url}, http.StatusOK)
 	settled(t, again, digest, "scanner", "answered")
 }

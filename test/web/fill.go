@@ -36,7 +36,7 @@ func (h *harbour) fill(ctx context.Context) (map[string]string, error) {
 		}
 		return h.call(ctx, http.MethodPost, "/assessments", body, nil)
 	}
-	day := func(n int) error { h.clock.advance(time.Duration(n) * 24 * time.Hour); return nil }
+	day := func(n int) error { h.clock.Advance(time.Duration(n) * 24 * time.Hour); return nil }
 	feeds := func(stage int) error {
 		if err := writeFeeds(h.feeds, stage); err != nil {
 			return err

@@ -18,13 +18,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
-	"github.com/alecthomas/kong"
-
-	"github.com/pratique/pratique/internal/app"
-	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/test/program"
 	"github.com/pratique/pratique/test/sample"
 )
 
@@ -40,27 +36,9 @@ func main() {
 	}
 }
 
-// clock is the real time plus what the tests add.
-type clock struct {
-	mu    sync.Mutex
-	added time.Duration
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.added)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.added += d
-}
-
 // harbour is the running program with what tests do to it.
 type harbour struct {
-	clock *clock
+	clock *program.Clock
 	feeds string
 	url   string
 }
@@ -82,28 +60,17 @@ func run(back time.Duration, logs string) (err error) {
 		defer file.Close()
 		log = file
 	}
-	h := &harbour{clock: &clock{added: -back}, feeds: filepath.Join(dir, "feeds")}
+	h := &harbour{clock: new(program.Clock), feeds: filepath.Join(dir, "feeds")}
+	h.clock.Advance(-back)
 	if err := writeFeeds(h.feeds, 1); err != nil {
 		return err
 	}
-	var settings config.Serve
-	parser, err := kong.New(&settings)
+	server, err := program.Start(h.clock, slog.New(slog.NewTextHandler(log, nil)), filepath.Join(dir, "data"), password,
+		"--feeds-mirror", h.feeds, "--feeds", "debian,pypi,epss,kev", "--no-blob-fsync")
 	if err != nil {
 		return err
 	}
-	if _, err := parser.Parse([]string{
-		"--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0",
-		"--admin-password", password, "--feeds-schedule", "off", "--feeds-mirror", h.feeds, "--feeds", "debian,pypi,epss,kev", "--no-blob-fsync",
-	}); err != nil {
-		return err
-	}
-	server, err := app.Open(ctx, settings, app.Options{Version: "1.0.0-test", Log: slog.New(slog.NewTextHandler(log, nil)), Now: h.clock.Now})
-	if err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }()
-	h.url = "http://" + server.Address("listen")
+	h.url = server.URL
 	control, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -111,7 +78,7 @@ func run(back time.Duration, logs string) (err error) {
 	hand := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = hand.Serve(control) }()
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{
-		"url": h.url, "clair": "http://" + server.Address("clair-listen"), "control": "http://" + control.Addr().String(), "password": password,
+		"url": h.url, "clair": server.Clair, "control": "http://" + control.Addr().String(), "password": password,
 	}); err != nil {
 		return err
 	}
@@ -122,11 +89,10 @@ func run(back time.Duration, logs string) (err error) {
 	}()
 	select {
 	case <-over:
-	case err := <-ended:
+	case err := <-server.Ended():
 		return fmt.Errorf("the server ended by itself: %w", err)
 	}
-	cancel()
-	return errors.Join(hand.Close(), <-ended)
+	return errors.Join(hand.Close(), server.Stop())
 }
 
 // handler does what the tests ask for.
@@ -155,7 +121,7 @@ func (h *harbour) handler() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		h.clock.advance(d)
+		h.clock.Advance(d)
 		return h.clock.Now(), nil
 	})
 	do("POST /pull", func(r *http.Request) (any, error) {
