@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/pratique/pratique/internal/assess"
-	"github.com/pratique/pratique/internal/match"
 )
 
 // BulkAssessment asks for many assessments at once: one decision on many
@@ -35,13 +33,6 @@ type BulkItem struct {
 	Comment       string              `json:"comment,omitempty" maxLength:"10000"`
 	Justification string              `json:"justification,omitempty" maxLength:"100"`
 	ExpiresAt     Optional[time.Time] `json:"expires_at,omitempty"`
-}
-
-// VulnerabilityFilter is what the list of vulnerabilities takes.
-type VulnerabilityFilter struct {
-	Severity []string `json:"severity,omitempty" enum:"critical,high,medium,low,negligible,unknown" nullable:"false"`
-	State    []string `json:"state,omitempty" nullable:"false"`
-	Text     string   `json:"q,omitempty" maxLength:"200" doc:"A part of the name, in any case."`
 }
 
 // BulkResult is what was taken.
@@ -171,49 +162,21 @@ func (a *API) requests(ctx context.Context, b BulkAssessment) ([]assess.Request,
 
 // filtered names the vulnerabilities that a filter lets through.
 func (a *API) filtered(ctx context.Context, f VulnerabilityFilter) ([]string, error) {
-	severities, states := SeverityFilter{f.Severity}, StateFilter{f.State}
-	if err := states.check(ctx, a); err != nil {
-		return nil, err
-	}
-	low, _, err := severities.bounds()
+	filter, err := a.filter(ctx, f, "body.filter.")
 	if err != nil {
 		return nil, err
 	}
-	const batch = 1000
-	filter := match.Filter{AtLeast: low, Text: f.Text, Limit: batch}
-	var names []string
-	for {
-		found, err := a.Vulnerabilities.Vulnerabilities(ctx, filter)
-		if err != nil {
-			return nil, err
-		}
-		ended := len(found) < batch
-		if !ended {
-			last := found[len(found)-1]
-			filter.After = &match.Cursor{Severity: last.Severity, Name: last.Name}
-		}
-		found = slices.DeleteFunc(found, func(v match.Summary) bool { return !severities.keep(v.Severity) })
-		ids := make([]int64, len(found))
-		for i, v := range found {
-			ids[i] = v.ID
-		}
-		of := make(map[int64][]string)
-		if len(f.State) > 0 {
-			if of, err = a.Vulnerabilities.VulnerabilityStates(ctx, ids, a.now()); err != nil {
-				return nil, err
-			}
-		}
-		for _, v := range found {
-			if len(f.State) == 0 || states.keep(of[v.ID]...) {
-				names = append(names, v.Name)
-			}
-		}
-		if len(names) > assess.MaxRequests {
-			return nil, invalid("body.filter", fmt.Sprintf("lets more than %d vulnerabilities through", assess.MaxRequests))
-		}
-		if ended {
-			break
-		}
+	filter.Limit = assess.MaxRequests + 1
+	found, err := a.Vulnerabilities.Vulnerabilities(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(found))
+	for i, v := range found {
+		names[i] = v.Name
+	}
+	if len(names) > assess.MaxRequests {
+		return nil, invalid("body.filter", fmt.Sprintf("lets more than %d vulnerabilities through", assess.MaxRequests))
 	}
 	if len(names) == 0 {
 		return nil, invalid("body.filter", "lets no vulnerability through")

@@ -100,7 +100,7 @@ func (a *API) assessments() {
 		summary: "Assess a vulnerability",
 		doc:     "It supersedes the live assessment of the same vulnerability and scope, which is kept as history."}, a.createAssessment)
 	register(a, operation{id: "list-assessments", method: http.MethodGet, path: "/assessments", tag: tag,
-		summary: "List assessments", doc: "The newest first, with those that have ended."}, a.listAssessments)
+		summary: "List assessments", doc: "With those that have ended."}, a.listAssessments)
 	register(a, operation{id: "get-assessment", method: http.MethodGet, path: "/assessments/{id}", tag: tag,
 		summary: "Show an assessment"}, a.assessment)
 	register(a, operation{id: "change-assessment", method: http.MethodPatch, path: "/assessments/{id}", tag: tag,
@@ -135,10 +135,16 @@ func (a *API) listAssessments(ctx context.Context, in *struct {
 	Author        string `query:"author" maxLength:"200"`
 	Automatic     string `query:"automatic" enum:"true,false" doc:"Only those that rules took, or only others."`
 	Live          bool   `query:"live" doc:"Only those that hold now."`
+	Sort          string `query:"sort" enum:"created_at,expires_at,vulnerability" default:"created_at" doc:"What the list is ordered by. What never expires comes after all that does."`
+	Order         string `query:"order" enum:"asc,desc" doc:"Which end comes first; by default the newest, what expires next, and names from A to Z."`
 	Paging
 }) (*listed[Assessment], error) {
-	const list = "assessments"
-	before, err := after[int64](in.Paging, list)
+	ascending := in.Order == "asc" || in.Order == "" && in.Sort != string(assess.ByCreation)
+	list := "assessments " + in.Sort
+	if ascending {
+		list += " asc"
+	}
+	from, err := after[assess.Cursor](in.Paging, list)
 	if err != nil {
 		return nil, err
 	}
@@ -150,14 +156,12 @@ func (a *API) listAssessments(ctx context.Context, in *struct {
 		automatic := in.Automatic == "true"
 		filter.Automatic = &automatic
 	}
-	if before != nil {
-		filter.Before = *before
-	}
+	filter.Sort, filter.Ascending, filter.After = assess.Sort(in.Sort), ascending, from
 	found, err := a.Assessments.Assessments(ctx, filter, in.Live)
 	if err != nil {
 		return nil, err
 	}
-	return page(in.Paging, list, found, func(v assess.Assessment) int64 { return v.ID }, showAssessment), nil
+	return page(in.Paging, list, found, assess.Assessment.Cursor, showAssessment), nil
 }
 
 func (a *API) assessment(ctx context.Context, in *AssessmentPath) (*tagged[Assessment], error) {

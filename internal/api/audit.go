@@ -14,9 +14,8 @@ import (
 type Audit interface {
 	// AppendAudit stores an entry; the store gives it its id and time.
 	AppendAudit(ctx context.Context, e audit.Entry) error
-	// AuditEntries lists at most limit entries with a smaller id, the newest
-	// first; a zero id is no bound.
-	AuditEntries(ctx context.Context, before int64, limit int) ([]audit.Entry, error)
+	// AuditEntries lists in the order of the filter.
+	AuditEntries(ctx context.Context, f audit.Filter) ([]audit.Entry, error)
 }
 
 // AuditEntry is a change that someone made.
@@ -46,16 +45,25 @@ func (a *API) audit(ctx context.Context, action, object string, detail any) erro
 
 func (a *API) auditLog() {
 	register(a, operation{id: "list-audit-log", method: http.MethodGet, path: "/audit-log", tag: "audit-log",
-		summary: "List changes", doc: "The newest first.", administrators: true}, a.listAuditLog)
+		summary: "List changes", administrators: true}, a.listAuditLog)
 }
 
-func (a *API) listAuditLog(ctx context.Context, in *struct{ Paging }) (*listed[AuditEntry], error) {
-	const list = "audit-log"
-	before, err := after[int64](in.Paging, list)
+func (a *API) listAuditLog(ctx context.Context, in *struct {
+	Actor  string    `query:"actor" maxLength:"200" doc:"Only changes that this user, key or part of the program made."`
+	Action string    `query:"action" maxLength:"200" doc:"Only these changes; with a dot at the end, all of a kind of thing." example:"registry."`
+	Object string    `query:"q" maxLength:"200" doc:"A part of what was changed, in any case."`
+	Since  time.Time `query:"since" doc:"Only changes of then or later."`
+	Before time.Time `query:"before" doc:"Only changes before."`
+	Order  string    `query:"order" enum:"asc,desc" default:"desc" doc:"The oldest, or the newest, first."`
+	Paging
+}) (*listed[AuditEntry], error) {
+	list := "audit-log " + in.Order
+	from, err := after[int64](in.Paging, list)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := a.Audit.AuditEntries(ctx, orZero(before), in.PageSize+1)
+	entries, err := a.Audit.AuditEntries(ctx, audit.Filter{Actor: in.Actor, Action: in.Action, Object: in.Object, Since: in.Since, Before: in.Before,
+		Oldest: in.Order == "asc", After: orZero(from), Limit: in.PageSize + 1})
 	if err != nil {
 		return nil, err
 	}

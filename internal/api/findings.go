@@ -65,22 +65,6 @@ type SeverityFilter struct {
 	Severity []string `query:"severity" enum:"critical,high,medium,low,negligible,unknown" nullable:"false" doc:"Only these severities, separated by commas."`
 }
 
-// bounds are the lowest and the highest severity that the filter lets through.
-func (s SeverityFilter) bounds() (low, high advisory.Severity, err error) {
-	low, high = advisory.Unknown, advisory.Critical
-	for i, name := range s.Severity {
-		severity, err := advisory.ParseSeverity(name)
-		if err != nil {
-			return 0, 0, invalid("query.severity", err.Error())
-		}
-		if i == 0 {
-			low, high = severity, severity
-		}
-		low, high = min(low, severity), max(high, severity)
-	}
-	return low, high, nil
-}
-
 func (s SeverityFilter) keep(severity advisory.Severity) bool {
 	return len(s.Severity) == 0 || slices.Contains(s.Severity, severity.String())
 }
@@ -90,8 +74,9 @@ type StateFilter struct {
 	State []string `query:"state" nullable:"false" doc:"Only these states, separated by commas: unassessed or names of assessment types."`
 }
 
-// check refuses the name of no state: an empty list would look like good news.
-func (s StateFilter) check(ctx context.Context, a *API) error {
+// check refuses the name of no state, at a place in the request: an empty list
+// would look like good news.
+func (s StateFilter) check(ctx context.Context, a *API, place string) error {
 	if len(s.State) == 0 {
 		return nil
 	}
@@ -105,7 +90,7 @@ func (s StateFilter) check(ctx context.Context, a *API) error {
 	}
 	for _, name := range s.State {
 		if !slices.Contains(names, name) {
-			return invalid("query.state", name+" is not one of "+strings.Join(names, ", "))
+			return invalid(place+"state", name+" is not one of "+strings.Join(names, ", "))
 		}
 	}
 	return nil
@@ -133,7 +118,7 @@ func (a *API) imageFindings(ctx context.Context, in *struct {
 	At         time.Time `query:"at" doc:"What was known at this time. The states are those of now."`
 	Paging
 }) (*listed[Finding], error) {
-	if err := in.StateFilter.check(ctx, a); err != nil {
+	if err := in.StateFilter.check(ctx, a, "query."); err != nil {
 		return nil, err
 	}
 	img, err := a.anImage(ctx, string(in.Digest))

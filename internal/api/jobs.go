@@ -71,7 +71,7 @@ func (a *API) jobs() {
 	register(a, operation{id: "list-job-kinds", method: http.MethodGet, path: "/job-kinds", tag: tag,
 		summary: "List the kinds of jobs", doc: "By name, with their schedules and newest jobs; always one page."}, a.listJobKinds)
 	register(a, operation{id: "list-jobs", method: http.MethodGet, path: "/jobs", tag: tag,
-		summary: "List jobs", doc: "The newest first. Those that finished are kept for some time, see docs/jobs.md."}, a.listJobs)
+		summary: "List jobs", doc: "Those that finished are kept for some time, see docs/jobs.md."}, a.listJobs)
 	register(a, operation{id: "get-job", method: http.MethodGet, path: "/jobs/{id}", tag: tag,
 		summary: "Show a job"}, a.job)
 	register(a, operation{id: "get-job-log", method: http.MethodGet, path: "/jobs/{id}/log", tag: tag,
@@ -120,14 +120,21 @@ func (a *API) listJobKinds(ctx context.Context, _ *struct{}) (*listed[JobKind], 
 func (a *API) listJobs(ctx context.Context, in *struct {
 	Kind  string `query:"kind" maxLength:"200"`
 	State string `query:"state" enum:"queued,running,done,failed,cancelled"`
+	Order string `query:"order" enum:"asc,desc" default:"desc" doc:"The oldest, or the newest, first."`
 	Paging
 }) (*listed[Job], error) {
-	const list = "jobs"
-	before, err := after[int64](in.Paging, list)
+	list := "jobs " + in.Order
+	from, err := after[int64](in.Paging, list)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Jobs.Jobs(ctx, job.Filter{Kind: in.Kind, State: job.State(in.State), Before: orZero(before), Limit: in.PageSize + 1})
+	filter := job.Filter{Kind: in.Kind, State: job.State(in.State), Oldest: in.Order == "asc", Limit: in.PageSize + 1}
+	if filter.Oldest {
+		filter.After = orZero(from)
+	} else {
+		filter.Before = orZero(from)
+	}
+	found, err := a.Jobs.Jobs(ctx, filter)
 	if err != nil {
 		return nil, err
 	}

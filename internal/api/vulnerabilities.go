@@ -3,17 +3,15 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/match"
 )
 
 // Vulnerabilities answers what affects stored images.
 type Vulnerabilities interface {
-	// Vulnerabilities lists the most severe first, then by name.
+	// Vulnerabilities lists in the order of the filter.
 	Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Summary, error)
 	// VulnerabilityByName returns store.ErrNotFound where no feed speaks of it.
 	VulnerabilityByName(ctx context.Context, name string) (match.Vulnerability, error)
@@ -31,15 +29,18 @@ type Vulnerabilities interface {
 
 // VulnerabilitySummary is a vulnerability that affects stored images.
 type VulnerabilitySummary struct {
-	Name         string   `json:"name" example:"CVE-2019-14697"`
-	Severity     string   `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
-	EPSS         float64  `json:"epss,omitempty" doc:"How probable it is, from 0 to 1, that it is exploited within thirty days; absent where that is not known."`
-	Percentile   float64  `json:"epss_percentile,omitempty" doc:"The share of all vulnerabilities for which that is no more probable."`
-	Description  string   `json:"description"`
-	ImageCount   int      `json:"image_count" doc:"The stored images that it affects."`
-	PackageCount int      `json:"package_count" doc:"The distinct packages that it affects."`
-	Fixable      bool     `json:"fixable" doc:"Whether any of them has a fix."`
-	States       []string `json:"states" nullable:"false" doc:"The states of its findings: unassessed, and names of assessment types."`
+	Name         string    `json:"name" example:"CVE-2019-14697"`
+	Severity     string    `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
+	CVSS         float64   `json:"cvss,omitempty" doc:"Base score; absent where nobody gives one."`
+	EPSS         float64   `json:"epss,omitempty" doc:"How probable it is, from 0 to 1, that it is exploited within thirty days; absent where that is not known."`
+	Percentile   float64   `json:"epss_percentile,omitempty" doc:"The share of all vulnerabilities for which that is no more probable."`
+	Exploited    bool      `json:"exploited" doc:"Whether it is on a list of exploited vulnerabilities."`
+	FirstSeen    time.Time `json:"first_seen" doc:"When a source first reported it of any package."`
+	Description  string    `json:"description"`
+	ImageCount   int       `json:"image_count" doc:"The stored images that it affects."`
+	PackageCount int       `json:"package_count" doc:"The distinct packages that it affects."`
+	Fixable      bool      `json:"fixable" doc:"Whether any of them has a fix."`
+	States       []string  `json:"states" nullable:"false" doc:"The states of its findings: unassessed, and names of assessment types."`
 }
 
 // Vulnerability is a vulnerability with all that is known of it.
@@ -146,75 +147,12 @@ type VulnerabilityPath struct {
 func (a *API) vulnerabilities() {
 	const tag = "vulnerabilities"
 	register(a, operation{id: "list-vulnerabilities", method: http.MethodGet, path: "/vulnerabilities", tag: tag,
-		summary: "List the vulnerabilities that affect stored images", doc: "The most severe first, then by name."}, a.listVulnerabilities)
+		summary: "List the vulnerabilities that affect stored images",
+		doc:     "The most severe first, then by name, unless sort says otherwise. What registry, repository, package, source and state ask for must hold of one finding; the figures are of all that is stored."}, a.listVulnerabilities)
 	register(a, operation{id: "get-vulnerability", method: http.MethodGet, path: "/vulnerabilities/{name}", tag: tag,
 		summary: "Show a vulnerability", doc: "What feeds say of it, the images that it affects, and what has been decided."}, a.vulnerability)
 	register(a, operation{id: "list-affected-images", method: http.MethodGet, path: "/vulnerabilities/{name}/images", tag: tag,
 		summary: "List the images that a vulnerability affects", doc: "By registry, repository, digest and package."}, a.affectedImages)
-}
-
-func (a *API) listVulnerabilities(ctx context.Context, in *struct {
-	SeverityFilter
-	StateFilter
-	Text string `query:"q" maxLength:"200" doc:"A part of the name, in any case."`
-	Paging
-}) (*listed[VulnerabilitySummary], error) {
-	const list = "vulnerabilities"
-	if err := in.StateFilter.check(ctx, a); err != nil {
-		return nil, err
-	}
-	low, high, err := in.SeverityFilter.bounds()
-	if err != nil {
-		return nil, err
-	}
-	filter := match.Filter{AtLeast: low, Text: in.Text, Limit: in.PageSize + 1}
-	if filter.After, err = after[match.Cursor](in.Paging, list); err != nil {
-		return nil, err
-	}
-	if filter.After == nil && high < advisory.Critical {
-		filter.After = &match.Cursor{Severity: high + 1, Name: "\U0010ffff"} // past all names of the next severity
-	}
-	if len(in.State) > 0 || len(in.Severity) > 1 {
-		filter.Limit = max(filter.Limit, 1000) // many may be passed over
-	}
-	type entry struct {
-		match.Summary
-		states []string
-	}
-	var entries []entry
-	for len(entries) <= in.PageSize {
-		found, err := a.Vulnerabilities.Vulnerabilities(ctx, filter)
-		if err != nil {
-			return nil, err
-		}
-		found, ended := found, len(found) < filter.Limit
-		if len(found) > 0 {
-			last := found[len(found)-1]
-			filter.After = &match.Cursor{Severity: last.Severity, Name: last.Name}
-		}
-		found = slices.DeleteFunc(found, func(v match.Summary) bool { return !in.SeverityFilter.keep(v.Severity) })
-		ids := make([]int64, len(found))
-		for i, v := range found {
-			ids[i] = v.ID
-		}
-		states, err := a.Vulnerabilities.VulnerabilityStates(ctx, ids, a.now())
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range found {
-			if in.StateFilter.keep(states[v.ID]...) {
-				entries = append(entries, entry{v, states[v.ID]})
-			}
-		}
-		if ended {
-			break
-		}
-	}
-	return page(in.Paging, list, entries, func(e entry) match.Cursor { return match.Cursor{Severity: e.Severity, Name: e.Name} },
-		func(e entry) VulnerabilitySummary {
-			return VulnerabilitySummary{Name: e.Name, Severity: e.Severity.String(), EPSS: e.EPSS, Percentile: e.Percentile, Description: e.Description,
-				ImageCount: e.Images, PackageCount: e.Packages, Fixable: e.Fixable, States: orEmpty(e.states)}
-		}), nil
 }
 
 func (a *API) vulnerability(ctx context.Context, in *VulnerabilityPath) (*one[Vulnerability], error) {

@@ -87,11 +87,37 @@ type Filter struct {
 	Automatic     *bool
 	// LiveAt keeps those that hold at that time.
 	LiveAt time.Time
-	// Before keeps those with a smaller id: where the next page starts.
+	// Before keeps those with a smaller id: where the next page starts, the newest first.
 	Before int64
+	// Sort is what they are ordered by, the newest first where empty.
+	Sort Sort
+	// Ascending turns the order around. Of two that are equal the older one is first.
+	Ascending bool
+	// After continues a list after that item, in any order.
+	After *Cursor
 	// Limit is how many at most; 0 is no limit.
 	Limit int
 }
+
+// Sort is what a list of assessments is ordered by.
+type Sort string
+
+// The orders. What never expires comes after all that does.
+const (
+	ByCreation      Sort = "created_at"
+	ByExpiry        Sort = "expires_at"
+	ByVulnerability Sort = "vulnerability"
+)
+
+// Cursor is a place in a list of assessments.
+type Cursor struct {
+	ID      int64     `json:"i"`
+	Expires time.Time `json:"e"`
+	Name    string    `json:"n"` // of the vulnerability
+}
+
+// Cursor is the place of an assessment in lists.
+func (a Assessment) Cursor() Cursor { return Cursor{a.ID, a.ExpiresAt, a.Vulnerability} }
 
 // EventFilter narrows a list of events. Zero members do not.
 type EventFilter struct {

@@ -232,6 +232,9 @@ type Filter struct {
 	State State
 	// Before keeps those with a smaller id: where the next page starts.
 	Before int64
+	// Oldest puts the oldest first; then After keeps those with a larger id.
+	Oldest bool
+	After  int64
 	// Limit is how many at most; 100 where zero.
 	Limit int
 }

@@ -52,6 +52,13 @@ func TestJobsPagesAndFilters(t *testing.T) {
 		if diff := cmp.Diff([]int64{queued}, all(job.Filter{Kind: "image", State: job.Queued})); diff != "" {
 			t.Error(diff)
 		}
+		oldest, err := q.Jobs(t.Context(), job.Filter{Kind: "image", Oldest: true, Limit: 3})
+		if err != nil || len(oldest) != 3 || oldest[0].ID > oldest[1].ID || oldest[1].ID > oldest[2].ID {
+			t.Fatalf("the oldest: %+v, %v", oldest, err)
+		}
+		if next, err := q.Jobs(t.Context(), job.Filter{Kind: "image", Oldest: true, After: oldest[1].ID, Limit: 1}); err != nil || len(next) != 1 || next[0].ID != oldest[2].ID {
+			t.Errorf("after the second: %+v, %v", next, err)
+		}
 		if _, err := q.Jobs(t.Context(), job.Filter{State: "lost"}); !errors.Is(err, job.ErrInvalid) {
 			t.Errorf("unknown state: got %v, want ErrInvalid", err)
 		}

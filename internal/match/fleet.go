@@ -14,31 +14,19 @@ type Summary struct {
 	Description string
 	// Severity is the highest that any live match states.
 	Severity advisory.Severity
+	// CVSS is the base score, 0 where nobody gives one.
+	CVSS float64
 	// EPSS and Percentile are as in Finding.
 	EPSS, Percentile float64
+	// Exploited is set of what is on a list of exploited vulnerabilities.
+	Exploited bool
+	// FirstSeen is when a source first reported it of any package.
+	FirstSeen time.Time
 	// Images counts stored images, Packages distinct packages that it affects.
 	Images   int
 	Packages int
 	// Fixable is set where at least one affected package has a fix.
 	Fixable bool
-}
-
-// Filter narrows a list of vulnerabilities. The zero value, but for Limit, is all.
-type Filter struct {
-	// AtLeast is the lowest severity.
-	AtLeast advisory.Severity
-	// Text is a part of the name, in any case.
-	Text string
-	// After continues a list after that item.
-	After *Cursor
-	// Limit is the most items to return.
-	Limit int
-}
-
-// Cursor is a place in a list of vulnerabilities, the most severe first.
-type Cursor struct {
-	Severity advisory.Severity
-	Name     string
 }
 
 // Vulnerability is a vulnerability with all that feeds say of it.

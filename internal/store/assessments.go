@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -70,12 +71,50 @@ func (s *Store) Assessments(ctx context.Context, f assess.Filter) ([]assess.Asse
 	if f.Before > 0 {
 		where.add(`a.id < ?`, f.Before)
 	}
-	query := selectAssessment + where.String() + ` order by a.id desc`
+	order := inOrder(&where, f)
+	query := selectAssessment + where.String() + order
 	if f.Limit > 0 {
 		where.args = append(where.args, f.Limit)
 		query += fmt.Sprintf(` limit $%d`, len(where.args))
 	}
 	return queryAll(ctx, s.read, scanAssessment, query, where.args...)
+}
+
+// never is later than any expiry.
+const never = math.MaxInt64
+
+// inOrder is the order by clause of a filter. Where the list goes on after an item
+// it adds the condition.
+func inOrder(where *conditions, f assess.Filter) string {
+	direction, beyond := " desc", "<"
+	if f.Ascending {
+		direction, beyond = "", ">"
+	}
+	key, value := "", any(nil)
+	switch f.Sort {
+	case assess.ByExpiry:
+		key = fmt.Sprintf(`coalesce(a.expires_at, %d)`, int64(never))
+		if f.After != nil {
+			value = int64(never)
+			if !f.After.Expires.IsZero() {
+				value = micros(f.After.Expires)
+			}
+		}
+	case assess.ByVulnerability:
+		key = `v.name`
+		if f.After != nil {
+			value = f.After.Name
+		}
+	default:
+		if f.After != nil {
+			where.add(`a.id `+beyond+` ?`, f.After.ID)
+		}
+		return ` order by a.id` + direction
+	}
+	if f.After != nil {
+		where.add(`(`+key+` `+beyond+` ? or `+key+` = ? and a.id > ?)`, value, value, f.After.ID)
+	}
+	return ` order by ` + key + direction + `, a.id`
 }
 
 // conditions collects the parts of a where clause with their arguments; "?"

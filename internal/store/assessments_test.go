@@ -408,6 +408,15 @@ func TestAssessmentsAreFilteredAndPaged(t *testing.T) {
 		b := add("CVE-2", "Block", assess.Registry, "main")
 		c := add("CVE-1", "Block", assess.Registry, "main2")
 		d := add("CVE-1", "Caution", assess.Package, "musl")
+		list, err := service.Assessments(t.Context(), assess.Filter{}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := make(map[int64]*assess.Cursor)
+		for _, one := range list {
+			cursor := one.Cursor()
+			at[one.ID] = &cursor
+		}
 		for _, test := range []struct {
 			name   string
 			filter assess.Filter
@@ -421,6 +430,16 @@ func TestAssessmentsAreFilteredAndPaged(t *testing.T) {
 			{"first page", assess.Filter{Limit: 2}, []int64{d, c}},
 			{"second page", assess.Filter{Limit: 2, Before: c}, []int64{b, a}},
 			{"past the end", assess.Filter{Before: a}, nil},
+			{"the oldest", assess.Filter{Ascending: true, Limit: 2}, []int64{a, b}},
+			{"after them", assess.Filter{Ascending: true, After: at[b]}, []int64{c, d}},
+			{"the newest, after one", assess.Filter{After: at[c]}, []int64{b, a}},
+			{"what expires next", assess.Filter{Sort: assess.ByExpiry, Ascending: true}, []int64{d, a, b, c}},
+			{"after what expires next", assess.Filter{Sort: assess.ByExpiry, Ascending: true, After: at[d]}, []int64{a, b, c}},
+			{"after one that never expires", assess.Filter{Sort: assess.ByExpiry, Ascending: true, After: at[b]}, []int64{c}},
+			{"what never expires, first", assess.Filter{Sort: assess.ByExpiry, Limit: 1}, []int64{b}},
+			{"by vulnerability", assess.Filter{Sort: assess.ByVulnerability, Ascending: true}, []int64{a, c, d, b}},
+			{"after one of them", assess.Filter{Sort: assess.ByVulnerability, Ascending: true, After: at[c]}, []int64{d, b}},
+			{"from the last name", assess.Filter{Sort: assess.ByVulnerability}, []int64{b, a, c, d}},
 		} {
 			list, err := service.Assessments(t.Context(), test.filter, true)
 			if err != nil {

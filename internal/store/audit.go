@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/pratique/pratique/internal/audit"
 )
@@ -22,16 +23,41 @@ func (s *Store) AppendAudit(ctx context.Context, e audit.Entry) error {
 	})
 }
 
-// AuditEntries lists at most limit entries with a smaller id, the newest first;
-// a zero id is no bound.
-func (s *Store) AuditEntries(ctx context.Context, before int64, limit int) ([]audit.Entry, error) {
+// AuditEntries lists those that the filter lets through, in its order.
+func (s *Store) AuditEntries(ctx context.Context, f audit.Filter) ([]audit.Entry, error) {
+	var where conditions
+	if f.Actor != "" {
+		where.add(`actor = ?`, f.Actor)
+	}
+	if strings.HasSuffix(f.Action, ".") {
+		where.add(`action like ? escape '\'`, escapeLike(f.Action)+"%")
+	} else if f.Action != "" {
+		where.add(`action = ?`, f.Action)
+	}
+	if f.Object != "" {
+		where.add(`lower(object) like lower(?) escape '\'`, "%"+escapeLike(f.Object)+"%")
+	}
+	if !f.Since.IsZero() {
+		where.add(`at >= ?`, micros(f.Since))
+	}
+	if !f.Before.IsZero() {
+		where.add(`at < ?`, micros(f.Before))
+	}
+	order, beyond := ` order by id desc`, `<`
+	if f.Oldest {
+		order, beyond = ` order by id`, `>`
+	}
+	if f.After > 0 {
+		where.add(`id `+beyond+` ?`, f.After)
+	}
+	where.args = append(where.args, f.Limit)
 	entries, err := queryAll(ctx, s.read, func(rows *sql.Rows) (e audit.Entry, err error) {
 		var when sql.NullInt64
 		var detail string
 		err = rows.Scan(&e.ID, &when, &e.Actor, &e.Action, &e.Object, &detail)
 		e.At, e.Detail = at(when), []byte(detail)
 		return e, err
-	}, `select id, at, actor, action, object, detail from audit_log where $1 = 0 or id < $1 order by id desc limit $2`, before, limit)
+	}, `select id, at, actor, action, object, detail from audit_log `+where.String()+order+fmt.Sprintf(` limit $%d`, len(where.args)), where.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list the audit log: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -114,50 +113,6 @@ func (s *Store) ImagePackages(ctx context.Context, digest string) ([]inventory.I
 		return nil, fmt.Errorf("packages of image %s: %w", digest, err)
 	}
 	return packages, nil
-}
-
-// Vulnerabilities lists the vulnerabilities that affect stored images, the most
-// severe first, then by name.
-func (s *Store) Vulnerabilities(ctx context.Context, f match.Filter) ([]match.Summary, error) {
-	if alone, err := s.alone(ctx); err != nil {
-		return nil, err
-	} else if !alone {
-		return s.vulnerabilitiesOfAll(ctx, f)
-	}
-	args := []any{int(f.AtLeast), "%" + escapeLike(f.Text) + "%"}
-	after := ""
-	if f.After != nil {
-		args = append(args, int(f.After.Severity), f.After.Name)
-		after = ` and (a.severity < $3 or (a.severity = $3 and a.name > $4))`
-	}
-	args = append(args, f.Limit)
-	list, err := queryAll(ctx, s.read, func(rows *sql.Rows) (v match.Summary, err error) {
-		err = rows.Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.EPSS, &v.Percentile, &v.Images, &v.Packages, &v.Fixable)
-		return v, err
-	}, `with a as (
-			select v.id, v.name, max(`+effective+`) as severity, count(distinct i.id) as images, count(distinct m.package_id) as packages,
-				max(case when m.fixed <> '' then 1 else 0 end) = 1 as fixable
-			from matches m
-			join vulnerabilities v on v.id = m.vulnerability_id
-			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-			join images i on i.inventory_id = ip.inventory_id
-			where m.gone_at is null and exists (select 1 from manifests mf where mf.digest = i.digest)
-				and lower(v.name) like lower($2) escape '\'
-			group by v.id, v.name
-		)
-		select a.id, a.name, v.description, a.severity, coalesce(e.score, 0), coalesce(e.percentile, 0), a.images, a.packages, a.fixable
-		from a join vulnerabilities v on v.id = a.id left join epss e on e.name = a.name
-		where a.severity >= $1`+after+`
-		order by a.severity desc, a.name limit $`+strconv.Itoa(len(args)), args...)
-	if err != nil {
-		return nil, fmt.Errorf("list vulnerabilities: %w", err)
-	}
-	return list, nil
-}
-
-// escapeLike makes text a literal part of a pattern with escape character '\'.
-func escapeLike(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
 }
 
 // AffectedImages lists the stored images that a vulnerability affects, by

@@ -17,7 +17,7 @@ func (s *Store) Job(ctx context.Context, id int64) (job.Job, error) {
 	return j, nil
 }
 
-// Jobs lists those that the filter lets through, newest first.
+// Jobs lists those that the filter lets through, in its order.
 func (s *Store) Jobs(ctx context.Context, filter job.Filter) ([]job.Job, error) {
 	conditions := []string{"true"}
 	var args []any
@@ -33,9 +33,17 @@ func (s *Store) Jobs(ctx context.Context, filter job.Filter) ([]job.Job, error) 
 		args = append(args, filter.Before)
 		conditions = append(conditions, fmt.Sprintf("id < $%d", len(args)))
 	}
+	if filter.After > 0 {
+		args = append(args, filter.After)
+		conditions = append(conditions, fmt.Sprintf("id > $%d", len(args)))
+	}
+	order := "id desc"
+	if filter.Oldest {
+		order = "id"
+	}
 	args = append(args, filter.Limit)
 	rows, err := s.read.QueryContext(ctx, `select `+jobColumns+` from jobs where `+strings.Join(conditions, " and ")+
-		fmt.Sprintf(` order by id desc limit $%d`, len(args)), args...)
+		fmt.Sprintf(` order by %s limit $%d`, order, len(args)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}

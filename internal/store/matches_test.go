@@ -286,9 +286,9 @@ func TestVulnerabilityLists(t *testing.T) {
 			t.Fatalf("got %+v", got)
 		}
 		for name, f := range map[string]match.Filter{
-			"above":        {AtLeast: advisory.Critical},
+			"above":        {Severities: []advisory.Severity{advisory.Critical}},
 			"other text":   {Text: "CVE_2019"},
-			"after itself": {After: &match.Cursor{Severity: advisory.High, Name: "CVE-2019-14697"}},
+			"after itself": {After: &match.Cursor{Value: float64(advisory.High), Name: "CVE-2019-14697"}},
 		} {
 			if got := list(f); len(got) != 0 {
 				t.Errorf("%s: got %+v", name, got)

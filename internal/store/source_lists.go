@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strconv"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/match"
@@ -23,9 +22,9 @@ func (s *Store) alone(ctx context.Context) (alone bool, err error) {
 
 // everyFinding are the findings of attached sources, once for each package,
 // source and repository, of the vulnerabilities that a condition lets through:
-// vulnerability_id, package_id, image_id, repository_id, severity, fixed.
+// vulnerability_id, package_id, image_id, repository_id, severity, fixed, first_seen.
 func everyFinding(vulnerability string) string {
-	return `select m.vulnerability_id, m.package_id, i.id as image_id, p.id as repository_id, m.severity, m.fixed
+	return `select m.vulnerability_id, m.package_id, i.id as image_id, p.id as repository_id, m.severity, m.fixed, m.first_seen
 			from matches m
 			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
 			join images i on i.inventory_id = ip.inventory_id
@@ -34,7 +33,7 @@ func everyFinding(vulnerability string) string {
 			join registries g on g.id = p.registry_id and g.built_in
 			where m.gone_at is null and m.vulnerability_id ` + vulnerability + `
 		union all
-		select x.vulnerability_id, x.package_id, x.image_id, p.id, x.severity, x.fixed
+		select x.vulnerability_id, x.package_id, x.image_id, p.id, x.severity, x.fixed, x.first_seen
 			from source_findings x
 			join images i on i.id = x.image_id
 			join manifests mf on mf.digest = i.digest
@@ -45,33 +44,6 @@ func everyFinding(vulnerability string) string {
 
 // effectiveOf is the severity of a finding m of everyFinding.
 const effectiveOf = `(case when m.severity > 0 then m.severity else v.severity end)`
-
-// vulnerabilitiesOfAll is Vulnerabilities where others than the built-in analyser report.
-func (s *Store) vulnerabilitiesOfAll(ctx context.Context, f match.Filter) ([]match.Summary, error) {
-	args := []any{int(f.AtLeast), "%" + escapeLike(f.Text) + "%"}
-	after := ""
-	if f.After != nil {
-		args = append(args, int(f.After.Severity), f.After.Name)
-		after = ` and (a.severity < $3 or (a.severity = $3 and a.name > $4))`
-	}
-	args = append(args, f.Limit)
-	list, err := queryAll(ctx, s.read, func(rows *sql.Rows) (v match.Summary, err error) {
-		err = rows.Scan(&v.ID, &v.Name, &v.Description, &v.Severity, &v.EPSS, &v.Percentile, &v.Images, &v.Packages, &v.Fixable)
-		return v, err
-	}, `with every as (`+everyFinding(`in (select id from vulnerabilities where lower(name) like lower($2) escape '\')`)+`), a as (
-			select v.id, v.name, max(`+effectiveOf+`) as severity, count(distinct m.image_id) as images, count(distinct m.package_id) as packages,
-				max(case when m.fixed <> '' then 1 else 0 end) = 1 as fixable
-			from every m join vulnerabilities v on v.id = m.vulnerability_id group by v.id, v.name
-		)
-		select a.id, a.name, v.description, a.severity, coalesce(e.score, 0), coalesce(e.percentile, 0), a.images, a.packages, a.fixable
-		from a join vulnerabilities v on v.id = a.id left join epss e on e.name = a.name
-		where a.severity >= $1`+after+`
-		order by a.severity desc, a.name limit $`+strconv.Itoa(len(args)), args...)
-	if err != nil {
-		return nil, fmt.Errorf("list vulnerabilities: %w", err)
-	}
-	return list, nil
-}
 
 // affectedRow is an affected image with what continues the list after it.
 type affectedRow struct {
@@ -126,9 +98,15 @@ func stateQuery(alone bool, n int) string {
 			join repositories r on r.id = m.repository_id
 			join registries g on g.id = r.registry_id`
 	}
-	return `select distinct m.vulnerability_id, coalesce((
+	return `select distinct m.vulnerability_id, ` + stateOf("$1", "$2") + ` ` + from
+}
+
+// stateOf is the state at a time of a finding m of a package p in an image i of a
+// repository r of a registry g; unassessed is what nobody assessed.
+func stateOf(when, unassessed string) string {
+	return `coalesce((
 				select t.name from assessments a join assessment_types t on t.id = a.type_id
-				where a.vulnerability_id = m.vulnerability_id and a.ended_at is null and (a.expires_at is null or a.expires_at > $1)
+				where a.vulnerability_id = m.vulnerability_id and a.ended_at is null and (a.expires_at is null or a.expires_at > ` + when + `)
 					and (a.scope_kind = 'everywhere'
 						or a.scope_kind = 'package' and a.scope_value in (p.name, p.name || '@' || p.version)
 						or a.scope_kind = 'registry' and a.scope_value = g.name
@@ -137,7 +115,7 @@ func stateQuery(alone bool, n int) string {
 				order by case when a.automatic then 1 else 0 end,
 					case a.scope_kind when 'image' then 5 when 'repository' then 4 when 'registry' then 3
 						when 'package' then case when a.scope_value = p.name then 1 else 2 end else 0 end desc, a.id desc
-				limit 1), $2) ` + from
+				limit 1), ` + unassessed + `)`
 }
 
 // severitiesOfAll counts vulnerabilities by severity for Stats where others than

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/pratique/pratique/internal/audit"
 	"io"
 	"strings"
 	"testing"
@@ -171,7 +172,7 @@ func TestVEXIsIdempotent(t *testing.T) {
 		h.do(vex.Work{})
 		h.check("document", again.ID, d.ID)
 		h.check("assessments", h.assessments(), []string{acme})
-		entries, err := h.AuditEntries(h.t.Context(), 0, 10)
+		entries, err := h.AuditEntries(h.t.Context(), audit.Filter{Limit: 10})
 		if err != nil {
 			h.t.Fatal(err)
 		}

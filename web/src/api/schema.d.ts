@@ -221,7 +221,7 @@ export interface paths {
         };
         /**
          * List assessments
-         * @description The newest first, with those that have ended.
+         * @description With those that have ended.
          */
         get: operations["list-assessments"];
         put?: never;
@@ -372,9 +372,7 @@ export interface paths {
         };
         /**
          * List changes
-         * @description The newest first.
-         *
-         *     For administrators.
+         * @description For administrators.
          */
         get: operations["list-audit-log"];
         put?: never;
@@ -785,7 +783,7 @@ export interface paths {
         };
         /**
          * List jobs
-         * @description The newest first. Those that finished are kept for some time, see docs/jobs.md.
+         * @description Those that finished are kept for some time, see docs/jobs.md.
          */
         get: operations["list-jobs"];
         put?: never;
@@ -1420,7 +1418,7 @@ export interface paths {
         };
         /**
          * List the vulnerabilities that affect stored images
-         * @description The most severe first, then by name.
+         * @description The most severe first, then by name, unless sort says otherwise. What registry, repository, package, source and state ask for must hold of one finding; the figures are of all that is stored.
          */
         get: operations["list-vulnerabilities"];
         put?: never;
@@ -3818,9 +3816,42 @@ export interface components {
             withdrawn?: string;
         };
         VulnerabilityFilter: {
-            /** @description A part of the name, in any case. */
+            /**
+             * Format: double
+             * @description Only what has at least this base score.
+             */
+            cvss_from?: number;
+            /**
+             * Format: double
+             * @description Only what is exploited within thirty days with at least this probability.
+             */
+            epss_from?: number;
+            /** @description Only what is on a list of exploited vulnerabilities, or only what is on none. */
+            exploited?: boolean;
+            /**
+             * Format: date-time
+             * @description Only what was first seen before.
+             */
+            first_seen_before?: string;
+            /**
+             * Format: date-time
+             * @description Only what was first seen then or later.
+             */
+            first_seen_since?: string;
+            /** @description Only what has a fix in any affected package, or only what has none. */
+            fix_available?: boolean;
+            /** @description Only what is found in a package of this name, or from this source package. */
+            package?: string;
+            /** @description A part of the name, in any case, or another name of the same vulnerability. */
             q?: string;
+            /** @description Only what is found in this registry. */
+            registry?: string;
+            /** @description Only what is found in this repository: REGISTRY/REPOSITORY. */
+            repository?: string;
             severity?: ("critical" | "high" | "medium" | "low" | "negligible" | "unknown")[];
+            /** @description Only what this vulnerability source reports; built-in is the built-in analyser. */
+            source?: string;
+            /** @description Only what is in one of these states anywhere: unassessed, names of assessment types, or expired, where an assessment expired and nothing was decided since. */
             state?: string[];
         };
         VulnerabilitySource: {
@@ -3851,6 +3882,11 @@ export interface components {
             url: string;
         };
         VulnerabilitySummary: {
+            /**
+             * Format: double
+             * @description Base score; absent where nobody gives one.
+             */
+            cvss?: number;
             description: string;
             /**
              * Format: double
@@ -3862,6 +3898,13 @@ export interface components {
              * @description The share of all vulnerabilities for which that is no more probable.
              */
             epss_percentile?: number;
+            /** @description Whether it is on a list of exploited vulnerabilities. */
+            exploited: boolean;
+            /**
+             * Format: date-time
+             * @description When a source first reported it of any package.
+             */
+            first_seen: string;
             /** @description Whether any of them has a fix. */
             fixable: boolean;
             /**
@@ -4406,6 +4449,10 @@ export interface operations {
                 automatic?: "true" | "false";
                 /** @description Only those that hold now. */
                 live?: boolean;
+                /** @description What the list is ordered by. What never expires comes after all that does. */
+                sort?: "created_at" | "expires_at" | "vulnerability";
+                /** @description Which end comes first; by default the newest, what expires next, and names from A to Z. */
+                order?: "asc" | "desc";
                 /** @description The most items to return. */
                 page_size?: number;
                 /** @description The next_page_token of the page before; empty for the first. */
@@ -4770,6 +4817,18 @@ export interface operations {
     "list-audit-log": {
         parameters: {
             query?: {
+                /** @description Only changes that this user, key or part of the program made. */
+                actor?: string;
+                /** @description Only these changes; with a dot at the end, all of a kind of thing. */
+                action?: string;
+                /** @description A part of what was changed, in any case. */
+                q?: string;
+                /** @description Only changes of then or later. */
+                since?: string;
+                /** @description Only changes before. */
+                before?: string;
+                /** @description The oldest, or the newest, first. */
+                order?: "asc" | "desc";
                 /** @description The most items to return. */
                 page_size?: number;
                 /** @description The next_page_token of the page before; empty for the first. */
@@ -5458,6 +5517,8 @@ export interface operations {
             query?: {
                 kind?: string;
                 state?: "queued" | "running" | "done" | "failed" | "cancelled";
+                /** @description The oldest, or the newest, first. */
+                order?: "asc" | "desc";
                 /** @description The most items to return. */
                 page_size?: number;
                 /** @description The next_page_token of the page before; empty for the first. */
@@ -6901,10 +6962,34 @@ export interface operations {
             query?: {
                 /** @description Only these severities, separated by commas. */
                 severity?: ("critical" | "high" | "medium" | "low" | "negligible" | "unknown")[];
-                /** @description Only these states, separated by commas: unassessed or names of assessment types. */
+                /** @description Only what has at least this base score. */
+                cvss_from?: number;
+                /** @description Only what is exploited within thirty days with at least this probability. */
+                epss_from?: number;
+                /** @description Only what is on a list of exploited vulnerabilities, or only what is on none. */
+                exploited?: "true" | "false";
+                /** @description Only what has a fix in any affected package, or only what has none. */
+                fix_available?: "true" | "false";
+                /** @description Only what is in one of these states anywhere, separated by commas: unassessed, names of assessment types, or expired, where an assessment expired and nothing was decided since. */
                 state?: string[];
-                /** @description A part of the name, in any case. */
+                /** @description Only what is found in this registry. */
+                registry?: string;
+                /** @description Only what is found in this repository, REGISTRY/REPOSITORY. */
+                repository?: string;
+                /** @description Only what is found in a package of this name, or from this source package. */
+                package?: string;
+                /** @description Only what this vulnerability source reports; built-in is the built-in analyser. */
+                source?: string;
+                /** @description Only what was first seen then or later. */
+                first_seen_since?: string;
+                /** @description Only what was first seen before. */
+                first_seen_before?: string;
+                /** @description A part of the name, in any case, or another name of the same vulnerability. */
                 q?: string;
+                /** @description What the list is ordered by. */
+                sort?: "severity" | "cvss" | "epss" | "first_seen" | "images" | "name";
+                /** @description Which end comes first; by default what is gravest, newest or most, and names from A to Z. */
+                order?: "asc" | "desc";
                 /** @description The most items to return. */
                 page_size?: number;
                 /** @description The next_page_token of the page before; empty for the first. */
