@@ -27,9 +27,9 @@ type Notify interface {
 type WebhookBody struct {
 	Kind       string   `json:"kind" enum:"webhook,slack,teams,email"`
 	URL        string   `json:"url,omitempty" doc:"Where it is told; for all kinds but email."`
-	Recipients []string `json:"recipients,omitempty" doc:"E-mail addresses; for the kind email."`
-	Events     []string `json:"events,omitempty" doc:"The types of events; empty for all."`
-	Registries []string `json:"registries,omitempty" doc:"Only what is about these; empty for all. What is about no registry is always told."`
+	Recipients []string `json:"recipients,omitempty" nullable:"false" doc:"E-mail addresses; for the kind email."`
+	Events     []string `json:"events,omitempty" nullable:"false" doc:"The types of events; empty for all."`
+	Registries []string `json:"registries,omitempty" nullable:"false" doc:"Only what is about these; empty for all. What is about no registry is always told."`
 	// MinSeverity and ExploitedOnly concern events about vulnerabilities.
 	MinSeverity   string `json:"min_severity,omitempty" enum:"unknown,negligible,low,medium,high,critical" doc:"Of events about vulnerabilities only those from this severity on."`
 	ExploitedOnly bool   `json:"exploited_only,omitempty" doc:"Of events about vulnerabilities only those that are known to be exploited."`

@@ -104,7 +104,6 @@ type assessed struct {
 	Exploited     bool              `json:"-"`
 
 	scope assess.Scope
-	event int64
 }
 
 const assessedColumns = `a.id, v.name, t.name, a.scope_kind, a.scope_value, a.author, a.comment, a.expires_at, v.severity, v.exploited_at is not null`
