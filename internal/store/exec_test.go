@@ -18,6 +18,9 @@ func (s *Store) Exec(t testing.TB, statements ...string) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
+	if err := s.countOld(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // EndAssessmentsUnder is what the deletion of a registry or a repository does.

@@ -82,6 +82,9 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
+	if err := s.countOld(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
+	}
 	if err := s.recordOld(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
@@ -174,6 +177,9 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it says ErrTxDone; else the first error matters
 	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := s.count(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
