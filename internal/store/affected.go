@@ -125,6 +125,15 @@ type grade struct {
 	firstSeen, since int64
 }
 
+// builtInAt holds where the built-in analyser is attached to a registry of an image
+// i, and attachedAt where the source of a report m is.
+const (
+	builtInAt = `exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id
+				join registries g on g.id = r.registry_id where mf.digest = i.digest and g.built_in)`
+	attachedAt = `exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id
+				join registry_sources rs on rs.registry_id = r.registry_id where mf.digest = i.digest and rs.source_id = m.source_id)`
+)
+
 // foundIn asks for what all sources find, of images or vulnerabilities $1, $2 ….
 func foundIn(column string, n int) string {
 	in := map[string]string{"image_id": "i.id", "vulnerability_id": "m.vulnerability_id"}[column] + ` in (` + parameters(1, n) + `)`
@@ -134,16 +143,14 @@ func foundIn(column string, n int) string {
 			join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.owner = ''
 			join matches m on m.package_id = ip.package_id and m.gone_at is null
 			join vulnerabilities v on v.id = m.vulnerability_id
-			where ` + in + ` and exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id
-				join registries g on g.id = r.registry_id where mf.digest = i.digest and g.built_in)
+			where ` + in + ` and ` + builtInAt + `
 			group by i.id, m.vulnerability_id
 		union all
 		select i.id` + columns + `, min(m.first_seen)
 			from source_findings m
 			join images i on i.id = m.image_id
 			join vulnerabilities v on v.id = m.vulnerability_id
-			where ` + in + ` and m.gone_at is null and exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id
-				join registry_sources rs on rs.registry_id = r.registry_id where mf.digest = i.digest and rs.source_id = m.source_id)
+			where ` + in + ` and m.gone_at is null and ` + attachedAt + `
 			group by i.id, m.vulnerability_id`
 }
 

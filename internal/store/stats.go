@@ -37,12 +37,6 @@ func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) 
 	for _, c := range images {
 		all.Images[c.state] = c.n
 	}
-	if alone, err := s.alone(ctx); err != nil {
-		return match.Stats{}, err
-	} else if !alone {
-		all.Vulnerabilities, err = s.severitiesOfAll(ctx)
-		return all, err
-	}
 	type severityCount struct {
 		severity advisory.Severity
 		n        int
@@ -50,10 +44,7 @@ func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) 
 	vulnerabilities, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c severityCount, err error) {
 		err = rows.Scan(&c.severity, &c.n)
 		return c, err
-	}, `select n.severity, count(*) from (
-			select m.vulnerability_id, max(`+effective+`) as severity from matches m join vulnerabilities v on v.id = m.vulnerability_id
-			where m.gone_at is null group by m.vulnerability_id
-		) n group by n.severity`)
+	}, `select severity, count(*) from affected group by severity`)
 	if err != nil {
 		return match.Stats{}, fmt.Errorf("stats of vulnerabilities: %w", err)
 	}
