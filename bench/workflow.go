@@ -179,8 +179,8 @@ func asked(ctx context.Context, d *database, p *process, t table) error {
 		{fmt.Sprintf("preview: assess one in %d images", popular.Images), "/assessments/preview", assessment(popular.Name, `{"kind":"everywhere"}`)},
 		{"preview: assess it in a repository", "/assessments/preview", assessment(popular.Name, `{"kind":"repository","value":"fleet/team/app-3"}`)},
 		{"preview: assess 100 at once", "/assessments/preview", fmt.Sprintf(`{"vulnerabilities":%s,"type":"Block","comment":"bench","scope":{"kind":"everywhere"}}`, many)},
-		{"preview: a policy of a small registry", "/registries/scanned/policy/preview", `{"block_unassessed_from":"critical"}`},
-		{"preview: a policy of a large registry", "/registries/fleet/policy/preview", `{"block_unassessed_from":"critical"}`},
+		{"preview: a policy of a small registry", "/policy/preview", `{"registry":"scanned","policy":{"block_unassessed_from":"critical"}}`},
+		{"preview: a policy of a large registry", "/policy/preview", `{"registry":"fleet","policy":{"block_unassessed_from":"critical"}}`},
 	} {
 		var took []time.Duration
 		var status int
