@@ -52,13 +52,8 @@ type affectedRow struct {
 
 // affectedOfAll is the query of AffectedImages where others than the built-in
 // analyser report. Of several that report the gravest counts.
-func (s *Store) affectedOfAll(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]affectedRow, error) {
-	args := []any{vulnerability, limit}
-	where := ""
-	if after != nil {
-		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
-		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
-	}
+func (s *Store) affectedOfAll(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
+	where, args := affectedAfter(vulnerability, after, limit, only)
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
