@@ -131,7 +131,7 @@ func asked(ctx context.Context, d *database, p *process, t table) error {
 	image := "sha256:" + fmt.Sprintf("%064d", 7)
 	for _, a := range []struct{ what, path, body string }{
 		{"vulnerabilities", "/vulnerabilities", ""},
-		{"… the sixth page of 100", "/vulnerabilities?page_size=500" + deep, ""},
+		{"… the sixth page of 100", "/vulnerabilities?page_size=100" + deep, ""},
 		{"… by CVSS, from the least", "/vulnerabilities?sort=cvss&order=asc", ""},
 		{"… by EPSS", "/vulnerabilities?sort=epss", ""},
 		{"… the newest", "/vulnerabilities?sort=first_seen", ""},
