@@ -41,10 +41,10 @@ func workflowFleet(ctx context.Context, d *database, images int) error {
 			select ID, 'deb', 'debian:12', 'package-' || (n / 4), '1.' || (n % 4), 'amd64', 'source-' || (n / 8), '1.' || (n % 4) from ` + numbers(packages),
 		`insert into vulnerabilities (id, name, description, severity, cvss, exploited_at, first_seen)
 			select ID, 'CVE-2024-' || (10000 + n), 'Something that somebody can do to somebody else, at length. Something that somebody can do to somebody else.',
-				1 + n * 7 % 5, (n * 13 % 100) / 10.0, case when n % 100 = 7 then NOW else null end, NOW - n * 1000000 from ` + numbers(vulnerabilities),
+				1 + n * 7 % 5, (n * 13 % 100) / 10.0, case when n % 100 = 7 then NOW else null end, NOW - cast(n as bigint) * 1000000 from ` + numbers(vulnerabilities),
 		`insert into epss (name, score, percentile) select 'CVE-2024-' || (10000 + n), (n * 17 % 1000) / 1000.0, 0.5 from ` + numbers(vulnerabilities),
 		`insert into matches (id, package_id, vulnerability_id, feed, part, fixed, severity, first_seen)
-			select ID, ID, 1000000000 + (n * 7919) % VULNERABILITIES, 'debian', '12', case when n % 3 = 0 then '2' else '' end, 0, NOW - n * 1000000 from ` + numbers(packages),
+			select ID, ID, 1000000000 + (n * 7919) % VULNERABILITIES, 'debian', '12', case when n % 3 = 0 then '2' else '' end, 0, NOW - cast(n as bigint) * 1000000 from ` + numbers(packages),
 		`insert into inventories (id, key, distribution, distribution_name, created_at) select ID, 'bench ' || n, 'debian:12', 'Debian 12', NOW from ` + numbers(images),
 		`insert into files (id, path, detector) values (1000000000, 'var/lib/dpkg/status', 'dpkg')`,
 		`insert into inventory_packages (inventory_id, package_id, file_id, layer_position)
@@ -62,10 +62,10 @@ func workflowFleet(ctx context.Context, d *database, images int) error {
 			select distinct ID, 1000000, 1000000000 + (case when slot < 5 then (p * 7919) % VULNERABILITIES else (p * 7919 + 1) % VULNERABILITIES end), 1000000000 + p, 'said', 1 + p % 5, '', NOW
 			from ` + pairs + ` where n / 50 % 10 = 0`,
 		`insert into assessments (vulnerability_id, type_id, scope_kind, scope_value, author, comment, created_at, expires_at, ended_at, ended_reason)
-			select ID, (select min(id) from assessment_types), 'everywhere', '', 'admin', 'bench', NOW - n * 1000000, null,
+			select ID, (select min(id) from assessment_types), 'everywhere', '', 'admin', 'bench', NOW - cast(n as bigint) * 1000000, null,
 				case when n % 8 = 4 then NOW else null end, case when n % 8 = 4 then 'expired' else '' end from ` + numbers(vulnerabilities) + ` where n % 4 = 0`,
 		`insert into assessments (vulnerability_id, type_id, scope_kind, scope_value, author, comment, created_at)
-			select ID, (select max(id) from assessment_types), 'repository', 'fleet/team/app-' || (n % 100), 'admin', 'bench', NOW - n * 1000000 from ` + numbers(vulnerabilities) + ` where n % 4 = 1`,
+			select ID, (select max(id) from assessment_types), 'repository', 'fleet/team/app-' || (n % 100), 'admin', 'bench', NOW - cast(n as bigint) * 1000000 from ` + numbers(vulnerabilities) + ` where n % 4 = 1`,
 		`insert into audit_log (at, actor, action, object) select NOW + n, 'user-' || (n % 50), 'thing-' || (n % 20) || '.change', 'thing ' || n from ` + numbers(images),
 		`insert into jobs (kind, key, state, max_attempts, run_at, created_at, finished_at)
 			select 'kind-' || (n % 10), n, case when n % 20 = 0 then 'failed' else 'done' end, 1, NOW, NOW, FUTURE from ` + numbers(images),

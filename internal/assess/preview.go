@@ -73,7 +73,7 @@ const (
 )
 
 // Glance is how long a preview takes of somebody who does not want to wait.
-const Glance = 50 * time.Millisecond
+const Glance = 30 * time.Millisecond
 
 // Preview says what the requests would change if they were assessed now, as far as
 // patience suffices to look at images. It returns what AssessAll would where that

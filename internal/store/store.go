@@ -43,7 +43,8 @@ type Store struct {
 	read, write *sql.DB
 	now         func() time.Time
 	// in is the transaction that all writes go to, where not nil: see within.
-	in *sql.Tx
+	in      *sql.Tx
+	figures *figures
 }
 
 // Options are the choices that Open leaves to its caller.
@@ -63,7 +64,7 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if opts.MaxConnections == 0 {
 		opts.MaxConnections = 16
 	}
-	s := &Store{now: opts.Now}
+	s := &Store{now: opts.Now, figures: &figures{}}
 	var err error
 	switch {
 	case strings.HasPrefix(location, "sqlite:"):

@@ -2057,6 +2057,11 @@ export interface components {
              * @description The size of all blobs that some repository holds.
              */
             blob_bytes: number;
+            /**
+             * Format: date-time
+             * @description When all but vulnerabilities and assessments were counted: where much is stored, up to a minute ago.
+             */
+            counted_at: string;
             images: components["schemas"]["ImageCounts"];
             /**
              * Format: int64
