@@ -85,6 +85,7 @@ var sections = []struct {
 	{"matching", matching},
 	{"clair", clairs},
 	{"scale", scale},
+	{"workflow", workflow},
 }
 
 func names() []string {

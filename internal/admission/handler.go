@@ -263,7 +263,7 @@ func (h *Handler) judge(ctx context.Context, image wanted, settings policy.Admis
 			j.warnings = append([]string{text}, j.warnings...)
 		} else {
 			if base := strings.TrimSuffix(h.opts.BaseURL(ctx), "/"); base != "" {
-				text += "; see " + base + "/api/v1/images/" + j.pull.Digest
+				text += "; see " + base + "/images/" + j.pull.Digest
 			}
 			j.refused = []string{text}
 		}

@@ -155,7 +155,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{name: "nothing", allowed: true},
 		{name: "a good image", images: []string{"good"}, allowed: true},
-		{name: "a bad one", images: []string{"good", "bad"}, says: "blocked by policy: CVE-1 in musl; see https://r.example/api/v1/images/bad", told: 1},
+		{name: "a bad one", images: []string{"good", "bad"}, says: "blocked by policy: CVE-1 in musl; see https://r.example/images/bad", told: 1},
 		{name: "a bad one, for a trial", dryRun: true, images: []string{"bad"}, says: "CVE-1"},
 		{name: "a bad one that runs", images: []string{"old-bad"}, allowed: true, warnings: []string{"image main/app@old-bad is blocked by policy: CVE-1 in musl"}},
 		{name: "one that is warned of", images: []string{"warned"}, allowed: true, warnings: []string{("image warned: CVE-2 in " + strings.Repeat("zlib", 100))[:253] + "..."}},

@@ -204,12 +204,15 @@ func (a *API) bulkAssess(ctx context.Context, in *struct{ Body BulkAssessment })
 	}{created[0].ID, created[len(created)-1].ID})
 }
 
-func (a *API) previewAssess(ctx context.Context, in *struct{ Body BulkAssessment }) (*one[PreviewResult], error) {
+func (a *API) previewAssess(ctx context.Context, in *struct {
+	Patience
+	Body BulkAssessment
+}) (*one[PreviewResult], error) {
 	requests, at, err := a.requests(ctx, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.Assessments.Preview(ctx, requests, at)
+	p, err := a.Assessments.Preview(ctx, requests, at, in.patience())
 	if err != nil {
 		return nil, err
 	}

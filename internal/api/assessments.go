@@ -24,7 +24,7 @@ type Assessments interface {
 	Withdraw(ctx context.Context, id int64, by string, version int64) (assess.Assessment, error)
 	Assessment(ctx context.Context, id int64) (assess.Assessment, error)
 	Assessments(ctx context.Context, filter assess.Filter, live bool) ([]assess.Assessment, error)
-	Preview(ctx context.Context, requests []assess.Request, at assess.Locate) (assess.Preview, error)
+	Preview(ctx context.Context, requests []assess.Request, at assess.Locate, patience time.Duration) (assess.Preview, error)
 
 	Events(ctx context.Context, filter assess.EventFilter) ([]assess.Event, error)
 	Verify(ctx context.Context, anchor assess.Anchor) (assess.Verification, error)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/policy"
@@ -14,7 +15,7 @@ type PolicyService interface {
 	Policy(ctx context.Context, registry string) (own policy.Stored, global policy.Settings, err error)
 	Change(ctx context.Context, registry string, version int64, edit func(policy.Settings) policy.Settings) (policy.Stored, error)
 	Check(ctx context.Context, settings policy.Settings) error
-	Preview(ctx context.Context, registry string, edit func(policy.Settings) policy.Settings) ([]policy.Preview, error)
+	Preview(ctx context.Context, registry string, edit func(policy.Settings) policy.Settings, patience time.Duration) ([]policy.Preview, error)
 	Except(ctx context.Context, e policy.Exception) (policy.Exception, error)
 	EndException(ctx context.Context, id int64, by string) (policy.Exception, error)
 	Exception(ctx context.Context, id int64) (policy.Exception, error)

@@ -2,14 +2,25 @@ package api
 
 import (
 	"context"
+	"time"
 
+	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/policy"
 )
+
+// Patience is how long somebody waits for a preview.
+type Patience struct {
+	Wait int `query:"wait" minimum:"0" maximum:"30" doc:"How many seconds to look at images, where there are many. By default it is what can be seen in a tenth of a second; complete says whether that is all."`
+}
+
+func (p Patience) patience() time.Duration {
+	return max(assess.Glance, time.Duration(p.Wait)*time.Second)
+}
 
 // PolicyPreview is what a change of policy would do in a registry.
 type PolicyPreview struct {
 	Registry    string         `json:"registry"`
-	Images      int            `json:"images" doc:"How many there are; one in two repositories counts twice."`
+	Images      int            `json:"images" doc:"How many were looked at; one in two repositories counts twice."`
 	BlockedNow  int            `json:"blocked_now"`
 	BlockedThen int            `json:"blocked_then"`
 	Newly       int            `json:"newly_blocked"`
@@ -35,12 +46,13 @@ type PolicyPreviews struct {
 }
 
 func (a *API) previewPolicy(ctx context.Context, in *struct {
+	Patience
 	Body struct {
 		Registry string       `json:"registry,omitempty" maxLength:"64" doc:"Whose policy would change; empty for the global one."`
 		Policy   PolicyChange `json:"policy" doc:"The change, as PATCH takes it."`
 	}
 }) (*one[PolicyPreviews], error) {
-	found, err := a.Policies.Preview(ctx, in.Body.Registry, in.Body.Policy.on)
+	found, err := a.Policies.Preview(ctx, in.Body.Registry, in.Body.Policy.on, in.patience())
 	if err != nil {
 		return nil, inMember("policy", err)
 	}

@@ -17,6 +17,7 @@ type Stats interface {
 
 // Counts are what is stored.
 type Counts struct {
+	CountedAt       time.Time   `json:"counted_at" doc:"When all but vulnerabilities and assessments were counted: where much is stored, up to a minute ago."`
 	Registries      int         `json:"registries"`
 	Repositories    int         `json:"repositories"`
 	Tags            int         `json:"tags"`
@@ -45,7 +46,7 @@ func (a *API) counts(ctx context.Context, _ *struct{}) (*one[Counts], error) {
 		return nil, err
 	}
 	return &one[Counts]{Counts{
-		Registries: s.Registries, Repositories: s.Repositories, Tags: s.Tags, BlobBytes: s.BlobBytes,
+		CountedAt: s.CountedAt.UTC(), Registries: s.Registries, Repositories: s.Repositories, Tags: s.Tags, BlobBytes: s.BlobBytes,
 		Packages: s.Packages, Assessments: s.Assessments,
 		Images: ImageCounts{Pending: s.Images[image.Pending], Done: s.Images[image.Done], Failed: s.Images[image.Failed]},
 		Vulnerabilities: Severities{

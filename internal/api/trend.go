@@ -17,7 +17,7 @@ type Trends interface {
 // TrendPoint counts vulnerabilities at a time.
 type TrendPoint struct {
 	At              time.Time  `json:"at"`
-	Vulnerabilities Severities `json:"vulnerabilities" doc:"Those that affected images that are stored now."`
+	Vulnerabilities Severities `json:"vulnerabilities" doc:"Those that affected images that were stored then."`
 	Unassessed      int        `json:"unassessed" doc:"Those of them on which nothing was decided, anywhere."`
 }
 

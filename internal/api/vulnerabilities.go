@@ -40,7 +40,7 @@ type VulnerabilitySummary struct {
 	ImageCount   int       `json:"image_count" doc:"The stored images that it affects."`
 	PackageCount int       `json:"package_count" doc:"The distinct packages that it affects."`
 	Fixable      bool      `json:"fixable" doc:"Whether any of them has a fix."`
-	States       []string  `json:"states" nullable:"false" doc:"The states of its findings: unassessed, and names of assessment types."`
+	States       []string  `json:"states" nullable:"false" doc:"The states of its findings: unassessed, and names of assessment types. Of what affects many images, the types of all assessments that hold."`
 }
 
 // Vulnerability is a vulnerability with all that is known of it.

@@ -90,6 +90,9 @@ type ImportResult struct {
 	Preview Preview
 }
 
+// importPatience is how long a dry run looks at images.
+const importPatience = 2 * time.Second
+
 // Import takes the decisions of a file, in one transaction. Where lines are bad,
 // and not to be skipped, it returns FieldErrors that name each as "line N", with
 // the result, and stores nothing.
@@ -133,7 +136,7 @@ func (s *Service) Import(ctx context.Context, lines []ImportLine, opts ImportOpt
 		}
 	}
 	if opts.DryRun {
-		r.Preview, err = s.preview(ctx, list, types, now)
+		r.Preview, err = s.preview(ctx, list, types, now, importPatience)
 		return r, err
 	}
 	if len(wrong) > 0 && !opts.SkipBad {

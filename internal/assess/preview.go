@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/match"
 )
 
@@ -20,32 +19,15 @@ type PreviewStore interface {
 	// Those that are kept for later have no id.
 	ResolveAssessments(ctx context.Context, list []Assessment, keep Keep) ([]Assessment, error)
 	// AffectedPlaces lists, in no order, at most limit places with images that
-	// the vulnerabilities affect in any of the scopes.
-	AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []Scope, limit int) ([]PreviewPlace, error)
-	// PreviewFindings returns the findings of inventories that are of the
-	// vulnerabilities, at most limit.
-	PreviewFindings(ctx context.Context, inventories, vulnerabilities []int64, limit int) ([]PreviewFinding, error)
-	// MayBlock returns the findings of inventories that are of none of the
-	// vulnerabilities, and have a live assessment of one of the types, or, where
-	// atLeast is not nil, that severity at least.
-	MayBlock(ctx context.Context, inventories, vulnerabilities []int64, types []string, atLeast *advisory.Severity) ([]PreviewFinding, error)
+	// the vulnerabilities affect in any of the scopes; more may be among them.
+	AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []Scope, limit int) ([]Place, error)
+	// FindingsByImage returns what any attached source finds in the images, as far as
+	// Decide looks at it, by vulnerability.
+	FindingsByImage(ctx context.Context, digests []string) (map[string][]match.Finding, error)
 	// LiveDecisions is as in GateStore.
 	LiveDecisions(ctx context.Context, vulnerabilities []int64, places []Place, at time.Time) ([]Decision, error)
 	// RegistryPolicy is as in GateStore.
 	RegistryPolicy(ctx context.Context, registry string) (Policy, error)
-}
-
-// PreviewPlace is an image at a place.
-type PreviewPlace struct {
-	Place
-	InventoryID int64
-	AnalysedAt  time.Time
-}
-
-// PreviewFinding is a finding of an inventory, as far as a verdict needs it.
-type PreviewFinding struct {
-	InventoryID int64
-	match.Finding
 }
 
 // Preview is what assessments would change. Images count at each place where
@@ -84,15 +66,19 @@ type StateChange struct {
 
 // The bounds of a preview, which keep it fast.
 const (
-	previewPlaces   = 5000
-	previewFindings = 200_000
-	previewSamples  = 20
-	previewChanges  = 5
+	previewPlaces  = 100_000
+	previewBatch   = 50 // images that are looked at whatever the time
+	previewSamples = 20
+	previewChanges = 5
 )
 
-// Preview says what the requests would change if they were assessed now. It
-// returns what AssessAll would where that refused them.
-func (s *Service) Preview(ctx context.Context, requests []Request, at Locate) (Preview, error) {
+// Glance is how long a preview takes of somebody who does not want to wait.
+const Glance = 30 * time.Millisecond
+
+// Preview says what the requests would change if they were assessed now, as far as
+// patience suffices to look at images. It returns what AssessAll would where that
+// refused them.
+func (s *Service) Preview(ctx context.Context, requests []Request, at Locate, patience time.Duration) (Preview, error) {
 	types, err := s.store.AssessmentTypes(ctx)
 	if err != nil {
 		return Preview{}, err
@@ -115,7 +101,7 @@ func (s *Service) Preview(ctx context.Context, requests []Request, at Locate) (P
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview: %w", err)
 	}
-	p, err := s.preview(ctx, resolved, types, now)
+	p, err := s.preview(ctx, resolved, types, now, patience)
 	if err != nil {
 		return Preview{}, fmt.Errorf("preview: %w", err)
 	}
@@ -126,15 +112,15 @@ func (s *Service) Preview(ctx context.Context, requests []Request, at Locate) (P
 type previewing struct {
 	store    PreviewStore
 	now      time.Time
-	types    []Type
 	ids      []int64
 	fresh    map[int64]*decisionsOn // by vulnerability
 	policies map[string]Policy
 	Preview
 }
 
-func (s *Service) preview(ctx context.Context, list []Assessment, types []Type, now time.Time) (Preview, error) {
-	p := &previewing{store: s.store, now: now, types: types, fresh: make(map[int64]*decisionsOn), policies: make(map[string]Policy)}
+func (s *Service) preview(ctx context.Context, list []Assessment, types []Type, now time.Time, patience time.Duration) (Preview, error) {
+	end := time.Now().Add(patience) // it is people who wait, not the clock of the assessments
+	p := &previewing{store: s.store, now: now, fresh: make(map[int64]*decisionsOn), policies: make(map[string]Policy)}
 	p.Assessments = len(list)
 	var scopes []Scope
 	seen := make(map[Scope]bool)
@@ -165,22 +151,24 @@ func (s *Service) preview(ctx context.Context, list []Assessment, types []Type, 
 	if err := p.superseded(ctx); err != nil {
 		return Preview{}, err
 	}
-	places, err := s.store.AffectedPlaces(ctx, p.ids, scopes, previewPlaces+1)
+	most := previewPlaces
+	if patience <= Glance {
+		most = 10 * previewBatch
+	}
+	places, err := s.store.AffectedPlaces(ctx, p.ids, scopes, most+1)
 	if err != nil {
 		return Preview{}, err
 	}
-	if p.Complete = len(places) <= previewPlaces; !p.Complete {
-		places = places[:previewPlaces]
+	if p.Complete = len(places) <= most; !p.Complete {
+		places = places[:most]
 	}
-	budget := previewFindings
-	for chunk := range slices.Chunk(places, 500) {
-		used, err := p.look(ctx, chunk, budget)
-		if err != nil {
-			return Preview{}, err
-		}
-		if budget -= used; budget <= 0 {
-			p.Complete = p.Complete && p.Examined == len(places)
+	for chunk := range slices.Chunk(places, previewBatch) {
+		if p.Examined > 0 && time.Now().After(end) {
+			p.Complete = false
 			break
+		}
+		if err := p.look(ctx, chunk); err != nil {
+			return Preview{}, err
 		}
 	}
 	return p.Preview, nil
@@ -256,54 +244,40 @@ func (on *decisionsOn) at(list []Decision, place Place, others *decisionsOn) []D
 	return list
 }
 
-// outcome is what a place's verdict rests on as far as the assessed
-// vulnerabilities go.
-type outcome struct {
-	PreviewPlace
-	before, after bool
-	changes       []StateChange
-}
-
-// look counts what changes at some places, and returns how many findings it read.
-func (p *previewing) look(ctx context.Context, places []PreviewPlace, budget int) (int, error) {
-	inventories := make([]int64, 0, len(places))
-	at := make([]Place, len(places))
+// look counts what changes at some places.
+func (p *previewing) look(ctx context.Context, places []Place) error {
+	digests := make([]string, len(places))
 	for i, place := range places {
-		at[i] = place.Place
-		if !slices.Contains(inventories, place.InventoryID) {
-			inventories = append(inventories, place.InventoryID)
+		digests[i] = place.Digest
+	}
+	slices.Sort(digests)
+	found, err := p.store.FindingsByImage(ctx, slices.Compact(digests))
+	if err != nil {
+		return err
+	}
+	known := make(map[int64]bool)
+	var ids []int64
+	for _, findings := range found {
+		for _, f := range findings {
+			if !known[f.VulnerabilityID] {
+				known[f.VulnerabilityID] = true
+				ids = append(ids, f.VulnerabilityID)
+			}
 		}
 	}
-	found, err := p.store.PreviewFindings(ctx, inventories, p.ids, budget+1)
+	live, err := p.decisions(ctx, ids, places)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if len(found) > budget {
-		return len(found), nil // half of an image would tell a wrong verdict
-	}
-	byInventory := make(map[int64][]match.Finding)
-	for _, f := range found {
-		byInventory[f.InventoryID] = append(byInventory[f.InventoryID], f.Finding)
-	}
-	live, err := p.decisions(ctx, p.ids, at)
-	if err != nil {
-		return 0, err
-	}
-	var turned []outcome
 	for _, place := range places {
 		policy, err := p.policy(ctx, place.Registry)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		p.Examined++
-		o := p.compare(place, byInventory[place.InventoryID], live, policy)
-		if o.before != o.after {
-			turned = append(turned, o)
-		} else if len(o.changes) > 0 {
-			p.sample(o)
-		}
+		p.compare(place, found[place.Digest], live, policy)
 	}
-	return len(found), p.turn(ctx, turned)
+	return nil
 }
 
 func (p *previewing) policy(ctx context.Context, registry string) (Policy, error) {
@@ -325,131 +299,45 @@ func (p *previewing) decisions(ctx context.Context, ids []int64, places []Place)
 	return live, err
 }
 
-// compare decides on the findings of the assessed vulnerabilities at a place as
-// things are, and as they would be.
-func (p *previewing) compare(place PreviewPlace, findings []match.Finding, live map[int64]*decisionsOn, policy Policy) outcome {
-	o := outcome{PreviewPlace: place}
+// compare decides on the findings at a place as things are, and as they would be.
+func (p *previewing) compare(place Place, findings []match.Finding, live map[int64]*decisionsOn, policy Policy) {
 	var before, after []Decision
 	done := make(map[int64]bool)
 	for i := range findings {
-		f := &findings[i]
-		f.FirstSeen = later(f.FirstSeen, place.AnalysedAt)
-		if id := f.VulnerabilityID; !done[id] {
+		if id := findings[i].VulnerabilityID; !done[id] {
 			done[id] = true
-			before = live[id].at(before, place.Place, nil)
-			after = live[id].at(p.fresh[id].at(after, place.Place, nil), place.Place, p.fresh[id])
+			before = live[id].at(before, place, nil)
+			after = live[id].at(p.fresh[id].at(after, place, nil), place, p.fresh[id])
 		}
 	}
-	was, verdict := Decide(findings, place.Place, before, policy, p.now)
-	is, then := Decide(findings, place.Place, after, policy, p.now)
-	o.before, o.after = verdict.Blocked, then.Blocked
+	was, verdict := Decide(findings, place, before, policy, p.now)
+	is, then := Decide(findings, place, after, policy, p.now)
+	sample := PreviewSample{Place: place, Before: verdict.Blocked, After: then.Blocked}
+	changed := 0
 	for i, f := range findings {
 		if was[i].Name == is[i].Name {
 			continue
 		}
-		p.Findings++
-		if len(o.changes) < previewChanges {
-			o.changes = append(o.changes, StateChange{f.Vulnerability, f.Package.Name, f.Package.Version, was[i].Name, is[i].Name})
+		changed++
+		if len(sample.Changes) < previewChanges {
+			sample.Changes = append(sample.Changes, StateChange{f.Vulnerability, f.Package.Name, f.Package.Version, was[i].Name, is[i].Name})
 		}
 	}
-	if len(o.changes) > 0 {
+	switch {
+	case then.Blocked && !verdict.Blocked:
+		p.Blocked++
+	case verdict.Blocked && !then.Blocked:
+		p.Pullable++
+	}
+	if changed > 0 {
+		p.Findings += changed
 		p.Images++
+		p.sample(sample)
 	}
-	return o
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// turn counts the images whose verdict turns: those that nothing else blocks.
-func (p *previewing) turn(ctx context.Context, turned []outcome) error {
-	if len(turned) == 0 {
-		return nil
-	}
-	blocked, err := p.blockedOtherwise(ctx, turned)
-	if err != nil {
-		return err
-	}
-	for i, o := range turned {
-		if blocked[i] {
-			o.before, o.after = true, true
-		}
-		switch {
-		case o.after && !o.before:
-			p.Blocked++
-		case o.before && !o.after:
-			p.Pullable++
-		}
-		p.sample(o)
-	}
-	return nil
-}
-
-// blockedOtherwise says which of the places other vulnerabilities block.
-func (p *previewing) blockedOtherwise(ctx context.Context, turned []outcome) ([]bool, error) {
-	var names []string
-	var atLeast *advisory.Severity
-	var inventories []int64
-	places := make([]Place, len(turned))
-	for i, o := range turned {
-		places[i] = o.Place
-		if !slices.Contains(inventories, o.InventoryID) {
-			inventories = append(inventories, o.InventoryID)
-		}
-		policy := p.policies[o.Registry]
-		for _, name := range policy.Blocking(p.types) {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-		if from := policy.BlockUnassessedFrom; from != nil && (atLeast == nil || *from < *atLeast) {
-			atLeast = from
-		}
-	}
-	found, err := p.store.MayBlock(ctx, inventories, p.ids, names, atLeast)
-	if err != nil {
-		return nil, err
-	}
-	byInventory := make(map[int64][]match.Finding)
-	var ids []int64
-	known := make(map[int64]bool)
-	for _, f := range found {
-		byInventory[f.InventoryID] = append(byInventory[f.InventoryID], f.Finding)
-		if !known[f.VulnerabilityID] {
-			known[f.VulnerabilityID] = true
-			ids = append(ids, f.VulnerabilityID)
-		}
-	}
-	live, err := p.decisions(ctx, ids, places)
-	if err != nil {
-		return nil, err
-	}
-	blocked := make([]bool, len(turned))
-	for i, o := range turned {
-		findings := byInventory[o.InventoryID]
-		var decisions []Decision
-		done := make(map[int64]bool)
-		for n := range findings {
-			f := &findings[n]
-			f.FirstSeen = later(f.FirstSeen, o.AnalysedAt)
-			if !done[f.VulnerabilityID] {
-				done[f.VulnerabilityID] = true
-				decisions = live[f.VulnerabilityID].at(decisions, o.Place, nil)
-			}
-		}
-		_, verdict := Decide(findings, o.Place, decisions, p.policies[o.Registry], p.now)
-		blocked[i] = verdict.Blocked
-	}
-	return blocked, nil
 }
 
 // sample keeps a few images, those whose verdict turns before others.
-func (p *previewing) sample(o outcome) {
-	sample := PreviewSample{Place: o.Place, Before: o.before, After: o.after, Changes: o.changes}
+func (p *previewing) sample(sample PreviewSample) {
 	turns := func(s PreviewSample) bool { return s.Before != s.After }
 	if len(p.Samples) < previewSamples {
 		p.Samples = append(p.Samples, sample)

@@ -1,12 +1,16 @@
 package match
 
 import (
+	"time"
+
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/image"
 )
 
 // Stats counts what is stored.
 type Stats struct {
+	// CountedAt is when all but Vulnerabilities and Assessments were counted.
+	CountedAt    time.Time
 	Registries   int
 	Repositories int
 	Tags         int

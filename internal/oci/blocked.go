@@ -15,7 +15,7 @@ import (
 func (h *Handler) blocked(ctx context.Context, w http.ResponseWriter, b *policy.BlockedError) *failure {
 	message := b.Error()
 	if base := strings.TrimSuffix(h.opts.BaseURL(ctx), "/"); base != "" {
-		message += "; see " + base + "/api/v1/images/" + b.Digest
+		message += "; see " + base + "/images/" + b.Digest
 	}
 	f := fault(http.StatusForbidden, codeDenied, message)
 	if b.Refusal == policy.Unknown {

@@ -58,16 +58,16 @@ type Change struct {
 
 // Bounds of a preview.
 const (
-	previewBatch = 5000
+	firstBatch   = 50 // images that are looked at whatever the time
+	previewBatch = 1000
 	maxChanges   = 20
-	// previewTime is how long a preview may take; it is shown as it is then.
-	previewTime = 30 * time.Second
 )
 
 // Preview says what an edit of a registry's settings, or of the global ones
-// where registry is "", would change. It returns an *assess.FieldError or
+// where registry is "", would change, as far as patience suffices to look at images.
+// It returns an *assess.FieldError or
 // ErrNotFound. Exceptions of users are not considered.
-func (s *Service) Preview(ctx context.Context, registry string, edit func(Settings) Settings) ([]Preview, error) {
+func (s *Service) Preview(ctx context.Context, registry string, edit func(Settings) Settings, patience time.Duration) ([]Preview, error) {
 	own, global, err := s.Policy(ctx, registry)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (s *Service) Preview(ctx context.Context, registry string, edit func(Settin
 			return nil, err
 		}
 	}
-	end := time.Now().Add(previewTime) // it is patience that runs out, not the clock of the policy
+	end := time.Now().Add(patience) // that runs out, not the clock of the policy
 	previews := make([]Preview, 0, len(names))
 	for _, name := range names {
 		before, after := Resolve(global, own.Settings), Resolve(global, next)
@@ -126,18 +126,18 @@ func (p *previewer) run(ctx context.Context) error {
 		return err
 	}
 	var after assess.Place
-	for {
-		if time.Now().After(p.end) {
+	for batch := firstBatch; ; batch = min(2*batch, previewBatch) {
+		if p.preview.Images > 0 && time.Now().After(p.end) {
 			return nil
 		}
-		places, err := p.store.PlacesIn(ctx, p.registry, after, previewBatch)
+		places, err := p.store.PlacesIn(ctx, p.registry, after, batch)
 		if err != nil {
 			return err
 		}
 		if err := p.judge(ctx, places, exceptions); err != nil {
 			return err
 		}
-		if len(places) < previewBatch {
+		if len(places) < batch {
 			p.preview.Complete = true
 			return nil
 		}

@@ -31,7 +31,8 @@ func (s *Store) due(ctx context.Context, tx *sql.Tx, vulnerabilities []int64) er
 func (s *Store) foundDue(ctx context.Context, tx *sql.Tx, vulnerabilities []int64) error {
 	for chunk := range slices.Chunk(vulnerabilities, assessmentBatch) {
 		found, err := queryAll(ctx, tx, scanID, `select v.id from vulnerabilities v where v.id in (`+parameters(1, len(chunk))+`)
-			and exists (select 1 from matches m where m.vulnerability_id = v.id and m.gone_at is null)`, anys(chunk)...)
+			and (exists (select 1 from matches m where m.vulnerability_id = v.id and m.gone_at is null)
+				or exists (select 1 from source_findings x where x.vulnerability_id = v.id and x.gone_at is null))`, anys(chunk)...)
 		if err != nil {
 			return fmt.Errorf("mark for judgement: %w", err)
 		}
@@ -47,9 +48,21 @@ func (s *Store) allDue(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, `insert into assessment_due (vulnerability_id, at)
 			select distinct vulnerability_id, cast($1 as bigint) from (
 				select vulnerability_id from matches where gone_at is null
+				union select vulnerability_id from source_findings where gone_at is null
 				union select vulnerability_id from assessments where automatic and ended_at is null) d
 			where true order by vulnerability_id
 			on conflict (vulnerability_id) do update set at = excluded.at`, micros(s.now())); err != nil {
+		return fmt.Errorf("mark for judgement: %w", err)
+	}
+	return nil
+}
+
+// reportedDue marks what a source reports.
+func (s *Store) reportedDue(ctx context.Context, tx *sql.Tx, name string) error {
+	if _, err := tx.ExecContext(ctx, `insert into assessment_due (vulnerability_id, at)
+			select distinct x.vulnerability_id, cast($1 as bigint) from source_findings x join vulnerability_sources s on s.id = x.source_id
+			where s.name = $2 and x.gone_at is null order by x.vulnerability_id
+			on conflict (vulnerability_id) do update set at = excluded.at`, micros(s.now()), name); err != nil {
 		return fmt.Errorf("mark for judgement: %w", err)
 	}
 	return nil

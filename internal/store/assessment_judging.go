@@ -139,7 +139,8 @@ func (s *Store) subjects(ctx context.Context, tx *sql.Tx, ids []int64, rules, pa
 	return list, automatic, nil
 }
 
-// findingGroups reads the findings of vulnerabilities, summed up by the name of the package.
+// findingGroups reads the findings of vulnerabilities, summed up by the name of the
+// package. The feed of what an external source reports is that source.
 func (s *Store) findingGroups(ctx context.Context, tx *sql.Tx, in string, args []any, subject func(int64, string) *assess.Subject) error {
 	type row struct {
 		id              int64
@@ -149,13 +150,19 @@ func (s *Store) findingGroups(ctx context.Context, tx *sql.Tx, in string, args [
 	rows, err := queryAll(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.id, &r.name, &r.Package, &r.typ, &r.feed, &r.Severity, &r.CVSS, &r.EPSS, &r.Exploited, &r.Fixed, &r.Unfixed)
 		return r, err
-	}, `select v.id, v.name, p.name, p.type, m.feed, max(`+effective+`), v.cvss, coalesce(e.score, 0), v.exploited_at is not null,
+	}, `with m as (
+			select package_id, vulnerability_id, feed, severity, fixed from matches where vulnerability_id in `+in+` and gone_at is null
+			union all
+			select m.package_id, m.vulnerability_id, s.name, m.severity, m.fixed from source_findings m
+			join vulnerability_sources s on s.id = m.source_id join images i on i.id = m.image_id
+			where m.vulnerability_id in `+in+` and m.gone_at is null and `+attachedAt+`
+		)
+		select v.id, v.name, p.name, p.type, m.feed, max(`+effective+`), v.cvss, coalesce(e.score, 0), v.exploited_at is not null,
 			sum(case when m.fixed <> '' then 1 else 0 end), sum(case when m.fixed = '' then 1 else 0 end)
-		from matches m
+		from m
 		join vulnerabilities v on v.id = m.vulnerability_id
 		join packages p on p.id = m.package_id
 		left join epss e on e.name = v.name
-		where m.vulnerability_id in `+in+` and m.gone_at is null
 		group by v.id, v.name, p.name, p.type, m.feed, v.cvss, e.score, v.exploited_at
 		order by v.id, p.name, p.type, m.feed`, args...)
 	if err != nil {
@@ -181,7 +188,7 @@ func (s *Store) findingGroups(ctx context.Context, tx *sql.Tx, in string, args [
 	return nil
 }
 
-// groupPaths reads where the packages of the groups are.
+// groupPaths reads where the packages of the groups are; "" is nowhere that is known.
 func (s *Store) groupPaths(ctx context.Context, tx *sql.Tx, in string, args []any, byID map[int64]*assess.Subject) error {
 	type row struct {
 		id         int64
@@ -195,7 +202,15 @@ func (s *Store) groupPaths(ctx context.Context, tx *sql.Tx, in string, args []an
 		join packages p on p.id = m.package_id
 		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
 		join files f on f.id = ip.file_id
-		where m.vulnerability_id in `+in+` and m.gone_at is null`, args...)
+		where m.vulnerability_id in `+in+` and m.gone_at is null
+		union
+		select m.vulnerability_id, p.name, coalesce(f.path, '')
+		from source_findings m
+		join packages p on p.id = m.package_id
+		join images i on i.id = m.image_id
+		left join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.package_id = m.package_id
+		left join files f on f.id = ip.file_id
+		where m.vulnerability_id in `+in+` and m.gone_at is null and `+attachedAt, args...)
 	if err != nil {
 		return fmt.Errorf("paths: %w", err)
 	}
@@ -228,6 +243,14 @@ const inScope = `(a.scope_kind = 'everywhere'
 					or a.scope_kind = 'registry' and g.name = a.scope_value
 					or a.scope_kind = 'repository' and g.name || '/' || r.name = a.scope_value)))`
 
+// reportedInScope is the same of a report m on a package p in an image i.
+const reportedInScope = `(a.scope_kind = 'everywhere'
+		or a.scope_kind = 'package' and a.scope_value in (p.name, p.name || '@' || p.version)
+		or a.scope_kind = 'image' and i.digest = a.scope_value
+		or exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id join registries g on g.id = r.registry_id
+			where mf.digest = i.digest and (a.scope_kind = 'registry' and g.name = a.scope_value
+				or a.scope_kind = 'repository' and g.name || '/' || r.name = a.scope_value)))`
+
 // reopen ends the live assessments that people took of the vulnerabilities where
 // something happened since that their types reopen for.
 func (s *Store) reopen(ctx context.Context, tx *sql.Tx, ids []int64) (bool, error) {
@@ -240,11 +263,19 @@ func (s *Store) reopen(ctx context.Context, tx *sql.Tx, ids []int64) (bool, erro
 			and not exists (select 1 from vex_assessments x where x.assessment_id = a.id)`
 	const matches = ` join matches m on m.vulnerability_id = a.vulnerability_id and m.gone_at is null and m.first_seen <= a.created_at
 		join packages p on p.id = m.package_id `
+	const reports = ` join source_findings m on m.vulnerability_id = a.vulnerability_id and m.gone_at is null and m.first_seen <= a.created_at
+			and (m.fixed_at is not null or m.raised_at is not null)
+		join packages p on p.id = m.package_id
+		join images i on i.id = m.image_id `
 	type cause struct {
 		id     int64
 		reason assess.EndReason
 		note   string
 	}
+	rose := func(name, severity string) string {
+		return "the severity in " + name + " rose to " + severityText(severity)
+	}
+	isFixed := func(name, fixed string) string { return name + ": fixed in " + fixed }
 	found := make(map[int64]cause)
 	for _, look := range []struct {
 		when  assess.Reopening
@@ -253,12 +284,10 @@ func (s *Store) reopen(ctx context.Context, tx *sql.Tx, ids []int64) (bool, erro
 	}{
 		{assess.ReopenExploited, `select a.id, v.name, ''` + open + where + ` and v.listed_at > a.created_at and v.exploited_at is not null`,
 			func(name, _ string) string { return name + " came on a list of exploited vulnerabilities" }},
-		{assess.ReopenSeverity, `select a.id, p.name, max(` + effective + `)` + open + matches + where + ` and m.raised_at > a.created_at and ` + inScope + ` group by a.id, p.name`,
-			func(name, severity string) string {
-				return "the severity in " + name + " rose to " + severityText(severity)
-			}},
-		{assess.ReopenFix, `select a.id, p.name || ' ' || p.version, min(m.fixed)` + open + matches + where + ` and m.fixed_at > a.created_at and m.fixed <> '' and ` + inScope + ` group by a.id, p.name, p.version`,
-			func(name, fixed string) string { return name + ": fixed in " + fixed }},
+		{assess.ReopenSeverity, `select a.id, p.name, max(` + effective + `)` + open + matches + where + ` and m.raised_at > a.created_at and ` + inScope + ` group by a.id, p.name`, rose},
+		{assess.ReopenSeverity, `select a.id, p.name, max(` + effective + `)` + open + reports + where + ` and m.raised_at > a.created_at and ` + reportedInScope + ` and ` + attachedAt + ` group by a.id, p.name`, rose},
+		{assess.ReopenFix, `select a.id, p.name || ' ' || p.version, min(m.fixed)` + open + matches + where + ` and m.fixed_at > a.created_at and m.fixed <> '' and ` + inScope + ` group by a.id, p.name, p.version`, isFixed},
+		{assess.ReopenFix, `select a.id, p.name || ' ' || p.version, min(m.fixed)` + open + reports + where + ` and m.fixed_at > a.created_at and m.fixed <> '' and ` + reportedInScope + ` and ` + attachedAt + ` group by a.id, p.name, p.version`, isFixed},
 	} {
 		rows, err := queryAll(ctx, tx, func(rows *sql.Rows) (c cause, err error) {
 			var name, what string

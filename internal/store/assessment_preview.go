@@ -4,11 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // ResolveAssessments names the vulnerabilities of assessments, and returns the
@@ -65,23 +66,19 @@ func literals(ids []int64) string {
 
 // AffectedPlaces lists, in no order, at most limit places with images that the
 // vulnerabilities affect in any of the scopes.
-func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []assess.Scope, limit int) ([]assess.PreviewPlace, error) {
+func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []assess.Scope, limit int) ([]assess.Place, error) {
 	where, args := scopeCondition(scopes)
 	args = append(args, limit)
-	places, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p assess.PreviewPlace, err error) {
-		var analysed sql.NullInt64
-		err = rows.Scan(&p.Registry, &p.Repository, &p.Digest, &p.InventoryID, &analysed)
-		p.AnalysedAt = at(analysed)
+	places, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p assess.Place, err error) {
+		err = rows.Scan(&p.Registry, &p.Repository, &p.Digest)
 		return p, err
-	}, `select distinct g.name, r.name, i.digest, i.inventory_id, i.analysed_at
-		from matches m
-		join packages p on p.id = m.package_id
-		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join images i on i.inventory_id = ip.inventory_id
+	}, `select distinct g.name, r.name, i.digest
+		from found o
+		join images i on i.id = o.image_id
 		join manifests mf on mf.digest = i.digest
 		join repositories r on r.id = mf.repository_id
 		join registries g on g.id = r.registry_id
-		where m.gone_at is null and m.vulnerability_id in (`+literals(vulnerabilities)+`)`+where+`
+		where o.vulnerability_id in (`+literals(vulnerabilities)+`)`+where+`
 		limit $`+strconv.Itoa(len(args)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("images that assessments are about: %w", err)
@@ -89,7 +86,7 @@ func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, sco
 	return places, nil
 }
 
-// scopeCondition is what lets through the places, and packages, of any of the scopes.
+// scopeCondition is what lets through the places of any of the scopes.
 func scopeCondition(scopes []assess.Scope) (string, []any) {
 	values := make(map[string][]string)
 	for _, scope := range scopes {
@@ -114,68 +111,30 @@ func scopeCondition(scopes []assess.Scope) (string, []any) {
 	var parts []string
 	var args []any
 	for _, column := range []string{`g.name`, `g.name || '/' || r.name`, `i.digest`, `p.name`, `p.name || '@' || p.version`} {
-		if list := values[column]; len(list) > 0 {
-			parts = append(parts, column+` in (`+parameters(len(args)+1, len(list))+`)`)
-			args = append(args, anys(list)...)
+		list := values[column]
+		if len(list) == 0 {
+			continue
 		}
+		part := column + ` in (` + parameters(len(args)+1, len(list)) + `)`
+		if strings.HasPrefix(column, `p.`) {
+			part = `exists (select 1 from inventory_packages ip join packages p on p.id = ip.package_id where ip.inventory_id = i.inventory_id and ip.owner = '' and ` + part + `)
+				or exists (select 1 from source_findings x join packages p on p.id = x.package_id
+					where x.image_id = i.id and x.vulnerability_id = o.vulnerability_id and x.gone_at is null and ` + part + `)`
+		}
+		parts = append(parts, part)
+		args = append(args, anys(list)...)
 	}
 	return ` and (` + strings.Join(parts, " or ") + `)`, args
 }
 
-const previewColumns = `ip.inventory_id, v.id, v.name, ` + effective + `, p.name, p.version, m.first_seen`
-
-func scanPreviewFinding(rows *sql.Rows) (f assess.PreviewFinding, err error) {
-	var seen sql.NullInt64
-	err = rows.Scan(&f.InventoryID, &f.VulnerabilityID, &f.Vulnerability, &f.Severity, &f.Package.Name, &f.Package.Version, &seen)
-	f.FirstSeen, f.Sources = at(seen), []string{builtInSource}
-	return f, err
-}
-
-// previewFrom goes from the packages of inventories to their matches, each once a
-// package. The order of joins is that of the names: there are fewer inventories
-// than findings of a vulnerability.
-const previewFrom = ` from (select distinct inventory_id, package_id from inventory_packages where owner = '' and inventory_id in (%s)) ip
-		join matches m on m.package_id = ip.package_id and m.gone_at is null
-		join packages p on p.id = m.package_id
-		join vulnerabilities v on v.id = m.vulnerability_id `
-
-// PreviewFindings returns the findings of inventories that are of the
-// vulnerabilities, at most limit.
-func (s *Store) PreviewFindings(ctx context.Context, inventories, vulnerabilities []int64, limit int) ([]assess.PreviewFinding, error) {
-	found, err := queryAll(ctx, s.read, scanPreviewFinding, `select `+previewColumns+`
-		from matches m
-		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join packages p on p.id = m.package_id
-		join vulnerabilities v on v.id = m.vulnerability_id
-		where m.gone_at is null and m.vulnerability_id in (`+literals(vulnerabilities)+`) and ip.inventory_id in (`+literals(inventories)+`)
-		limit $1`, limit)
-	if err != nil {
-		return nil, fmt.Errorf("findings that assessments are about: %w", err)
+// FindingsByImage returns what any attached source finds in images, as far as
+// assess.Decide looks at it, by vulnerability.
+func (s *Store) FindingsByImage(ctx context.Context, digests []string) (map[string][]match.Finding, error) {
+	all := make(map[string][]match.Finding, len(digests))
+	for chunk := range slices.Chunk(digests, 500) {
+		if err := s.findingsByImage(ctx, chunk, all); err != nil {
+			return nil, fmt.Errorf("findings of many images: %w", err)
+		}
 	}
-	return found, nil
-}
-
-// MayBlock returns the findings of inventories that are of none of the
-// vulnerabilities, and have a live assessment of one of the types, or that
-// severity at least.
-func (s *Store) MayBlock(ctx context.Context, inventories, vulnerabilities []int64, types []string, atLeast *advisory.Severity) ([]assess.PreviewFinding, error) {
-	args := []any{micros(s.now())}
-	var parts []string
-	if len(types) > 0 {
-		args = append(args, anys(types)...)
-		parts = append(parts, `m.vulnerability_id in (select a.vulnerability_id from assessments a join assessment_types t on t.id = a.type_id
-			where a.ended_at is null and (a.expires_at is null or a.expires_at > $1) and t.name in (`+parameters(2, len(types))+`))`)
-	} else {
-		parts = append(parts, `$1 < 0`)
-	}
-	if atLeast != nil {
-		args = append(args, int(*atLeast))
-		parts = append(parts, effective+` >= $`+strconv.Itoa(len(args)))
-	}
-	found, err := queryAll(ctx, s.read, scanPreviewFinding, `select `+previewColumns+fmt.Sprintf(previewFrom, literals(inventories))+
-		`where m.vulnerability_id not in (`+literals(vulnerabilities)+`) and (`+strings.Join(parts, " or ")+`)`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("findings that may block: %w", err)
-	}
-	return found, nil
+	return all, nil
 }

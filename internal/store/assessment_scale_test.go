@@ -32,7 +32,7 @@ func TestDecisionsOverManyImages(t *testing.T) {
 			requests = append(requests, assess.Request{Vulnerability: "CVE-1", Type: "Block", Scope: assess.Scope{Kind: assess.Image, Value: p.Digest}, Author: "ann"})
 		}
 		began := time.Now()
-		preview, err := service.Preview(t.Context(), requests, nil)
+		preview, err := service.Preview(t.Context(), requests, nil, time.Minute)
 		if err != nil || preview.Blocked != 1000 || preview.Images != 1000 || !preview.Complete {
 			t.Fatalf("preview: %+v, %v", preview, err)
 		}
@@ -49,7 +49,7 @@ func TestDecisionsOverManyImages(t *testing.T) {
 			t.Error("a bad one among a thousand is taken")
 		}
 		if preview, err = service.Preview(t.Context(), []assess.Request{{Vulnerability: "CVE-1", Type: "Ignore", Author: "ann",
-			Scope: assess.Scope{Kind: assess.Image, Value: places[0].Digest}}}, nil); err != nil || preview.Pullable != 1 || preview.Superseded != 1 {
+			Scope: assess.Scope{Kind: assess.Image, Value: places[0].Digest}}}, nil, time.Minute); err != nil || preview.Pullable != 1 || preview.Superseded != 1 {
 			t.Errorf("preview: %+v, %v", preview, err)
 		}
 		if v, err := s.VerifyHistory(t.Context(), assess.Anchor{}); err != nil || len(v.Faults) > 0 || v.Events != 1000 {

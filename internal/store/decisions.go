@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // ImagesToPull returns the digests of the images that a manifest of the
@@ -110,12 +111,20 @@ func (s *Store) VulnerabilityStates(ctx context.Context, vulnerabilities []int64
 	// Only where a decision does not hold everywhere the findings have to be
 	// looked at one by one.
 	narrow := make(map[int64]bool)
+	types := make(map[int64]map[string]bool)
 	for _, d := range decisions {
+		if types[d.VulnerabilityID] == nil {
+			types[d.VulnerabilityID] = make(map[string]bool)
+		}
+		types[d.VulnerabilityID][d.Type] = true
 		if d.Scope.Kind == assess.Everywhere {
 			states[d.VulnerabilityID] = []string{d.Type}
 		} else {
 			narrow[d.VulnerabilityID] = true
 		}
+	}
+	if err := s.statesOfMany(ctx, narrow, types, states, when); err != nil {
+		return nil, fmt.Errorf("states of vulnerabilities: %w", err)
 	}
 	alone := true
 	if len(narrow) > 0 {
@@ -153,6 +162,42 @@ func (s *Store) VulnerabilityStates(ctx context.Context, vulnerabilities []int64
 		})
 	}
 	return states, nil
+}
+
+// manyImages is from how many images on the findings of a vulnerability are not
+// looked at one by one.
+const manyImages = 50
+
+// statesOfMany takes from narrow those vulnerabilities that affect many images: they
+// have the types that are decided in any scope, and are unassessed where any finding
+// is, which is soon found.
+func (s *Store) statesOfMany(ctx context.Context, narrow map[int64]bool, types map[int64]map[string]bool, states map[int64][]string, when time.Time) error {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(narrow)), 500) {
+		many, err := queryAll(ctx, s.read, scanID, `select vulnerability_id from affected where images > $1
+			and vulnerability_id in (`+parameters(2, len(chunk))+`)`, append([]any{manyImages}, anys(chunk)...)...)
+		if err != nil {
+			return err
+		}
+		if len(many) == 0 {
+			continue
+		}
+		var where conditions
+		arms, args := arms(match.Filter{At: when, Found: match.Found{States: []string{assess.Unassessed}}})
+		where.add(`a.vulnerability_id in (`+questions(len(many))+`)`, anys(many)...)
+		where.add(`(`+arms+`)`, args...)
+		found, err := queryAll(ctx, s.read, scanID, `select a.vulnerability_id from affected a `+where.String(), where.args...)
+		if err != nil {
+			return err
+		}
+		for _, id := range many {
+			delete(narrow, id)
+			states[id] = slices.Sorted(maps.Keys(types[id]))
+			if slices.Contains(found, id) {
+				states[id] = append(states[id], assess.Unassessed)
+			}
+		}
+	}
+	return nil
 }
 
 // compareBool orders false before true.

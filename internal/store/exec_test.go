@@ -18,6 +18,9 @@ func (s *Store) Exec(t testing.TB, statements ...string) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
+	if err := s.countOld(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // EndAssessmentsUnder is what the deletion of a registry or a repository does.
@@ -79,4 +82,34 @@ func (s *Store) CreateAssessment(ctx context.Context, a assess.Assessment) (asse
 		return a, err
 	}
 	return created[0], nil
+}
+
+// Kept returns the lines of the tables that affected.go keeps, and what they should
+// be, counted among all findings.
+func (s *Store) Kept(t testing.TB) (kept, counted []string) {
+	t.Helper()
+	read := func(query string) []string {
+		t.Helper()
+		lines, err := queryAll(t.Context(), s.write, scanString, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lines
+	}
+	every := `(select m.vulnerability_id, m.image_id, max(` + effectiveOf + `) as severity from (` + everyFinding(`> 0`) + `) m
+		join vulnerabilities v on v.id = m.vulnerability_id group by m.vulnerability_id, m.image_id)`
+	const line = `select v.name || ' in ' || f.image_id || ' ' || f.severity from `
+	const rest = ` f join vulnerabilities v on v.id = f.vulnerability_id order by 1`
+	const risk = ` r where r.critical + r.high > 0 order by 1`
+	const of = `select a.name || ': ' || a.severity || ' in ' || a.images || ', CVSS ' || round(cast(a.cvss * 10 as numeric)) || ', EPSS ' || round(cast(a.epss * 1000 as numeric))
+		|| case when a.exploited then ' exploited' else '' end from `
+	kept = append(read(line+`found`+rest), read(of+`affected a order by 1`)...)
+	kept = append(kept, read(`select image_id || ' has ' || critical || ' and ' || high from image_risks`+risk)...)
+	counted = append(read(line+every+rest), read(of+`(select v.name, max(f.severity) as severity, count(*) as images, v.cvss, coalesce(e.score, 0) as epss,
+			v.exploited_at is not null as exploited
+		from `+every+` f join vulnerabilities v on v.id = f.vulnerability_id left join epss e on e.name = v.name
+		group by v.id, v.name, v.cvss, e.score, v.exploited_at) a order by 1`)...)
+	counted = append(counted, read(`select image_id || ' has ' || critical || ' and ' || high from (select image_id,
+		sum(case when severity = 5 then 1 else 0 end) as critical, sum(case when severity = 4 then 1 else 0 end) as high from `+every+` f group by image_id)`+risk)...)
+	return kept, counted
 }

@@ -127,7 +127,11 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 	if alone {
 		list = s.matchedImages
 	}
-	found, err := list(ctx, vulnerability, after, limit+1)
+	only, err := s.firstAffected(ctx, vulnerability, after, limit+1)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := list(ctx, vulnerability, after, limit+1, only)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,13 +158,8 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 }
 
 // matchedImages is the query of AffectedImages where the built-in analyser alone reports.
-func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]affectedRow, error) {
-	args := []any{vulnerability, limit}
-	where := ""
-	if after != nil {
-		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
-		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
-	}
+func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
+	where, args := affectedAfter(vulnerability, after, limit, only)
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
@@ -185,6 +184,49 @@ func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *m
 		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
 	return found, nil
+}
+
+// affectedAfter are the arguments of queries for affected images, and the conditions
+// that go with them.
+func affectedAfter(vulnerability int64, after *match.AffectedCursor, limit int, only []string) (where string, args []any) {
+	args = []any{vulnerability, limit}
+	if after != nil {
+		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
+		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
+	}
+	if len(only) > 0 {
+		where += ` and i.digest in (` + parameters(len(args)+1, len(only)) + `)`
+		args = append(args, anys(only)...)
+	}
+	return where, args
+}
+
+// firstAffected returns the images with which the list of those that a vulnerability
+// affects goes on, where there are so many that they should not all be sorted; else
+// nil. They come in the order of the places, of which most hold such an image.
+func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]string, error) {
+	var images int
+	if err := s.read.QueryRowContext(ctx, `select coalesce(max(images), 0) from affected where vulnerability_id = $1`, vulnerability).Scan(&images); err != nil {
+		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+	}
+	if images < fewImages {
+		return nil, nil
+	}
+	args := []any{vulnerability, limit}
+	where := ""
+	if after != nil {
+		where = ` and g.name >= $3 and (g.name > $3 or r.name >= $4) and (g.name > $3 or r.name > $4 or mf.digest >= $5)`
+		args = append(args, after.Registry, after.Repository, after.Digest)
+	}
+	digests, err := queryAll(ctx, s.read, scanString, `select mf.digest
+		from registries g cross join repositories r cross join manifests mf cross join images i cross join found o
+		where r.registry_id = g.id and mf.repository_id = r.id and i.digest = mf.digest and o.image_id = i.id and o.vulnerability_id = $1`+where+`
+		order by g.name, r.name, mf.digest limit $2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+	}
+	slices.Sort(digests)
+	return slices.Compact(digests), nil
 }
 
 // tagged is a manifest of a repository.

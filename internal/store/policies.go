@@ -35,7 +35,7 @@ func (s *Store) Policy(ctx context.Context, registry string) (policy.Stored, err
 // PolicySettings returns those of the global policy and of a registry.
 func (s *Store) PolicySettings(ctx context.Context, registry string) (global, own policy.Settings, err error) {
 	var all, text string
-	err = s.read.QueryRowContext(ctx, `select coalesce((select content from settings_documents where name = $1), ''), policy from registries where name = $2`,
+	err = s.read.QueryRowContext(ctx, `select coalesce((select value from settings where name = $1), ''), policy from registries where name = $2`,
 		globalPolicy, registry).Scan(&all, &text)
 	if err != nil {
 		return global, own, fmt.Errorf("policy of registry %q: %w", registry, noRows(err, policy.ErrNotFound))
@@ -75,7 +75,7 @@ func (s *Store) SavePolicy(ctx context.Context, registry string, settings policy
 // SettingsDocument returns a document of settings with its version; one that was
 // never saved is empty and of version 1.
 func (s *Store) SettingsDocument(ctx context.Context, name string) (content string, version int64, err error) {
-	err = s.read.QueryRowContext(ctx, `select content, version from settings_documents where name = $1`, name).Scan(&content, &version)
+	err = s.read.QueryRowContext(ctx, `select value, version from settings where name = $1`, name).Scan(&content, &version)
 	if err != nil {
 		return "", 1, noRows(err, nil)
 	}
@@ -86,10 +86,10 @@ func (s *Store) SettingsDocument(ctx context.Context, name string) (content stri
 // policy.ErrStale.
 func (s *Store) SaveSettingsDocument(ctx context.Context, name, content string, version int64) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
-		query := `update settings_documents set content = $2, version = version + 1 where name = $1 and version = $3`
-		args := []any{name, content, version}
+		query := `update settings set value = $2, changed_at = $3, version = version + 1 where name = $1 and version = $4`
+		args := []any{name, content, micros(s.now()), version}
 		if version == 1 {
-			query, args = `insert into settings_documents (name, content, version) values ($1, $2, 2) on conflict (name) do nothing`, args[:2]
+			query, args = `insert into settings (name, value, version, changed_at, changed_by) values ($1, $2, 2, $3, '') on conflict (name) do nothing`, args[:3]
 		}
 		done, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {

@@ -306,7 +306,7 @@ func TestPreview(t *testing.T) {
 		service := policy.New(s, policy.Options{Now: clock.Now})
 		preview := func(registry string, edit func(*policy.Settings)) []string {
 			t.Helper()
-			found, err := service.Preview(t.Context(), registry, func(s policy.Settings) policy.Settings { edit(&s); return s })
+			found, err := service.Preview(t.Context(), registry, func(s policy.Settings) policy.Settings { edit(&s); return s }, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -338,10 +338,10 @@ func TestPreview(t *testing.T) {
 		}
 		want("excepted", preview("main", strict), "main: 2 images, 0 blocked, then 0: +0 -0, true")
 		var field *assess.FieldError
-		if _, err := service.Preview(t.Context(), "main", func(s policy.Settings) policy.Settings { s.Block = &[]string{"x"}; return s }); !errors.As(err, &field) {
+		if _, err := service.Preview(t.Context(), "main", func(s policy.Settings) policy.Settings { s.Block = &[]string{"x"}; return s }, time.Minute); !errors.As(err, &field) {
 			t.Errorf("an unknown type: got %v", err)
 		}
-		if _, err := service.Preview(t.Context(), "none", func(s policy.Settings) policy.Settings { return s }); !errors.Is(err, policy.ErrNotFound) {
+		if _, err := service.Preview(t.Context(), "none", func(s policy.Settings) policy.Settings { return s }, time.Minute); !errors.Is(err, policy.ErrNotFound) {
 			t.Errorf("no registry: got %v", err)
 		}
 		own, _, err := service.Policy(t.Context(), "main")

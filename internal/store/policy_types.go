@@ -20,7 +20,7 @@ func storedPolicies(ctx context.Context, q querier) ([]storedPolicy, error) {
 	list, err := queryAll(ctx, q, func(rows *sql.Rows) (p storedPolicy, err error) {
 		err = rows.Scan(&p.id, &p.text)
 		return p, err
-	}, `select 0, content from settings_documents where name = $1 union all select id, policy from registries order by 1`, globalPolicy)
+	}, `select 0, value from settings where name = $1 union all select id, policy from registries order by 1`, globalPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("policies: %w", err)
 	}
@@ -63,7 +63,7 @@ func replaceInPolicies(ctx context.Context, tx *sql.Tx, from, to string) error {
 		// Who edits it meanwhile is told that it is another version now.
 		query, args := `update registries set policy = $1, policy_version = policy_version + 1 where policy = $2 and id = $3`, []any{settings.Renamed(from, to).String(), p.text, p.id}
 		if p.id == 0 {
-			query, args[2] = `update settings_documents set content = $1, version = version + 1 where content = $2 and name = $3`, globalPolicy
+			query, args[2] = `update settings set value = $1, version = version + 1 where value = $2 and name = $3`, globalPolicy
 		}
 		done, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -110,6 +111,22 @@ func (s *Store) findingsOf(ctx context.Context, digests []string, all map[string
 		img.Types = types[img.Digest]
 		all[img.Digest] = policy.Known{Image: img}
 	}
+	found := make(map[string][]match.Finding, len(digests))
+	if err := s.findingsByImage(ctx, digests, found); err != nil {
+		return err
+	}
+	for digest, findings := range found {
+		k := all[digest]
+		k.Findings = findings
+		all[digest] = k
+	}
+	return nil
+}
+
+// findingsByImage adds the findings of images to all, by vulnerability.
+func (s *Store) findingsByImage(ctx context.Context, digests []string, all map[string][]match.Finding) error {
+	args := anys(digests)
+	in := `(` + parameters(1, len(args)) + `)`
 	type row struct {
 		digest string
 		match.Finding
@@ -131,9 +148,7 @@ func (s *Store) findingsOf(ctx context.Context, digests []string, all map[string
 		return err
 	}
 	for _, r := range found {
-		k := all[r.digest]
-		k.Findings = append(k.Findings, r.Finding)
-		all[r.digest] = k
+		all[r.digest] = append(all[r.digest], r.Finding)
 	}
 	// What other sources report is joined with that, image by image.
 	reported, err := queryAll(ctx, s.read, scanString, `select distinct i.digest from images i
@@ -142,11 +157,10 @@ func (s *Store) findingsOf(ctx context.Context, digests []string, all map[string
 		return err
 	}
 	for _, digest := range reported {
-		k := all[digest]
-		if k.Findings, err = s.ImageFindings(ctx, digest); err != nil {
+		if all[digest], err = s.ImageFindings(ctx, digest); err != nil {
 			return err
 		}
-		all[digest] = k
+		slices.SortStableFunc(all[digest], func(a, b match.Finding) int { return cmp.Compare(a.VulnerabilityID, b.VulnerabilityID) })
 	}
 	return nil
 }

@@ -36,7 +36,8 @@ func (s *Store) SetSettings(ctx context.Context, values map[string]string, at ti
 			query, args := `delete from settings where name = $1`, []any{name}
 			if value := values[name]; value != "" {
 				query = `insert into settings (name, value, changed_at, changed_by) values ($1, $2, $3, $4)
-					on conflict (name) do update set value = excluded.value, changed_at = excluded.changed_at, changed_by = excluded.changed_by`
+					on conflict (name) do update set value = excluded.value, changed_at = excluded.changed_at, changed_by = excluded.changed_by,
+						version = settings.version + 1`
 				args = append(args, value, micros(at), by)
 			}
 			if _, err := tx.ExecContext(ctx, query, args...); err != nil {

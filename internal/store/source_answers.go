@@ -112,6 +112,7 @@ func (a *answer) replace(ctx context.Context, fresh map[reportedKey]reported, or
 		return fmt.Errorf("read findings: %w", err)
 	}
 	known := make(map[reportedKey]bool, len(stored))
+	var changed []int64
 	var gone []any
 	for _, r := range stored {
 		now, still := fresh[r.key]
@@ -119,11 +120,15 @@ func (a *answer) replace(ctx context.Context, fresh map[reportedKey]reported, or
 		switch {
 		case !still:
 			gone = append(gone, r.id)
+			changed = append(changed, r.key.vulnerability)
 		case now != r.reported:
-			if _, err := a.tx.ExecContext(ctx, `update source_findings set name = $1, severity = $2, fixed = $3, link = $4, layer_position = $5 where id = $6`,
-				now.name, now.severity, now.fixed, now.link, now.layer, r.id); err != nil {
+			if _, err := a.tx.ExecContext(ctx, `update source_findings set name = $1, severity = $2, fixed = $3, link = $4, layer_position = $5,
+					fixed_at = case when $3 = '' then null when fixed = '' then cast($7 as bigint) else fixed_at end,
+					raised_at = case when $2 > severity and severity > 0 then cast($7 as bigint) else raised_at end
+				where id = $6`, now.name, now.severity, now.fixed, now.link, now.layer, r.id, a.now); err != nil {
 				return fmt.Errorf("update finding: %w", err)
 			}
+			changed = append(changed, r.key.vulnerability)
 		}
 	}
 	for chunk := range slices.Chunk(gone, matchBatch) {
@@ -134,6 +139,7 @@ func (a *answer) replace(ctx context.Context, fresh map[reportedKey]reported, or
 	var added []any
 	for _, key := range order {
 		if f := fresh[key]; !known[key] {
+			changed = append(changed, key.vulnerability)
 			added = append(added, a.image, a.source, key.vulnerability, key.pkg, f.name, f.severity, f.fixed, f.link, f.layer, a.now)
 		}
 	}
@@ -141,7 +147,7 @@ func (a *answer) replace(ctx context.Context, fresh map[reportedKey]reported, or
 		name text, severity integer, fixed text, link text, layer_position integer, first_seen bigint)`, added); err != nil {
 		return fmt.Errorf("insert findings: %w", err)
 	}
-	return nil
+	return a.due(ctx, a.tx, changed)
 }
 
 // layers are the positions of the image's layers.

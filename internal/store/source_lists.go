@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/match"
 )
 
@@ -53,17 +52,16 @@ type affectedRow struct {
 
 // affectedOfAll is the query of AffectedImages where others than the built-in
 // analyser report. Of several that report the gravest counts.
-func (s *Store) affectedOfAll(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int) ([]affectedRow, error) {
-	args := []any{vulnerability, limit}
-	where := ""
-	if after != nil {
-		where = ` and (g.name, r.name, i.digest, m.package_id) > ($3, $4, $5, $6)`
-		args = append(args, after.Registry, after.Repository, after.Digest, after.PackageID)
+func (s *Store) affectedOfAll(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
+	where, args := affectedAfter(vulnerability, after, limit, only)
+	within := ""
+	if len(only) > 0 { // the engines do not see by themselves that little is to be read
+		within = ` and i.digest in (` + parameters(len(args)-len(only)+1, len(only)) + `)`
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
-	}, `with every as (`+everyFinding(`= $1`)+`)
+	}, `with every as (`+everyFinding(`= $1`+within)+`)
 		select i.digest, g.name, r.name, r.id, m.package_id, max(`+effectiveOf+`), max(m.fixed), `+packageColumns+`
 		from every m
 		join vulnerabilities v on v.id = m.vulnerability_id
@@ -116,32 +114,6 @@ func stateOf(when, unassessed string) string {
 					case a.scope_kind when 'image' then 5 when 'repository' then 4 when 'registry' then 3
 						when 'package' then case when a.scope_value = p.name then 1 else 2 end else 0 end desc, a.id desc
 				limit 1), ` + unassessed + `)`
-}
-
-// severitiesOfAll counts vulnerabilities by severity for Stats where others than
-// the built-in analyser report.
-func (s *Store) severitiesOfAll(ctx context.Context) (map[advisory.Severity]int, error) {
-	type row struct {
-		severity advisory.Severity
-		n        int
-	}
-	rows, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c row, err error) {
-		err = rows.Scan(&c.severity, &c.n)
-		return c, err
-	}, `select f.severity, count(*) from (select vulnerability_id, max(severity) as severity from (
-			select vulnerability_id, severity from matches where gone_at is null
-			union all select x.vulnerability_id, x.severity from source_findings x where x.gone_at is null and exists (select 1
-				from images i join manifests mf on mf.digest = i.digest join repositories p on p.id = mf.repository_id
-				join registry_sources rs on rs.registry_id = p.registry_id and rs.source_id = x.source_id where i.id = x.image_id)
-		) m group by vulnerability_id) f group by f.severity`)
-	if err != nil {
-		return nil, fmt.Errorf("stats of vulnerabilities: %w", err)
-	}
-	counts := make(map[advisory.Severity]int, len(rows))
-	for _, r := range rows {
-		counts[r.severity] = r.n
-	}
-	return counts, nil
 }
 
 // reportedTo is the end of a query for the images in which sources report

@@ -140,6 +140,9 @@ func (s *Store) DeleteSource(ctx context.Context, name string, version int64) er
 		if version != 0 && version != stands {
 			return source.ErrChanged
 		}
+		if err := s.reportedDue(ctx, tx, name); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `delete from vulnerability_sources where id = $1`, id)
 		return err
 	})
@@ -191,8 +194,10 @@ func (s *Store) AttachSource(ctx context.Context, registry, name string) (fresh 
 		}
 		if changedOne(done, errUnchanged) == nil {
 			fresh = true
-			_, err = s.askRegistry(ctx, tx, registry, name)
-			return err
+			if _, err = s.askRegistry(ctx, tx, registry, name); err != nil {
+				return err
+			}
+			return s.reportedDue(ctx, tx, name)
 		}
 		var one int
 		return noRows(tx.QueryRowContext(ctx, `select 1 from registries r, vulnerability_sources s where r.name = $1 and s.name = $2`, registry, name).Scan(&one), source.ErrNotFound)
@@ -219,7 +224,10 @@ func (s *Store) DetachSource(ctx context.Context, registry, name string) error {
 		if err != nil {
 			return err
 		}
-		return changedOne(done, source.ErrNotFound)
+		if err := changedOne(done, source.ErrNotFound); err != nil {
+			return err
+		}
+		return s.reportedDue(ctx, tx, name)
 	})
 	if err != nil {
 		return fmt.Errorf("detach %q from registry %q: %w", name, registry, err)

@@ -364,6 +364,10 @@ func TestListsSeeWhatSourcesReport(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", step, diff)
 			}
 		}
+		summaries, err := d.ImageSummaries(ctx, []string{app})
+		if diff := cmp.Diff(map[advisory.Severity]int{advisory.High: 1, advisory.Low: 1}, summaries[app].Findings); diff != "" || err != nil {
+			t.Errorf("what the list of images counts (-want +got):\n%s (%v)", diff, err)
+		}
 		const x = "X-1 low 1 images 1 packages fixable true at [main low]"
 		want("both", "CVE-2019-14697 critical 1 images 1 packages fixable true at [main critical other high]", x, "map[low:1 critical:1]")
 		if err := d.DetachSource(ctx, "other", source.BuiltIn); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
@@ -11,17 +13,43 @@ import (
 	"github.com/pratique/pratique/internal/match"
 )
 
-// Stats counts what is stored at a time.
-func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) {
-	all := match.Stats{Images: make(map[image.State]int), Vulnerabilities: make(map[advisory.Severity]int)}
+// figures are counts that take a look at everything. They are kept for a hundred
+// times as long as that took, but a minute: at most a hundredth of the time goes
+// into counting, and where little is stored they are never old.
+type figures struct {
+	mu    sync.Mutex
+	kept  match.Stats
+	until time.Time
+}
+
+func (f *figures) get(ctx context.Context, when time.Time, count func(context.Context, *match.Stats) error) (match.Stats, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	began := time.Now() // what counting costs has nothing to do with the clock of the store
+	if began.After(f.until) {
+		fresh := match.Stats{CountedAt: when}
+		if err := count(ctx, &fresh); err != nil {
+			return match.Stats{}, err
+		}
+		took := time.Since(began)
+		f.kept, f.until = fresh, began
+		if took > 20*time.Millisecond {
+			f.until = began.Add(min(100*took, time.Minute))
+		}
+	}
+	all := f.kept
+	all.Images = maps.Clone(all.Images)
+	return all, nil
+}
+
+// countStored counts what Stats keeps.
+func (s *Store) countStored(ctx context.Context, all *match.Stats) error {
 	err := s.read.QueryRowContext(ctx, `select
 			(select count(*) from registries), (select count(*) from repositories), (select count(*) from tags),
 			(select coalesce(sum(size), 0) from (select distinct digest, size from repository_blobs) b),
-			(select count(*) from packages),
-			(select count(*) from assessments where ended_at is null and (expires_at is null or expires_at > $1))`, micros(when)).Scan(
-		&all.Registries, &all.Repositories, &all.Tags, &all.BlobBytes, &all.Packages, &all.Assessments)
+			(select count(*) from packages)`).Scan(&all.Registries, &all.Repositories, &all.Tags, &all.BlobBytes, &all.Packages)
 	if err != nil {
-		return match.Stats{}, fmt.Errorf("stats: %w", err)
+		return fmt.Errorf("stats: %w", err)
 	}
 	type stateCount struct {
 		state image.State
@@ -32,16 +60,26 @@ func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) 
 		return c, err
 	}, `select state, count(*) from images i where exists (select 1 from manifests m where m.digest = i.digest) group by state`)
 	if err != nil {
-		return match.Stats{}, fmt.Errorf("stats of images: %w", err)
+		return fmt.Errorf("stats of images: %w", err)
 	}
+	all.Images = make(map[image.State]int)
 	for _, c := range images {
 		all.Images[c.state] = c.n
 	}
-	if alone, err := s.alone(ctx); err != nil {
+	return nil
+}
+
+// Stats counts what is stored at a time. CountedAt says when most of it was counted;
+// vulnerabilities and assessments are those of now.
+func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) {
+	all, err := s.figures.get(ctx, when, s.countStored)
+	if err != nil {
 		return match.Stats{}, err
-	} else if !alone {
-		all.Vulnerabilities, err = s.severitiesOfAll(ctx)
-		return all, err
+	}
+	all.Vulnerabilities = make(map[advisory.Severity]int)
+	if err := s.read.QueryRowContext(ctx, `select count(*) from assessments where ended_at is null and (expires_at is null or expires_at > $1)`,
+		micros(when)).Scan(&all.Assessments); err != nil {
+		return match.Stats{}, fmt.Errorf("stats of assessments: %w", err)
 	}
 	type severityCount struct {
 		severity advisory.Severity
@@ -50,10 +88,7 @@ func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) 
 	vulnerabilities, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c severityCount, err error) {
 		err = rows.Scan(&c.severity, &c.n)
 		return c, err
-	}, `select n.severity, count(*) from (
-			select m.vulnerability_id, max(`+effective+`) as severity from matches m join vulnerabilities v on v.id = m.vulnerability_id
-			where m.gone_at is null group by m.vulnerability_id
-		) n group by n.severity`)
+	}, `select severity, count(*) from affected group by severity`)
 	if err != nil {
 		return match.Stats{}, fmt.Errorf("stats of vulnerabilities: %w", err)
 	}

@@ -43,7 +43,8 @@ type Store struct {
 	read, write *sql.DB
 	now         func() time.Time
 	// in is the transaction that all writes go to, where not nil: see within.
-	in *sql.Tx
+	in      *sql.Tx
+	figures *figures
 }
 
 // Options are the choices that Open leaves to its caller.
@@ -63,7 +64,7 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if opts.MaxConnections == 0 {
 		opts.MaxConnections = 16
 	}
-	s := &Store{now: opts.Now}
+	s := &Store{now: opts.Now, figures: &figures{}}
 	var err error
 	switch {
 	case strings.HasPrefix(location, "sqlite:"):
@@ -80,6 +81,9 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 		err = s.adoptKeys(ctx)
 	}
 	if err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
+	}
+	if err := s.countOld(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
 	if err := s.recordOld(ctx); err != nil {
@@ -174,6 +178,9 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it says ErrTxDone; else the first error matters
 	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := s.count(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

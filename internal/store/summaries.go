@@ -101,31 +101,33 @@ func (s *Store) summaries(ctx context.Context, digests []string) (map[string]ima
 			join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.owner = ''
 			join matches m on m.package_id = ip.package_id and m.gone_at is null
 			join vulnerabilities v on v.id = m.vulnerability_id
-			where i.digest in (`+in+`) group by 1, 2`, args...)
+			where i.digest in (`+in+`) and `+builtInAt+` group by 1, 2
+			union all
+			select x.digest, x.severity, count(*) from (
+				select i.digest, m.vulnerability_id, m.package_id, max(`+effective+`) as severity
+				from images i
+				join source_findings m on m.image_id = i.id and m.gone_at is null
+				join vulnerabilities v on v.id = m.vulnerability_id
+				where i.digest in (`+in+`) and `+attachedAt+` and not exists (
+					select 1 from matches o join inventory_packages ip on ip.package_id = o.package_id and ip.inventory_id = i.inventory_id and ip.owner = ''
+					where o.package_id = m.package_id and o.vulnerability_id = m.vulnerability_id and o.gone_at is null and `+builtInAt+`)
+				group by i.digest, m.vulnerability_id, m.package_id
+			) x group by x.digest, x.severity`, args...)
 		if err != nil {
 			return nil, fmt.Errorf("findings of images: %w", err)
 		}
 		for _, c := range counts {
-			found[c.digest].Findings[c.severity] = c.n
+			found[c.digest].Findings[c.severity] += c.n
 		}
 	}
 	return found, nil
 }
 
-// ImagesAtRisk lists the stored images with the most critical findings, then the
-// most high ones.
+// ImagesAtRisk lists the stored images with the most vulnerabilities that are
+// critical, then that are high.
 func (s *Store) ImagesAtRisk(ctx context.Context, limit int) ([]image.Summary, error) {
-	digests, err := queryAll(ctx, s.read, scanString, `select i.digest from images i join (
-			select ip.inventory_id,
-				sum(case when `+effective+` = $1 then 1 else 0 end) as critical,
-				sum(case when `+effective+` = $2 then 1 else 0 end) as high
-			from inventory_packages ip
-			join matches m on m.package_id = ip.package_id and m.gone_at is null
-			join vulnerabilities v on v.id = m.vulnerability_id
-			where ip.owner = '' group by ip.inventory_id
-		) n on n.inventory_id = i.inventory_id
-		where n.critical + n.high > 0 and exists (select 1 from manifests mf where mf.digest = i.digest)
-		order by n.critical desc, n.high desc, i.digest limit $3`, int(advisory.Critical), int(advisory.High), limit)
+	digests, err := queryAll(ctx, s.read, scanString, `select i.digest from image_risks r join images i on i.id = r.image_id
+		where r.critical + r.high > 0 order by r.critical desc, r.high desc, r.image_id limit $1`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("images at risk: %w", err)
 	}

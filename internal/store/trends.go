@@ -12,8 +12,11 @@ import (
 
 // Trend counts the vulnerabilities that affected stored images at each of the
 // times, which are in order: by severity, and those on which nothing was decided
-// anywhere. What was deleted meanwhile does not count for the past either.
+// anywhere. What was found and gone before there were spans does not count.
 func (s *Store) Trend(ctx context.Context, times []time.Time) ([]match.TrendPoint, error) {
+	if len(times) == 0 {
+		return nil, nil
+	}
 	type span struct {
 		id          int64
 		severity    advisory.Severity
@@ -23,22 +26,15 @@ func (s *Store) Trend(ctx context.Context, times []time.Time) ([]match.TrendPoin
 		err = rows.Scan(&v.id, &v.severity, &v.from, &v.until)
 		return v, err
 	}
-	// Of what affects several packages, the first and the last count.
-	spans, err := queryAll(ctx, s.read, scan, `select v.id, max(`+effective+`),
-			min(case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end),
-			case when max(case when m.gone_at is null then 1 else 0 end) = 1 then null else max(m.gone_at) end
-		from matches m
-		join vulnerabilities v on v.id = m.vulnerability_id
-		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join images i on i.inventory_id = ip.inventory_id
-		where (m.gone_at is null or m.gone_at > i.analysed_at) and exists (select 1 from manifests mf where mf.digest = i.digest)
-		group by v.id`)
+	first, last := micros(times[0]), micros(times[len(times)-1])
+	spans, err := queryAll(ctx, s.read, scan, `select vulnerability_id, severity, since, until from affected_spans
+		where since <= $2 and (until is null or until > $1)`, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("trend: %w", err)
 	}
 	decisions, err := queryAll(ctx, s.read, scan, `select vulnerability_id, 0, created_at,
 			case when expires_at is not null and (ended_at is null or expires_at < ended_at) then expires_at else ended_at end
-		from assessments`)
+		from assessments where created_at <= $2 and (ended_at is null or ended_at > $1) and (expires_at is null or expires_at > $1)`, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("trend of assessments: %w", err)
 	}

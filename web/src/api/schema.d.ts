@@ -2199,6 +2199,11 @@ export interface components {
              * @description The size of all blobs that some repository holds.
              */
             blob_bytes: number;
+            /**
+             * Format: date-time
+             * @description When all but vulnerabilities and assessments were counted: where much is stored, up to a minute ago.
+             */
+            counted_at: string;
             images: components["schemas"]["ImageCounts"];
             /**
              * Format: int64
@@ -3417,7 +3422,7 @@ export interface components {
             complete: boolean;
             /**
              * Format: int64
-             * @description How many there are; one in two repositories counts twice.
+             * @description How many were looked at; one in two repositories counts twice.
              */
             images: number;
             /** Format: int64 */
@@ -3803,7 +3808,7 @@ export interface components {
              * @description Those of them on which nothing was decided, anywhere.
              */
             unassessed: number;
-            /** @description Those that affected images that are stored now. */
+            /** @description Those that affected images that were stored then. */
             vulnerabilities: components["schemas"]["Severities"];
         };
         Upgrade: {
@@ -4050,7 +4055,7 @@ export interface components {
             severity?: ("critical" | "high" | "medium" | "low" | "negligible" | "unknown")[];
             /** @description Only what this vulnerability source reports; built-in is the built-in analyser. */
             source?: string;
-            /** @description Only what is in one of these states anywhere: unassessed, names of assessment types, or expired, where an assessment expired and nothing was decided since. */
+            /** @description Only what is in one of these states anywhere: unassessed, names of assessment types of which an assessment holds, or expired, where an assessment expired and nothing was decided since. */
             state?: string[];
         };
         VulnerabilitySource: {
@@ -4120,7 +4125,7 @@ export interface components {
             package_count: number;
             /** @enum {string} */
             severity: "critical" | "high" | "medium" | "low" | "negligible" | "unknown";
-            /** @description The states of its findings: unassessed, and names of assessment types. */
+            /** @description The states of its findings: unassessed, and names of assessment types. Of what affects many images, the types of all assessments that hold. */
             states: string[];
         };
         Warning: {
@@ -4898,7 +4903,10 @@ export interface operations {
     };
     "preview-assessments": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many seconds to look at images, where there are many. By default it is what can be seen in a tenth of a second; complete says whether that is all. */
+                wait?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6136,7 +6144,10 @@ export interface operations {
     };
     "preview-policy": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many seconds to look at images, where there are many. By default it is what can be seen in a tenth of a second; complete says whether that is all. */
+                wait?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -7224,7 +7235,7 @@ export interface operations {
                 exploited?: "true" | "false";
                 /** @description Only what has a fix in any affected package, or only what has none. */
                 fix_available?: "true" | "false";
-                /** @description Only what is in one of these states anywhere, separated by commas: unassessed, names of assessment types, or expired, where an assessment expired and nothing was decided since. */
+                /** @description Only what is in one of these states anywhere, separated by commas: unassessed, names of assessment types of which an assessment holds, or expired, where an assessment expired and nothing was decided since. */
                 state?: string[];
                 /** @description Only what is found in this registry. */
                 registry?: string;
