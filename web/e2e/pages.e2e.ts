@@ -58,6 +58,7 @@ const pages: [name: string, path: () => string][] = [
   ['policies', () => '/administration/policies'],
   ['advanced-settings', () => '/administration/advanced-settings'],
   ['assessment-types', () => '/administration/assessment-types'],
+  ['webhooks', () => '/administration/webhooks'],
   ['feeds', () => '/administration/feeds'],
   ['feed', () => '/administration/feeds/debian'],
   ['scheduled-jobs', () => '/administration/scheduled-jobs'],

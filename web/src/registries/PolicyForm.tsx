@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { api, type Schemas } from '../api/client'
 import { Failure } from '../ui/Failure'
 import { Verdict } from '../ui/Verdict'
+import { PolicyEffect } from './PolicyEffect'
 
 type Settings = Schemas['PolicySettings']
 
@@ -22,7 +23,11 @@ export function PolicyForm({ document, disabled, change, onSave }: Props) {
   const types = api.useQuery('get', '/assessment-types')
   const names = (types.data?.items ?? []).map((t) => t.name)
   const [s, setSettings] = useState<Settings>(document.settings)
-  const set = (more: Partial<Settings>) => setSettings((now) => ({ ...now, ...more }))
+  const preview = api.useMutation('post', '/policy/preview')
+  const set = (more: Partial<Settings>) => {
+    preview.reset()
+    setSettings((now) => ({ ...now, ...more }))
+  }
   const { effective } = document
   const above = document.registry === '' ? 'the default' : 'inherited'
   const said = (value: string | number | boolean | null) => (value === null || value === '' ? 'never' : value === true ? 'yes' : value === false ? 'no' : String(value))
@@ -58,9 +63,12 @@ export function PolicyForm({ document, disabled, change, onSave }: Props) {
         </Group>
         {(s.allow_digest_pulls ?? effective.allow_digest_pulls) === 'recent' && hours('digest_pull_hours', 'For so long', 'after an image that could be pulled became blocked')}
         <Failure what="It was not saved" error={change.error} />
+        <Failure what="What it changes cannot be told" error={preview.error} />
+        {preview.data && <PolicyEffect preview={preview.data} />}
         {!disabled && (
           <Group>
             <Button type="submit" loading={change.isPending}>Save</Button>
+            <Button variant="default" loading={preview.isPending} onClick={() => preview.mutate({ params: { query: { wait: 5 } }, body: { policy: s, registry: document.registry } })}>See what it changes</Button>
             <span role="status">{change.isSuccess && <Verdict kind="good">Saved</Verdict>}</span>
             <Text size="xs" c="dimmed">It holds for the next pull.</Text>
           </Group>
