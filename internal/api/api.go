@@ -46,6 +46,7 @@ type Services struct {
 	Summaries Summaries
 	Trends    Trends
 	Settings  Settings
+	Notify    Notify
 	VEX       VEX
 	Policies  PolicyService
 	Clusters  Clusters
@@ -154,6 +155,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.stats()
 	a.trend()
 	a.settings()
+	a.webhooks()
 	schemas := a.huma.OpenAPI().Components.Schemas
 	nullInEnums(schemas)
 	// huma's own problem details leave the list out where it is empty.

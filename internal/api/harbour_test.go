@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
@@ -111,7 +113,8 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
 		Feeds: feeds, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
-		VEX: vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
+		Notify: notify.New(s, vexQueue{queue}, notify.Options{Now: c.Now, Poster: noPoster{}, Sealer: box}),
+		VEX:    vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
 		Settings: setting.New(s, []setting.Known{
 			{Name: "base_url", Title: "Web.BaseUrl", Check: config.CheckBaseURL},
 			{Name: "given", Title: "Given", Given: "at start"},
@@ -130,7 +133,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 // address is the base URL, which tests set before they ask.
 type address struct{ url string }
 
-// vexQueue stores work that nobody does.
+// vexQueue stores work that nobody does, or forgets it.
 type vexQueue struct{ *job.Queue }
 
 func (q vexQueue) Later(ctx context.Context, work ...vex.Work) error {
@@ -140,6 +143,17 @@ func (q vexQueue) Later(ctx context.Context, work ...vex.Work) error {
 		}
 	}
 	return nil
+}
+
+func (q vexQueue) EnqueueDeliveries(context.Context, []int64) error { return nil }
+func (q vexQueue) WakeDispatch(context.Context) error               { return nil }
+
+// noPoster posts nothing.
+type noPoster struct{}
+
+func (noPoster) Check(string) error { return nil }
+func (noPoster) Post(context.Context, string, http.Header, []byte) (int, []byte, error) {
+	return 0, nil, errors.New("nothing is posted")
 }
 
 // someFeeds are those of a test: all feeds are switched off where it says nothing.

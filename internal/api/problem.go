@@ -14,6 +14,7 @@ import (
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
@@ -27,6 +28,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var fields assess.FieldErrors
 	var credential *auth.FieldError
 	var value *setting.InvalidError
+	var receiver *notify.FieldError
 	var asked *job.FieldError
 	switch {
 	case errors.As(err, &status):
@@ -41,13 +43,15 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalidAll(fields)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
+	case errors.As(err, &receiver):
+		return invalid("body."+receiver.Field, receiver.Reason)
 	case errors.As(err, &asked):
 		return invalid("body."+asked.Field, asked.Reason)
-	case errors.Is(err, job.ErrStale):
+	case errors.Is(err, job.ErrStale), errors.Is(err, notify.ErrChanged):
 		return huma.Error412PreconditionFailed(err.Error() + ": read it again, and change what you then see")
-	case errors.Is(err, job.ErrFinished):
+	case errors.Is(err, job.ErrFinished), errors.Is(err, notify.ErrExists):
 		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, auth.ErrNotFound):
+	case errors.Is(err, auth.ErrNotFound), errors.Is(err, notify.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdministrator):
 		return huma.Error409Conflict(err.Error())

@@ -29,10 +29,12 @@ import (
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/sbom/attach"
+	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
@@ -75,6 +77,7 @@ type App struct {
 	replica     replica
 	sources     *source.Service
 	asker       *source.Worker
+	notify      *notify.Service
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
@@ -148,12 +151,17 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, a.tellOfImage}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
 	a.attacher = attach.New(a.store, a.blobs, attach.Options{Host: func(ctx context.Context) string { return host(baseURL(ctx)) }, Version: opts.Version})
-	if err := a.buildSources(gatekeeper, baseURL, changed, opts); err != nil {
+	box, err := secret.Load(c.SecretKeyPath())
+	if err != nil {
+		return err
+	}
+	a.buildSources(box, gatekeeper, baseURL, changed, opts)
+	if err := a.buildNotify(box, baseURL, opts); err != nil {
 		return err
 	}
 	if a.scheduler, err = job.NewScheduler(a.store, a.queue, a.plans(), job.SchedulerOptions{Now: opts.Now, Log: opts.Log}); err != nil {
@@ -164,7 +172,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, Summaries: a.store, Trends: a.store,
-		VEX: a.vex, Settings: settings, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
 		Clusters: clusters, Finder: finder,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {

@@ -21,11 +21,7 @@ type sourcePayload struct {
 }
 
 // buildSources makes what asks vulnerability sources.
-func (a *App) buildSources(gatekeeper *auth.Gatekeeper, baseURL func(context.Context) string, changed func(), opts Options) error {
-	box, err := secret.Load(a.config.SecretKeyPath())
-	if err != nil {
-		return err
-	}
+func (a *App) buildSources(box *secret.Box, gatekeeper *auth.Gatekeeper, baseURL func(context.Context) string, changed func(), opts Options) {
 	a.sources = source.New(a.store, []source.Extension{clairv1.Extension(), clairv4.Extension(), adapter.Extension()}, box, source.Options{
 		BaseURL: baseURL, Later: a.askLater, Changed: changed, Pause: opts.Pause,
 	})
@@ -35,7 +31,6 @@ func (a *App) buildSources(gatekeeper *auth.Gatekeeper, baseURL func(context.Con
 			return gatekeeper.PullToken(auth.Pull{Source: name, Repository: repository, Digests: digests}, lifetime)
 		},
 	})
-	return nil
 }
 
 // askLater has a source asked what is due. It never joins work that runs already:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/job"
+	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
@@ -50,6 +51,8 @@ type watchedStore struct {
 	log   *slog.Logger
 	// judge has rules judge what is due.
 	judge func(ctx context.Context)
+	// tell tells people of an image.
+	tell func(ctx context.Context, what notify.Type, digest, by string, tags []string)
 }
 
 func (s watchedStore) later(ctx context.Context, work vex.Work) {
@@ -84,6 +87,9 @@ func (s watchedStore) sweep(ctx context.Context) {
 func (s watchedStore) PutManifest(ctx context.Context, repositoryID int64, m *registry.Manifest, tags []string) error {
 	if err := s.Store.PutManifest(ctx, repositoryID, m, tags); err != nil {
 		return err
+	}
+	if m.Subject == "" {
+		s.tell(ctx, notify.ImagePushed, m.Digest, m.PushedBy, tags)
 	}
 	holds := false
 	if m.Subject != "" && !m.IsIndex() {
@@ -140,6 +146,9 @@ func (s watchedStore) SettleImage(ctx context.Context, digest string, state imag
 	if err == nil {
 		s.again(ctx, digest)
 		s.judge(ctx)
+		if state == image.Done {
+			s.tell(ctx, notify.ImageAnalysed, digest, "", nil)
+		}
 	}
 	return err
 }

@@ -36,6 +36,8 @@ const (
 	askSource         = "ask-source"
 	askSources        = "ask-sources"
 	scanImages        = "scan"
+	tellNews          = "tell-news"
+	deliver           = "deliver"
 )
 
 // layerTries is how often the analysis of a layer is tried.
@@ -130,11 +132,12 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: retryAnalyses, Description: "Analyses the layers anew that were given up."}, Handler: job.Handler{
 			Run: a.retryAnalyses,
 		}, cron: "0 5 * * SUN"},
-		{Kind: job.Kind{Name: pruneHistory, Description: "Forgets jobs that finished long ago, with their logs."}, Handler: job.Handler{
+		{Kind: job.Kind{Name: pruneHistory, Description: "Forgets jobs that finished long ago, with their logs, and what people were told of."}, Handler: job.Handler{
 			Run: a.pruneHistory,
 		}, cron: "53 * * * *"},
 	}
 	kinds = append(kinds, a.sourceKinds()...)
+	kinds = append(kinds, a.tellingKinds()...)
 	slices.SortFunc(kinds, func(a, b work) int { return strings.Compare(a.Name, b.Name) })
 	return kinds
 }
@@ -222,6 +225,9 @@ func (a *App) updateFeeds(ctx context.Context, task *job.Task) error {
 	if _, e := a.queue.Enqueue(ctx, notifyClair, "", nil, job.EnqueueOptions{}); e != nil {
 		err = errors.Join(err, e)
 	}
+	if _, e := a.queue.Enqueue(ctx, tellNews, "", nil, job.EnqueueOptions{}); e != nil {
+		err = errors.Join(err, e)
+	}
 	if changed+removed > 0 {
 		err = errors.Join(err, vexQueue{a.queue, a.now}.Later(ctx, vex.Work{}))
 		a.judgeSoon(ctx)
@@ -259,6 +265,7 @@ func (a *App) expireAssessments(ctx context.Context, task *job.Task) error {
 
 func (a *App) pruneHistory(ctx context.Context, task *job.Task) error {
 	pruned, err := a.queue.Prune(ctx, a.now().Add(-a.config.JobHistory))
-	task.SetProgress(fmt.Sprintf("%d jobs forgotten", pruned))
-	return err
+	told, e := a.notify.Prune(ctx)
+	task.SetProgress(fmt.Sprintf("%d jobs and %d events forgotten", pruned, told))
+	return errors.Join(err, e)
 }

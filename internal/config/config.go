@@ -38,6 +38,7 @@ type Serve struct {
 	Feeds     `group:"Feeds"`
 	Registry  `group:"Registry"`
 	Jobs      `group:"Jobs"`
+	Telling   `group:"E-mail"`
 	Layers    `group:"Analysis"`
 	Clair     `group:"Clair"`
 	Log       `group:"Log"`
@@ -140,6 +141,12 @@ type Registry struct {
 // Jobs holds the settings of background work.
 type Jobs struct {
 	JobHistory time.Duration `name:"job-history" env:"PRATIQUE_JOB_HISTORY" default:"336h" placeholder:"DURATION" check:"positive" help:"How long jobs that finished are remembered, with their logs."`
+}
+
+// Telling says how e-mail is sent.
+type Telling struct {
+	SMTPServer string `name:"smtp-url" env:"PRATIQUE_SMTP_URL" placeholder:"URL" secret:"" help:"Mail server for webhooks of the kind email: smtp://USER:PASSWORD@HOST:PORT, which turns to TLS, or smtps:// for TLS from the start. Empty sends no e-mail. Other users of the machine can read a flag: better use the environment."`
+	SMTPFrom   string `name:"smtp-from" env:"PRATIQUE_SMTP_FROM" placeholder:"ADDRESS" help:"Sender of e-mail."`
 }
 
 // Layers bounds what the analysis of one layer may cost.

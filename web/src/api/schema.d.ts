@@ -1586,6 +1586,148 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhook-deliveries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a delivery
+         * @description For administrators.
+         */
+        get: operations["get-webhook-delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhook-deliveries/{id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell it once more
+         * @description For administrators.
+         */
+        post: operations["redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description Who is told of what: webhooks, Slack, Teams and e-mail. By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-webhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description What the kind webhook gets is signed by the Standard Webhooks specification where there is a secret: whsec_ and base64 of 24 to 64 bytes, or a text of that length. It is not shown again.
+         *
+         *     For administrators.
+         */
+        post: operations["create-webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a webhook
+         * @description For administrators.
+         */
+        get: operations["get-webhook"];
+        /**
+         * Change a webhook
+         * @description Replaces all but its name and, where none is sent, its secret; an empty secret is none any more. With If-Match only where nobody else has changed it.
+         *
+         *     For administrators.
+         */
+        put: operations["replace-webhook"];
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description For administrators.
+         */
+        delete: operations["delete-webhook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{name}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a webhook was told
+         * @description The newest first.
+         *
+         *     For administrators.
+         */
+        get: operations["list-webhook-deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell a webhook that it can be told
+         * @description Answers with the delivery; look at it again for what became of it.
+         *
+         *     For administrators.
+         */
+        post: operations["test-webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2220,6 +2362,30 @@ export interface components {
              * @description Where its API is; or give host and port.
              * @example http://clair.example.com:6060
              */
+            url?: string;
+        };
+        "Create-webhookRequest": {
+            /** @description True where it is absent. */
+            enabled?: boolean;
+            /** @description The types of events; empty for all. */
+            events?: string[];
+            /** @description Of events about vulnerabilities only those that are known to be exploited. */
+            exploited_only?: boolean;
+            /** @enum {string} */
+            kind: "webhook" | "slack" | "teams" | "email";
+            /**
+             * @description Of events about vulnerabilities only those from this severity on.
+             * @enum {string}
+             */
+            min_severity?: "unknown" | "negligible" | "low" | "medium" | "high" | "critical";
+            name: string;
+            /** @description E-mail addresses; for the kind email. */
+            recipients?: string[];
+            /** @description Only what is about these; empty for all. What is about no registry is always told. */
+            registries?: string[];
+            /** Format: password */
+            secret?: string;
+            /** @description Where it is told; for all kinds but email. */
             url?: string;
         };
         Detail: {
@@ -3060,6 +3226,16 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListWebhook: {
+            items: components["schemas"]["Webhook"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListWebhookDelivery: {
+            items: components["schemas"]["WebhookDelivery"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         Location: {
             registry: string;
             repository: string;
@@ -3461,6 +3637,29 @@ export interface components {
             left_counts: components["schemas"]["Severities"];
             /** @description The one that clears the most severe findings first; the first N are the best N. */
             upgrades: components["schemas"]["Upgrade"][];
+        };
+        "Replace-webhookRequest": {
+            /** @description True where it is absent. */
+            enabled?: boolean;
+            /** @description The types of events; empty for all. */
+            events?: string[];
+            /** @description Of events about vulnerabilities only those that are known to be exploited. */
+            exploited_only?: boolean;
+            /** @enum {string} */
+            kind: "webhook" | "slack" | "teams" | "email";
+            /**
+             * @description Of events about vulnerabilities only those from this severity on.
+             * @enum {string}
+             */
+            min_severity?: "unknown" | "negligible" | "low" | "medium" | "high" | "critical";
+            /** @description E-mail addresses; for the kind email. */
+            recipients?: string[];
+            /** @description Only what is about these; empty for all. What is about no registry is always told. */
+            registries?: string[];
+            /** Format: password */
+            secret?: string;
+            /** @description Where it is told; for all kinds but email. */
+            url?: string;
         };
         Repository: {
             /** Format: date-time */
@@ -3935,6 +4134,61 @@ export interface components {
             layer_digest?: string;
             message: string;
             path?: string;
+        };
+        Webhook: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description True where it is absent. */
+            enabled?: boolean;
+            /** @description The types of events; empty for all. */
+            events?: string[];
+            /** @description Of events about vulnerabilities only those that are known to be exploited. */
+            exploited_only?: boolean;
+            /** @enum {string} */
+            kind: "webhook" | "slack" | "teams" | "email";
+            /**
+             * @description Of events about vulnerabilities only those from this severity on.
+             * @enum {string}
+             */
+            min_severity?: "unknown" | "negligible" | "low" | "medium" | "high" | "critical";
+            name: string;
+            /** @description E-mail addresses; for the kind email. */
+            recipients?: string[];
+            /** @description Only what is about these; empty for all. What is about no registry is always told. */
+            registries?: string[];
+            /** @description Whether there is a secret, which is never shown. */
+            signed: boolean;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description Where it is told; for all kinds but email. */
+            url?: string;
+        };
+        WebhookDelivery: {
+            /** @description The start of the last answer. */
+            answer: string;
+            /** Format: int64 */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            error: string;
+            /** @description What was told. */
+            event: unknown;
+            /** Format: int64 */
+            event_id: number;
+            /** Format: date-time */
+            finished_at: string | null;
+            /** Format: int64 */
+            id: number;
+            /** @enum {string} */
+            state: "queued" | "delivered" | "failed";
+            /**
+             * Format: int64
+             * @description The HTTP status of the last answer, 0 where there was none.
+             */
+            status: number;
+            title: string;
+            type: string;
+            webhook: string;
         };
         Word: {
             fixed_version?: string;
@@ -7359,6 +7613,298 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-webhook-delivery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    redeliver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWebhook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-webhookRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "replace-webhook": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Replace-webhookRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-webhook-deliveries": {
+        parameters: {
+            query?: {
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWebhookDelivery"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "test-webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookDelivery"];
                 };
             };
             /** @description Error */

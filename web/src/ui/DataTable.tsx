@@ -22,7 +22,8 @@ interface Props<Row> {
  */
 export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSort, empty }: Props<Row>) {
   if (rows.length === 0 && empty !== undefined) return <>{empty}</>
-  const sortable = columns.filter((c) => c.value !== undefined && onSort !== undefined)
+  const sorts = (c: Column<Row>) => onSort !== undefined && (c.value !== undefined || c.sorted === true)
+  const sortable = columns.filter(sorts)
   const [key, down] = sort.startsWith('-') ? [sort.slice(1), true] : [sort, false]
   return (
     <>
@@ -43,7 +44,7 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSo
             <tr role="row">
               {columns.map((c) => {
                 const sorted = c.key === key && sort !== ''
-                const can = onSort !== undefined && c.value !== undefined
+                const can = sorts(c)
                 return (
                   <th
                     key={c.key} role="columnheader" scope="col" style={c.width === undefined ? undefined : { width: c.width }}
@@ -51,7 +52,7 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSo
                     aria-sort={sorted ? (down ? 'descending' : 'ascending') : undefined}
                   >
                     {can ? (
-                      <button type="button" className={classes.sort} onClick={() => onSort(next(c, sort))}>
+                      <button type="button" className={classes.sort} onClick={() => onSort?.(next(c, sort))}>
                         {c.title}
                         <span aria-hidden className={classes.arrow}>{sorted ? (down ? '▾' : '▴') : '▿'}</span>
                       </button>
@@ -88,7 +89,8 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSo
 
 /** Numbers are of interest where they are great, names from A on. */
 function next<Row>(column: Column<Row>, sort: string): string {
-  const first = column.numeric ? `-${column.key}` : column.key
-  const second = column.numeric ? column.key : `-${column.key}`
+  const down = column.down ?? column.numeric ?? false
+  const first = down ? `-${column.key}` : column.key
+  const second = down ? column.key : `-${column.key}`
   return sort === first ? second : first
 }

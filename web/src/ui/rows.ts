@@ -7,6 +7,10 @@ export interface Column<Row> {
   render: (row: Row) => ReactNode
   /** What the column sorts by; without, it does not. */
   value?: (row: Row) => string | number
+  /** The server sorts by it. */
+  sorted?: boolean
+  /** The greatest come first when it is first sorted by; so it is with numbers. */
+  down?: boolean
   /** Numbers stand right, so that their digits line up. */
   numeric?: boolean
   width?: string

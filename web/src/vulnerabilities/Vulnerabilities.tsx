@@ -1,6 +1,5 @@
-import { Anchor, Button, Checkbox, Group, MultiSelect, Text, TextInput } from '@mantine/core'
-import { useDebouncedCallback, useDisclosure } from '@mantine/hooks'
-import { IconSearch } from '@tabler/icons-react'
+import { Anchor, Badge, Button, Checkbox, Group, Text } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
 import { keepPreviousData } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link } from 'react-router'
@@ -14,26 +13,23 @@ import { Page } from '../ui/Page'
 import { Pager } from '../ui/Pager'
 import type { Column } from '../ui/rows'
 import { Severity } from '../ui/Severity'
-import { severities } from '../ui/severity'
 import { State } from '../ui/State'
 import { useUrlState } from '../ui/urlState'
+import { When } from '../ui/When'
 import { AssessDialog } from './AssessDialog'
+import { filters, queryOf } from './filter'
+import { Filters } from './Filters'
 
 type Summary = Schemas['VulnerabilitySummary']
 
 export function Component() {
   const url = useUrlState()
-  const types = api.useQuery('get', '/assessment-types')
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const [assessing, dialog] = useDisclosure(false)
   const size = Number(url.get('size')) || 50
-  const query = {
-    page_size: size, page_token: url.get('token') || undefined, q: url.get('q') || undefined,
-    severity: url.list('severity') as Summary['severity'][], state: url.list('state'),
-  }
+  const query = { ...queryOf(url, new Date()), page_size: size, page_token: url.get('token') || undefined }
   const list = api.useQuery('get', '/vulnerabilities', { params: { query } }, { placeholderData: keepPreviousData })
-  const search = useDebouncedCallback((q: string) => url.set({ q }), 250)
-  const filtered = ['q', 'severity', 'state'].some((name) => url.get(name) !== '')
+  const filtered = filters(url)
   const rows = list.data?.items ?? []
   const toggle = (name: string) => setChosen((now) => {
     const next = new Set(now)
@@ -44,7 +40,7 @@ export function Component() {
   const columns: Column<Summary>[] = [
     { key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (v) => <Checkbox size="xs" aria-label={`Choose ${v.name}`} checked={chosen.has(v.name)} onChange={() => toggle(v.name)} /> },
     {
-      key: 'name', title: 'Vulnerability', lead: true,
+      key: 'name', title: 'Vulnerability', lead: true, sorted: true,
       render: (v) => (
         <>
           <Anchor component={Link} to={`/vulnerabilities/${encodeURIComponent(v.name)}`} fw={600} fz="inherit" style={{ whiteSpace: 'nowrap' }}>{v.name}</Anchor>
@@ -52,9 +48,14 @@ export function Component() {
         </>
       ),
     },
-    { key: 'severity', title: 'Severity', render: (v) => <Severity value={v.severity} /> },
-    { key: 'epss', title: 'EPSS', numeric: true, render: (v) => (v.epss === undefined ? '' : percent(v.epss)) },
-    { key: 'images', title: 'Images', numeric: true, render: (v) => number(v.image_count) },
+    {
+      key: 'severity', title: 'Severity', sorted: true, down: true,
+      render: (v) => <Group gap={6} wrap="nowrap"><Severity value={v.severity} />{v.exploited && <Badge size="xs" color="red" variant="outline" title="On a list of exploited vulnerabilities">exploited</Badge>}</Group>,
+    },
+    { key: 'cvss', title: 'CVSS', numeric: true, sorted: true, render: (v) => v.cvss?.toFixed(1) ?? '' },
+    { key: 'epss', title: 'EPSS', numeric: true, sorted: true, render: (v) => (v.epss === undefined ? '' : percent(v.epss)) },
+    { key: 'first_seen', title: 'First seen', sorted: true, down: true, render: (v) => <When time={v.first_seen} /> },
+    { key: 'images', title: 'Images', numeric: true, sorted: true, render: (v) => number(v.image_count) },
     { key: 'packages', title: 'Packages', numeric: true, render: (v) => number(v.package_count) },
     { key: 'fix', title: 'Fix', render: (v) => (v.fixable ? 'available' : <Text span size="sm" c="dimmed">none</Text>) },
     { key: 'state', title: 'State', render: (v) => <Group gap={8}>{v.states.map((s) => <State key={s} name={s} />)}</Group> },
@@ -64,14 +65,7 @@ export function Component() {
     <Page title="Vulnerabilities" lead="Everything that affects an image stored here, the gravest first."
       actions={<Button disabled={names.length === 0} onClick={dialog.open}>{names.length === 0 ? 'Choose some to assess' : `Assess ${names.length}`}</Button>}
     >
-      <Group gap="xs" mb="sm" align="flex-end">
-        <TextInput
-          key={url.get('q') === '' ? 'empty' : 'filled'} type="search" size="xs" aria-label="Search by name" placeholder="Search by name" leftSection={<IconSearch size={14} aria-hidden />}
-          defaultValue={url.get('q')} onChange={(e) => search(e.currentTarget.value)} w={{ base: '100%', xs: 220 }}
-        />
-        <MultiSelect size="xs" aria-label="Severities" placeholder={url.get('severity') ? '' : 'Any severity'} data={[...severities]} value={url.list('severity')} onChange={(v) => url.set({ severity: v.join(',') })} w={{ base: '100%', xs: 220 }} clearable />
-        <MultiSelect size="xs" aria-label="States" placeholder={url.get('state') ? '' : 'Any state'} data={['unassessed', ...(types.data?.items ?? []).map((t) => t.name)]} value={url.list('state')} onChange={(v) => url.set({ state: v.join(',') })} w={{ base: '100%', xs: 220 }} clearable />
-      </Group>
+      <Filters url={url} />
       {list.data ? (
         <>
           {rows.length > 0 && (
@@ -79,7 +73,7 @@ export function Component() {
               onChange={() => setChosen((now) => new Set(everything ? [...now].filter((n) => !rows.some((v) => v.name === n)) : [...now, ...rows.map((v) => v.name)]))} />
           )}
           <DataTable
-            caption="Vulnerabilities" columns={columns} rows={rows} rowKey={(v) => v.name}
+            caption="Vulnerabilities" columns={columns} rows={rows} rowKey={(v) => v.name} sort={url.get('sort')} onSort={(sort) => url.set({ sort })}
             empty={filtered ? <Empty title="Nothing matches">Change the search or the filters above.</Empty>
               : <Empty title="Nothing affects a stored image">That is so where images are stored and feeds are current: see <Anchor component={Link} to="/administration/feeds" fz="inherit">Feeds</Anchor> and <Anchor component={Link} to="/registries" fz="inherit">Registries</Anchor>.</Empty>}
           />
