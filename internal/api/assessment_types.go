@@ -21,6 +21,7 @@ type AssessmentType struct {
 	Rule        *AssessmentRule `json:"rule,omitempty" doc:"The findings that it assesses by itself; absent for none."`
 	ReopenOn    []string        `json:"reopen_on" nullable:"false" enum:"fix_available,severity_raised,exploited" doc:"What returns people's assessments of the type to unassessed."`
 	ForVEX      bool            `json:"for_vex" doc:"Whether statements of VEX documents become this type. One type does."`
+	ETag        string          `json:"etag" doc:"Give it as If-Match to change what you saw."`
 }
 
 // AssessmentRule says which findings a type assesses. All conditions must hold.
@@ -40,7 +41,7 @@ type AssessmentRule struct {
 
 func showType(t assess.Type) AssessmentType {
 	shown := AssessmentType{Name: t.Name, Color: t.Color, Description: t.Description, Effect: string(t.Effect), Blocks: t.Blocks, Position: t.Position,
-		Enabled: t.Enabled, ReopenOn: make([]string, len(t.Reopen)), ForVEX: t.ForVEX}
+		Enabled: t.Enabled, ReopenOn: make([]string, len(t.Reopen)), ForVEX: t.ForVEX, ETag: etag(t.Version)}
 	if t.ExpiryDays > 0 {
 		shown.ExpiryDays = &t.ExpiryDays
 	}

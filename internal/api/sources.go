@@ -76,12 +76,13 @@ type VulnerabilitySource struct {
 	Concurrency    int        `json:"concurrency" doc:"How many images it is asked of at once."`
 	CreatedAt      *time.Time `json:"created_at,omitempty"`
 	UpdatedAt      *time.Time `json:"updated_at,omitempty"`
+	ETag           string     `json:"etag,omitempty" doc:"Give it as If-Match to change what you saw. Absent of the built-in analyser, which does not change."`
 }
 
 func showSource(o source.Source) VulnerabilitySource {
 	return VulnerabilitySource{
 		Name: o.Name, Extension: o.Extension, URL: o.URL, HasHeader: o.Sealed != nil, CA: o.CA, SkipVerify: o.SkipVerify,
-		TimeoutSeconds: int(o.Timeout.Seconds()), Concurrency: o.Concurrency, CreatedAt: orNil(o.CreatedAt), UpdatedAt: orNil(o.UpdatedAt),
+		TimeoutSeconds: int(o.Timeout.Seconds()), Concurrency: o.Concurrency, CreatedAt: orNil(o.CreatedAt), UpdatedAt: orNil(o.UpdatedAt), ETag: etag(o.Version),
 	}
 }
 

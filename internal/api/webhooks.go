@@ -43,6 +43,7 @@ type Webhook struct {
 	Signed    bool      `json:"signed" doc:"Whether there is a secret, which is never shown."`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	ETag      string    `json:"etag" doc:"Give it as If-Match to change what you saw."`
 }
 
 func showWebhook(r notify.Receiver) Webhook {
@@ -52,7 +53,7 @@ func showWebhook(r notify.Receiver) Webhook {
 	}
 	enabled := r.Enabled
 	return Webhook{
-		Name: r.Name, Signed: len(r.Secret) > 0, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Name: r.Name, Signed: len(r.Secret) > 0, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(), ETag: etag(r.Version),
 		WebhookBody: WebhookBody{Kind: string(r.Kind), URL: r.URL, Recipients: r.Recipients, Events: events, Registries: r.Registries,
 			MinSeverity: r.MinSeverity.String(), ExploitedOnly: r.ExploitedOnly, Enabled: &enabled},
 	}

@@ -103,7 +103,7 @@ test('a vulnerability is assessed as Block until a date, and its pull is refused
   await dialog.getByRole('textbox', { name: 'Comment' }).fill('Local root: not before it is mended.')
   await dialog.getByRole('radio', { name: 'a date' }).check()
   await dialog.getByLabel('Last day').fill(new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10))
-  await dialog.getByText('1 stored image is affected there').waitFor()
+  await dialog.getByText('1 image can no longer be pulled').waitFor()
   await dialog.getByRole('button', { name: 'Assess' }).click()
   await dialog.waitFor({ state: 'detached' })
   await page.getByRole('tab', { name: 'Assessments (1)' }).click()

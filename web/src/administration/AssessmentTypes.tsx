@@ -57,7 +57,7 @@ function Edit({ type, onClose }: { type?: Type; onClose: () => void }) {
     <Dialog opened onClose={onClose} title={type ? `Edit ${type.name}` : 'New assessment type'}>
       <form onSubmit={(e) => {
         e.preventDefault()
-        if (type) change.mutate({ params: { path: { name: type.name } }, body })
+        if (type) change.mutate({ params: { path: { name: type.name }, header: { 'If-Match': type.etag } }, body })
         else create.mutate({ body: { name, ...body } })
       }}>
         <Stack gap="sm">

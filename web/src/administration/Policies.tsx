@@ -32,7 +32,7 @@ export function Component() {
     <Page title="Policies" trail={[{ to: '/administration/system', label: 'Administration' }]} lead="What may be pulled. A registry inherits the global policy where it does not say otherwise.">
       <Stack gap="md" maw={900}>
         <Panel title="Global policy">
-          {global.data ? <PolicyForm key={global.data.version} document={global.data} disabled={!administrator} change={change} onSave={(body) => change.mutate({ body })} /> : <Waiting query={global} what="The policy cannot be shown" />}
+          {global.data ? <PolicyForm key={global.data.version} document={global.data} disabled={!administrator} change={change} onSave={(body) => change.mutate({ params: { header: { 'If-Match': `"${global.data.version}"` } }, body })} /> : <Waiting query={global} what="The policy cannot be shown" />}
         </Panel>
         <Panel title="Registries">
           {registries.data ? (

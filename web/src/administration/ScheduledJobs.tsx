@@ -74,7 +74,7 @@ function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }
   } })
   return (
     <Dialog opened onClose={onClose} title={`When ${schedule.name} runs`}>
-      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { name: schedule.name } }, body: { cron, enabled, time_zone: zone } }) }}>
+      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { name: schedule.name }, header: { 'If-Match': schedule.etag } }, body: { cron, enabled, time_zone: zone } }) }}>
         <Stack gap="sm">
           <TextInput label="Cron expression" description="minute hour day month weekday, as in 0 2 * * *" value={cron} onChange={(e) => setCron(e.currentTarget.value)} required data-autofocus />
           <TextInput label="Time zone" description="As in UTC or Europe/Zurich" value={zone} onChange={(e) => setZone(e.currentTarget.value)} />

@@ -36,7 +36,7 @@ export function SourceForm({ source, onClose }: { source?: Schemas['Vulnerabilit
     <Dialog opened onClose={onClose} size="lg" title={source ? `Edit ${source.name}` : 'Create vulnerability source'}>
       <form onSubmit={(e) => {
         e.preventDefault()
-        if (source) change.mutate({ params: { path: { name: source.name } }, body })
+        if (source) change.mutate({ params: { path: { name: source.name }, header: source.etag === undefined ? {} : { 'If-Match': source.etag } }, body })
         else create.mutate({ body: { name, extension, ...body } })
       }}>
         <Stack gap="sm">

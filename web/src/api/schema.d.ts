@@ -1943,6 +1943,8 @@ export interface components {
             effect: "blocks" | "warns" | "none";
             /** @description Whether it can be chosen, and its rule is followed. What was assessed with it holds either way. */
             enabled: boolean;
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
             /**
              * Format: int64
              * @description How long an assessment holds that does not say; null for ever.
@@ -4068,6 +4070,8 @@ export interface components {
             concurrency: number;
             /** Format: date-time */
             created_at?: string;
+            /** @description Give it as If-Match to change what you saw. Absent of the built-in analyser, which does not change. */
+            etag?: string;
             /** @example clair-v4 */
             extension: string;
             /** @description Whether an API authorization header is set. It is never shown. */
@@ -4140,6 +4144,8 @@ export interface components {
             created_at: string;
             /** @description True where it is absent. */
             enabled?: boolean;
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
             /** @description The types of events; empty for all. */
             events?: string[];
             /** @description Of events about vulnerabilities only those that are known to be exploited. */

@@ -2,7 +2,7 @@ import { Anchor, Group, Stack, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { Link, Navigate } from 'react-router'
 
-import { api } from '../api/client'
+import { api, type Schemas } from '../api/client'
 import { imagePath } from '../registries/reference'
 import { bytes, number, percent, plural, shortDigest } from '../ui/format'
 import { Waiting } from '../ui/Loading'
@@ -17,6 +17,7 @@ import { Verdict } from '../ui/Verdict'
 import { When } from '../ui/When'
 import { feedHealth } from '../administration/health'
 import { scopeInWords } from '../vulnerabilities/AssessmentList'
+import type { Query } from '../vulnerabilities/filter'
 import classes from './Dashboard.module.css'
 
 const often = { refetchInterval: 30_000 }
@@ -59,7 +60,11 @@ export function Component() {
         </div>
         <div className={classes.three}>
           <AtRisk />
-          <Gravest />
+          <Stack gap="md">
+            <Gravest />
+            <Exploited />
+            <Newest />
+          </Stack>
           <Stack gap="md">
             <Expiring />
             <FeedPanel />
@@ -115,15 +120,45 @@ function AtRisk() {
 }
 
 function Gravest() {
-  const list = api.useQuery('get', '/vulnerabilities', { params: { query: { page_size: 8, severity: [], state: ['unassessed'] } } }, often)
   return (
-    <Panel title="To be assessed first" actions={<Anchor component={Link} to="/vulnerabilities?state=unassessed" fz="sm">all</Anchor>}>
-      {list.data ? list.data.items.length === 0 ? <Verdict kind="good">Everything is assessed</Verdict> : (
+    <Some title="To be assessed first" to="/vulnerabilities?state=unassessed" query={{ page_size: 8, state: ['unassessed'] }} none={<Verdict kind="good">Everything is assessed</Verdict>}
+      beside={(v) => (v.epss === undefined ? plural(v.image_count, 'image') : `EPSS ${percent(v.epss)}`)} />
+  )
+}
+
+function Exploited() {
+  return (
+    <Some title="Known to be exploited" to="/vulnerabilities?kev=true" query={{ page_size: 5, exploited: 'true' }} none={<Verdict kind="good">None affects a stored image</Verdict>}
+      beside={(v) => plural(v.image_count, 'image')} />
+  )
+}
+
+function Newest() {
+  return (
+    <Some title="Newest on stored images" to="/vulnerabilities?sort=-first_seen" query={{ page_size: 5, sort: 'first_seen', order: 'desc' }} none={<Text size="sm" c="dimmed">None yet.</Text>}
+      beside={(v) => <When time={v.first_seen} />} />
+  )
+}
+
+interface SomeProps {
+  title: string
+  to: string
+  query: Query
+  none: ReactNode
+  beside: (v: Schemas['VulnerabilitySummary']) => ReactNode
+}
+
+/** The first of a list of vulnerabilities. */
+function Some({ title, to, query, none, beside }: SomeProps) {
+  const list = api.useQuery('get', '/vulnerabilities', { params: { query } }, often)
+  return (
+    <Panel title={title} actions={<Anchor component={Link} to={to} fz="sm" aria-label={`All: ${title}`}>all</Anchor>}>
+      {list.data ? list.data.items.length === 0 ? none : (
         <ul className={classes.list}>
           {list.data.items.map((v) => (
             <li key={v.name}>
               <Anchor component={Link} to={`/vulnerabilities/${encodeURIComponent(v.name)}`} fz="sm" fw={500}>{v.name}</Anchor>
-              <Group gap={8} wrap="nowrap"><Text span size="xs" c="dimmed">{v.epss === undefined ? plural(v.image_count, 'image') : `EPSS ${percent(v.epss)}`}</Text><Severity value={v.severity} /></Group>
+              <Group gap={8} wrap="nowrap"><Text span size="xs" c="dimmed">{beside(v)}</Text><Severity value={v.severity} /></Group>
             </li>
           ))}
         </ul>
@@ -133,8 +168,8 @@ function Gravest() {
 }
 
 function Expiring() {
-  const list = api.useQuery('get', '/assessments', { params: { query: { live: true, page_size: 500 } } }, often)
-  const soon = (list.data?.items ?? []).filter((a) => a.expires_at !== null).toSorted((a, b) => Date.parse(a.expires_at ?? '') - Date.parse(b.expires_at ?? '')).slice(0, 5)
+  const list = api.useQuery('get', '/assessments', { params: { query: { live: true, sort: 'expires_at', order: 'asc', page_size: 5 } } }, often)
+  const soon = (list.data?.items ?? []).filter((a) => a.expires_at !== null)
   return (
     <Panel title="Expiring assessments" actions={<Anchor component={Link} to="/assessments" fz="sm">all</Anchor>}>
       {list.data ? soon.length === 0 ? <Text size="sm" c="dimmed">None has an end.</Text> : (

@@ -81,7 +81,7 @@ function RegistryPolicy({ name, disabled }: { name: string; disabled: boolean })
   const change = api.useMutation('patch', '/registries/{registry}/policy', { onSuccess: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }) })
   return (
     <Panel title="Policy" actions={<Anchor component={Link} to="/administration/policies" fz="sm">global policy</Anchor>}>
-      {policy.data ? <PolicyForm key={policy.data.version} document={policy.data} disabled={disabled} change={change} onSave={(body) => change.mutate({ params: { path: { registry: name } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
+      {policy.data ? <PolicyForm key={policy.data.version} document={policy.data} disabled={disabled} change={change} onSave={(body) => change.mutate({ params: { path: { registry: name }, header: { 'If-Match': `"${policy.data.version}"` } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
     </Panel>
   )
 }

@@ -1,5 +1,5 @@
 import {
-  IconAdjustments, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck,
+  IconAdjustments, IconBell, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck,
   type Icon,
 } from '@tabler/icons-react'
 
@@ -37,6 +37,7 @@ export const sections: Section[] = [
       { to: '/administration/policies', label: 'Policies', icon: IconShieldCheck },
       { to: '/administration/feeds', label: 'Feeds', icon: IconDatabaseImport },
       { to: '/administration/scheduled-jobs', label: 'Scheduled Jobs', icon: IconCalendarTime, also: ['/administration/jobs'] },
+      { to: '/administration/webhooks', label: 'Webhooks', icon: IconBell, administrators: true },
       { to: '/administration/users', label: 'Users & API Keys', icon: IconKey, also: ['/administration/api-keys'] },
       { to: '/administration/advanced-settings', label: 'Advanced Settings', icon: IconAdjustments, administrators: true },
       { to: '/administration/audit-log', label: 'Audit Log', icon: IconFileSearch, administrators: true },

@@ -11,6 +11,7 @@ export function remedyOf(error: unknown): string {
     case 401: return 'Sign in again: the session has ended.'
     case 403: return 'Ask an administrator to do it, or to make you one.'
     case 404: return 'It may have been deleted or renamed. Go back to the list and look for it there.'
+    case 412: return 'Someone else has changed it since you opened it, and nothing of yours was saved. Close this, look at what it is now, and change that.'
     case 409: return 'Someone or something else got there first. Reload, look at how it is now, and try again.'
     case 422: case 400: return 'Correct what is named above and try again.'
     case 429: return 'Wait a minute, then try again.'

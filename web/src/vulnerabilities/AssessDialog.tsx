@@ -1,4 +1,5 @@
 import { Button, Group, List, Radio, Select, Stack, Text, Textarea, TextInput } from '@mantine/core'
+import { useDebouncedValue } from '@mantine/hooks'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
@@ -38,18 +39,13 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
   const [comment, setComment] = useState('')
   const [expiry, setExpiry] = useState<'default' | 'never' | 'date'>('default')
   const [until, setUntil] = useState('')
+  const [justification, setJustification] = useState<string | null>(null)
   const chosen = types.data?.items.find((t) => t.name === type)
   const at = scopeOf(scope, other)
+  const request = { vulnerabilities, type, scope: at, ...(justification === null ? {} : { justification }), ...expiryOf(expiry, until) }
   const assess = useMutation({
-    mutationFn: async () => {
-      // One after the other: where one is refused, those before it stand and are named.
-      const done: string[] = []
-      for (const vulnerability of vulnerabilities) {
-        await client.POST('/assessments', { body: { vulnerability, type, scope: at, comment, ...expiryOf(expiry, until) } })
-        done.push(vulnerability)
-      }
-      return done
-    },
+    // All or none.
+    mutationFn: () => client.POST('/assessments/bulk', { body: { ...request, comment } }),
     onSettled: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }),
     onSuccess: () => {
       onDone?.()
@@ -65,6 +61,8 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
     { value: 'package', label: 'a package, by name, in every image' },
   ]
   const ready = type !== '' && (expiry !== 'date' || isDate(until)) && ((scope !== 'repository' && scope !== 'package') || other !== '')
+  // What is being typed is not asked about letter by letter.
+  const [settled] = useDebouncedValue(request, 300, { leading: true })
   return (
     <Dialog opened onClose={onClose} size="lg" title={vulnerabilities.length === 1 ? `Assess ${vulnerabilities[0]}` : `Assess ${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')}`}>
       <form onSubmit={(e) => { e.preventDefault(); assess.mutate() }}>
@@ -90,6 +88,9 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
             )}
           </Group>
           <Textarea label="Comment" description="Why: whoever reads it in a year was not here today." autosize minRows={2} value={comment} onChange={(e) => setComment(e.currentTarget.value)} />
+          {chosen && chosen.effect === 'none' && (
+            <Select label="Justification" description="Why it does not matter, in the words of VEX documents; for those who read yours." placeholder="None" clearable data={justifications} value={justification} onChange={setJustification} />
+          )}
           <Radio.Group label="Holds until" value={expiry} onChange={(v) => setExpiry(v as typeof expiry)} description="When it expires, the finding is unassessed again.">
             <Group gap="lg" mt={6}>
               <Radio value="default" label={chosen ? (chosen.expiry_days === null ? 'as its type: without end' : `as its type: ${plural(chosen.expiry_days, 'day')}`) : 'as its type says'} />
@@ -98,7 +99,7 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
             </Group>
           </Radio.Group>
           {expiry === 'date' && <TextInput type="date" label="Last day" required value={until} onChange={(e) => setUntil(e.currentTarget.value)} maw={220} min={new Date().toISOString().slice(0, 10)} />}
-          {type !== '' && <Effect vulnerabilities={vulnerabilities} type={type} scope={at} />}
+          <Effect request={settled} enabled={ready} />
           <Failure what="It was not assessed" error={assess.error} />
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>Cancel</Button>
@@ -110,6 +111,14 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
     </Dialog>
   )
 }
+
+const justifications = [
+  { value: 'component_not_present', label: 'The component is not there' },
+  { value: 'vulnerable_code_not_present', label: 'The vulnerable code is not there' },
+  { value: 'vulnerable_code_not_in_execute_path', label: 'The vulnerable code is never run' },
+  { value: 'vulnerable_code_cannot_be_controlled_by_adversary', label: 'An attacker cannot reach the vulnerable code' },
+  { value: 'inline_mitigations_already_exist', label: 'Something else keeps it from being exploited' },
+]
 
 function scopeOf(choice: string, other: string): Scope {
   if (choice === 'repository' || choice === 'package') return { kind: choice, value: other }

@@ -1,37 +1,46 @@
-import { Alert, Text } from '@mantine/core'
+import { Alert, List, Text } from '@mantine/core'
+import { keepPreviousData } from '@tanstack/react-query'
 
 import { api, type Schemas } from '../api/client'
-import { plural } from '../ui/format'
+import { number, plural, shortDigest } from '../ui/format'
+import { Failure } from '../ui/Failure'
 
-/** What an assessment would change: for one vulnerability, the places that it would cover. */
-export function Effect({ vulnerabilities, type, scope }: { vulnerabilities: string[]; type: string; scope: Schemas['Scope'] }) {
-  const types = api.useQuery('get', '/assessment-types')
-  const name = vulnerabilities[0] ?? ''
-  const about = api.useQuery('get', '/vulnerabilities/{name}/images', { params: { path: { name }, query: { page_size: 1000 } } }, { enabled: vulnerabilities.length === 1 })
-  const blocks = types.data?.items.find((t) => t.name === type)?.blocks ?? false
-  const covered = (about.data?.items ?? []).filter((a) => covers(scope, a))
-  const images = new Set(covered.map((a) => a.digest)).size
-  const differ = new Set(covered.filter((a) => a.state !== type).map((a) => a.digest)).size
+/** What assessments would change, as the server finds out. */
+export function Effect({ request, enabled }: { request: Schemas['BulkAssessment']; enabled: boolean }) {
+  const preview = api.useQuery('post', '/assessments/preview', { body: request, params: { query: { wait: 2 } } }, { enabled, placeholderData: keepPreviousData, retry: false })
+  if (!enabled) return null
+  if (preview.error) return <Failure what="What it changes cannot be told" error={preview.error} />
+  const p = preview.data
+  const moved = (p?.samples ?? []).filter((s) => s.blocked_before !== s.blocked_after)
   return (
-    <Alert variant="light" color={blocks ? 'red' : 'gray'} title="What it changes" p="sm">
-      <Text size="sm">
-        {vulnerabilities.length > 1 ? `${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')} get the state ${type} there.`
-          : about.data === undefined ? '…'
-            : images === 0 ? 'It affects no stored image there now; it will count for those to come.'
-              : `${plural(images, 'stored image')} ${images === 1 ? 'is' : 'are'} affected there${about.data.next_page_token ? ', and more' : ''}; the state of ${differ} becomes ${type}.`}
-        {blocks ? ' It blocks: registries whose policy says so refuse to serve them.' : ' It does not block pulls.'}
-      </Text>
+    <Alert variant="light" color={p && p.become_blocked > 0 ? 'red' : 'gray'} title="What it changes" p="sm" role="status">
+      {p === undefined ? '…' : (
+        <>
+          <Text size="sm">{words(p)}</Text>
+          {moved.length > 0 && (
+            <List size="sm" mt={4}>
+              {moved.slice(0, 5).map((s) => (
+                <List.Item key={`${s.registry}/${s.repository}@${s.digest}`}>{s.registry}/{s.repository}@{shortDigest(s.digest)} {s.blocked_after ? 'can no longer be pulled' : 'can be pulled again'}</List.Item>
+              ))}
+              {moved.length > 5 && <List.Item>and more</List.Item>}
+            </List>
+          )}
+        </>
+      )}
     </Alert>
   )
 }
 
-/** Whether a scope covers an affected image. */
-export function covers(scope: Schemas['Scope'], a: Schemas['Affected']): boolean {
-  switch (scope.kind) {
-    case 'everywhere': return true
-    case 'registry': return a.registry === scope.value
-    case 'repository': return `${a.registry}/${a.repository}` === scope.value
-    case 'image': return a.digest === scope.value
-    case 'package': return a.package.name === scope.value
-  }
+type Preview = Pick<Schemas['PreviewResult'], 'findings' | 'images' | 'become_blocked' | 'become_pullable' | 'complete' | 'images_examined' | 'superseded'>
+
+/** A preview in words. */
+export function words(p: Preview): string {
+  const parts = [p.findings === 0 ? 'It changes no finding of a stored image; it will count for those to come.'
+    : `${plural(p.findings, 'finding')} of ${plural(p.images, 'stored image')} ${p.findings === 1 ? 'gets' : 'get'} another state.`]
+  if (p.become_blocked > 0) parts.push(`${plural(p.become_blocked, 'image')} can no longer be pulled.`)
+  if (p.become_pullable > 0) parts.push(`${plural(p.become_pullable, 'image')} can be pulled again.`)
+  if (p.findings > 0 && p.become_blocked === 0 && p.become_pullable === 0) parts.push('No pull is refused or allowed by it.')
+  if (p.superseded > 0) parts.push(`It takes the place of ${plural(p.superseded, 'assessment')}.`)
+  if (!p.complete) parts.push(`These are the first ${number(p.images_examined)} images; there are more.`)
+  return parts.join(' ')
 }

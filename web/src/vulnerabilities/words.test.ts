@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 
-import type { Schemas } from '../api/client'
-import { covers } from './Effect'
+import { words } from './Effect'
 import { expiryOf, isDate } from './expiry'
 import { safeLink } from './links'
 import { metrics } from './vector'
@@ -27,12 +26,14 @@ test.each([
   expect(metrics(vector).map((m) => m.value)).toEqual(want)
 })
 
-test('what a scope covers', () => {
-  const a = { registry: 'main', repository: 'team/app', digest: 'sha256:a', package: { name: 'curl' } } as Schemas['Affected']
-  const scopes: [Schemas['Scope'], boolean][] = [
-    [{ kind: 'everywhere' }, true], [{ kind: 'registry', value: 'main' }, true], [{ kind: 'registry', value: 'other' }, false],
-    [{ kind: 'repository', value: 'main/team/app' }, true], [{ kind: 'repository', value: 'main/team' }, false],
-    [{ kind: 'image', value: 'sha256:a' }, true], [{ kind: 'image', value: 'sha256:b' }, false], [{ kind: 'package', value: 'curl' }, true], [{ kind: 'package', value: 'cur' }, false],
-  ]
-  for (const [scope, want] of scopes) expect(covers(scope, a), JSON.stringify(scope)).toBe(want)
+const preview = { findings: 0, images: 0, become_blocked: 0, become_pullable: 0, complete: true, images_examined: 0, superseded: 0 }
+
+test.each([
+  [{}, 'It changes no finding of a stored image; it will count for those to come.'],
+  [{ findings: 1, images: 1, become_blocked: 1 }, '1 finding of 1 stored image gets another state. 1 image can no longer be pulled.'],
+  [{ findings: 3, images: 2 }, '3 findings of 2 stored images get another state. No pull is refused or allowed by it.'],
+  [{ findings: 3, images: 2, become_pullable: 2, superseded: 1, complete: false, images_examined: 5000 },
+    '3 findings of 2 stored images get another state. 2 images can be pulled again. It takes the place of 1 assessment. These are the first 5,000 images; there are more.'],
+])('what %j changes', (p, want) => {
+  expect(words({ ...preview, ...p })).toBe(want)
 })
