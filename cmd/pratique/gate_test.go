@@ -106,6 +106,9 @@ func TestGate(t *testing.T) {
 	} {
 		run(test)
 	}
+	server.rest(t, "POST", "/assessments", `{"vulnerability": "CVE-2025-26519", "type": "Caution", "comment": "soon", "scope": {"kind": "everywhere"}}`, nil)
+	run(test{"warned of", []string{image}, key, "", 0, "Allowed by the policy of registry main", "warning: CVE-2025-26519"})
+	server.rest(t, "DELETE", "/assessments/1", "", nil)
 	server.rest(t, "PATCH", "/policy", `{"block_unassessed_from": "unknown"}`, nil)
 	for _, test := range []test{
 		{"blocked", []string{image}, key, "", 2, "BLOCKED by the policy of registry main: CVE-2025-26519", "policy blocks it: CVE-2025-26519"},

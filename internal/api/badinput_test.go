@@ -385,5 +385,9 @@ func TestBadValues(t *testing.T) {
 	if r := create(); r.status != http.StatusCreated {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
-	refused(t, "the same registry again", create(), http.StatusConflict)
+	again := create()
+	refused(t, "the same registry again", again, http.StatusConflict)
+	if !strings.Contains(string(again.body), "twice") {
+		t.Errorf("the refusal does not name the registry: %s", again.body)
+	}
 }

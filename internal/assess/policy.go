@@ -44,7 +44,7 @@ func (p Policy) Blocking(types []Type) []string {
 func (p Policy) Warning(types []Type) []string {
 	names := []string{}
 	for _, t := range types {
-		if !p.blocks(t.Name, t.Blocks) && p.warns(t.Name, false) {
+		if !p.blocks(t.Name, t.Blocks) && p.warns(t.Name, t.Effect == EffectWarns) {
 			names = append(names, t.Name)
 		}
 	}

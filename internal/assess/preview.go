@@ -19,8 +19,9 @@ type PreviewStore interface {
 	// Those that are kept for later have no id.
 	ResolveAssessments(ctx context.Context, list []Assessment, keep Keep) ([]Assessment, error)
 	// AffectedPlaces lists, in no order, at most limit places with images that
-	// the vulnerabilities affect in any of the scopes; more may be among them.
-	AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []Scope, limit int) ([]Place, error)
+	// the vulnerabilities affect in any of the scopes; all tells that there are
+	// no more.
+	AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []Scope, limit int) (places []Place, all bool, err error)
 	// FindingsByImage returns what any attached source finds in the images, as far as
 	// Decide looks at it, by vulnerability.
 	FindingsByImage(ctx context.Context, digests []string) (map[string][]match.Finding, error)
@@ -155,13 +156,11 @@ func (s *Service) preview(ctx context.Context, list []Assessment, types []Type, 
 	if patience <= Glance {
 		most = 10 * previewBatch
 	}
-	places, err := s.store.AffectedPlaces(ctx, p.ids, scopes, most+1)
+	places, all, err := s.store.AffectedPlaces(ctx, p.ids, scopes, most)
 	if err != nil {
 		return Preview{}, err
 	}
-	if p.Complete = len(places) <= most; !p.Complete {
-		places = places[:most]
-	}
+	p.Complete = all
 	for chunk := range slices.Chunk(places, previewBatch) {
 		if p.Examined > 0 && time.Now().After(end) {
 			p.Complete = false

@@ -142,8 +142,8 @@ func TestThereIsAnOrderInBlockingAndWarning(t *testing.T) {
 		settings       policy.Settings
 		blocking, warn []string
 	}{
-		{"default", policy.Settings{}, []string{"Block"}, []string{}},
-		{"none", policy.Settings{Block: &[]string{}}, []string{}, []string{}},
+		{"default", policy.Settings{}, []string{"Block"}, []string{"Caution"}},
+		{"none", policy.Settings{Block: &[]string{}, Warn: &[]string{}}, []string{}, []string{}},
 		{"named", policy.Settings{Block: &[]string{"Caution"}, Warn: &[]string{"Block", "Ignore"}}, []string{"Caution"}, []string{"Ignore", "Block"}},
 		{"what blocks does not warn", policy.Settings{Warn: &[]string{"Block", "Caution"}}, []string{"Block"}, []string{"Caution"}},
 	} {

@@ -65,14 +65,20 @@ func literals(ids []int64) string {
 }
 
 // AffectedPlaces lists, in no order, at most limit places with images that the
-// vulnerabilities affect in any of the scopes.
-func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []assess.Scope, limit int) ([]assess.Place, error) {
+// vulnerabilities affect in any of the scopes; all tells that there are no more.
+func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, scopes []assess.Scope, limit int) (places []assess.Place, all bool, err error) {
 	where, args := scopeCondition(scopes)
-	args = append(args, limit)
-	places, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p assess.Place, err error) {
+	// Each vulnerability may be of the same image: who waits for few does not have
+	// the engine look at all of them first.
+	distinct, rows := "distinct ", limit
+	if len(vulnerabilities) == 1 || limit <= 1000 {
+		distinct, rows = "", limit*min(len(vulnerabilities), 4)
+	}
+	args = append(args, rows)
+	places, err = queryAll(ctx, s.read, func(rows *sql.Rows) (p assess.Place, err error) {
 		err = rows.Scan(&p.Registry, &p.Repository, &p.Digest)
 		return p, err
-	}, `select distinct g.name, r.name, i.digest
+	}, `select `+distinct+`g.name, r.name, i.digest
 		from found o
 		join images i on i.id = o.image_id
 		join manifests mf on mf.digest = i.digest
@@ -81,9 +87,19 @@ func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, sco
 		where o.vulnerability_id in (`+literals(vulnerabilities)+`)`+where+`
 		limit $`+strconv.Itoa(len(args)), args...)
 	if err != nil {
-		return nil, fmt.Errorf("images that assessments are about: %w", err)
+		return nil, false, fmt.Errorf("images that assessments are about: %w", err)
 	}
-	return places, nil
+	all = len(places) < rows
+	seen := make(map[assess.Place]bool, len(places))
+	places = slices.DeleteFunc(places, func(p assess.Place) bool {
+		twice := seen[p]
+		seen[p] = true
+		return twice
+	})
+	if len(places) > limit {
+		places, all = places[:limit], false
+	}
+	return places, all, nil
 }
 
 // scopeCondition is what lets through the places of any of the scopes.

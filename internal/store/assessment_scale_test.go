@@ -24,8 +24,8 @@ func TestDecisionsOverManyImages(t *testing.T) {
 			`insert into manifests (id, repository_id, digest, media_type, size, content, pushed_at) select 100 + n, 1, `+padded+`, 'image', 1, '', 0`+numbers,
 			`insert into matches (package_id, vulnerability_id, feed, part, severity, first_seen) values (1, 1, 'alpine', 'main', 4, 0)`)
 		var requests []assess.Request
-		places, err := s.AffectedPlaces(t.Context(), []int64{1}, []assess.Scope{{Kind: assess.Everywhere}}, 5000)
-		if err != nil || len(places) != 1000 {
+		places, all, err := s.AffectedPlaces(t.Context(), []int64{1}, []assess.Scope{{Kind: assess.Everywhere}}, 5000)
+		if err != nil || len(places) != 1000 || !all {
 			t.Fatalf("%d places, %v", len(places), err)
 		}
 		for _, p := range places {

@@ -160,6 +160,10 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 // matchedImages is the query of AffectedImages where the built-in analyser alone reports.
 func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
 	where, args := affectedAfter(vulnerability, after, limit, only)
+	of := `m.vulnerability_id = $1`
+	if len(only) > 0 {
+		of = `m.vulnerability_id + 0 = $1`
+	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
@@ -171,7 +175,7 @@ func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *m
 			join manifests mf on mf.digest = i.digest
 			join repositories r on r.id = mf.repository_id
 			join registries g on g.id = r.registry_id
-			where m.vulnerability_id = $1 and m.gone_at is null`+where+`
+			where `+of+` and m.gone_at is null`+where+`
 			order by 1, 2, 3, 4 limit $2
 		)
 		select h.digest, h.registry, h.repository, h.repository_id, h.package_id, `+effective+`, m.fixed, `+packageColumns+`
@@ -212,18 +216,46 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 	if images < fewImages {
 		return nil, nil
 	}
-	args := []any{vulnerability, limit}
-	where := ""
+	from := match.AffectedCursor{}
 	if after != nil {
-		where = ` and g.name >= $3 and (g.name > $3 or r.name >= $4) and (g.name > $3 or r.name > $4 or mf.digest >= $5)`
-		args = append(args, after.Registry, after.Repository, after.Digest)
+		from = *after
 	}
-	digests, err := queryAll(ctx, s.read, scanString, `select mf.digest
-		from registries g cross join repositories r cross join manifests mf cross join images i cross join found o
-		where r.registry_id = g.id and mf.repository_id = r.id and i.digest = mf.digest and o.image_id = i.id and o.vulnerability_id = $1`+where+`
-		order by g.name, r.name, mf.digest limit $2`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+	type place struct {
+		id                   int64
+		registry, repository string
+	}
+	var digests []string
+	next := place{registry: from.Registry, repository: from.Repository}
+	for batch := 10; len(digests) < limit; batch = min(2*batch, relationRows) {
+		places, err := queryAll(ctx, s.read, func(rows *sql.Rows) (p place, err error) {
+			err = rows.Scan(&p.id, &p.registry, &p.repository)
+			return p, err
+		}, `select r.id, g.name, r.name from registries g join repositories r on r.registry_id = g.id
+			where g.name >= $1 and (g.name > $1 or r.name > $2 or r.name = $2 and $3) order by g.name, r.name limit $4`,
+			next.registry, next.repository, next.id == 0, batch)
+		if err != nil {
+			return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+		}
+		if len(places) == 0 {
+			break
+		}
+		next = places[len(places)-1]
+		ids := make([]int64, len(places))
+		for i, p := range places {
+			ids[i] = p.id
+		}
+		some, err := queryAll(ctx, s.read, scanString, `select mf.digest
+			from registries g join repositories r on r.registry_id = g.id join manifests mf on mf.repository_id = r.id
+			join images i on i.digest = mf.digest join found o on o.image_id = i.id and o.vulnerability_id = $1
+			where r.id in (`+literals(ids)+`) and (g.name > $2 or r.name > $3 or mf.digest >= $4)
+			order by g.name, r.name, mf.digest limit $5`, vulnerability, from.Registry, from.Repository, from.Digest, limit-len(digests))
+		if err != nil {
+			return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+		}
+		digests = append(digests, some...)
+	}
+	if len(digests) == 0 {
+		return []string{""}, nil // the list has ended: no image has this digest
 	}
 	slices.Sort(digests)
 	return slices.Compact(digests), nil

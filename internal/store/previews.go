@@ -129,14 +129,15 @@ func (s *Store) findingsByImage(ctx context.Context, digests []string, all map[s
 	in := `(` + parameters(1, len(args)) + `)`
 	type row struct {
 		digest string
+		pkg    int64
 		match.Finding
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
 		var seen sql.NullInt64
-		err = rows.Scan(&r.digest, &r.VulnerabilityID, &r.Vulnerability, &r.Severity, &r.Package.Name, &r.Package.Version, &seen)
+		err = rows.Scan(&r.digest, &r.pkg, &r.VulnerabilityID, &r.Vulnerability, &r.Severity, &r.Package.Name, &r.Package.Version, &seen)
 		r.FirstSeen, r.Sources = at(seen), []string{builtInSource}
 		return r, err
-	}, `select i.digest, v.id, v.name, `+effective+`, p.name, p.version,
+	}, `select i.digest, p.id, v.id, v.name, `+effective+`, p.name, p.version,
 			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
 		from images i
 		join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.owner = ''
@@ -147,19 +148,81 @@ func (s *Store) findingsByImage(ctx context.Context, digests []string, all map[s
 	if err != nil {
 		return err
 	}
+	packages := make(map[string][]int64, len(digests))
 	for _, r := range found {
 		all[r.digest] = append(all[r.digest], r.Finding)
+		packages[r.digest] = append(packages[r.digest], r.pkg)
 	}
-	// What other sources report is joined with that, image by image.
-	reported, err := queryAll(ctx, s.read, scanString, `select distinct i.digest from images i
-		join source_findings x on x.image_id = i.id and x.gone_at is null where i.digest in `+in, args...)
+	return s.reportsByImage(ctx, digests, packages, all)
+}
+
+// reportsByImage adds to the findings of images, with the ids of their packages, what
+// external sources report, and takes away those of the built-in analyser where it is
+// attached to no registry that holds the image.
+func (s *Store) reportsByImage(ctx context.Context, digests []string, packages map[string][]int64, all map[string][]match.Finding) error {
+	alone, err := s.alone(ctx)
+	if err != nil || alone {
+		return err
+	}
+	args := anys(digests)
+	in := `(` + parameters(1, len(args)) + `)`
+	without, err := queryAll(ctx, s.read, scanString, `select i.digest from images i where i.digest in `+in+` and not `+builtInAt+`
+		and exists (select 1 from manifests mf where mf.digest = i.digest)`, args...)
 	if err != nil {
 		return err
 	}
-	for _, digest := range reported {
-		if all[digest], err = s.ImageFindings(ctx, digest); err != nil {
-			return err
+	for _, digest := range without {
+		delete(all, digest)
+	}
+	type key struct {
+		digest             string
+		vulnerability, pkg int64
+	}
+	known := make(map[key]int)
+	for digest, findings := range all {
+		for i, f := range findings {
+			known[key{digest, f.VulnerabilityID, packages[digest][i]}] = i
 		}
+	}
+	type row struct {
+		key
+		match.Finding
+		source string
+	}
+	reported, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
+		var seen sql.NullInt64
+		err = rows.Scan(&r.digest, &r.vulnerability, &r.pkg, &r.Vulnerability, &r.Severity, &r.Package.Name, &r.Package.Version, &r.Fixed, &seen, &r.source)
+		r.VulnerabilityID, r.FirstSeen = r.vulnerability, at(seen)
+		return r, err
+	}, `select i.digest, v.id, p.id, v.name, `+effective+`, p.name, p.version, m.fixed, m.first_seen, s.name
+		from images i
+		join source_findings m on m.image_id = i.id and m.gone_at is null
+		join vulnerability_sources s on s.id = m.source_id
+		join vulnerabilities v on v.id = m.vulnerability_id
+		join packages p on p.id = m.package_id
+		where i.digest in `+in+` and `+attachedAt+`
+		order by i.digest, v.id, p.id, s.name`, args...)
+	if err != nil {
+		return err
+	}
+	for _, r := range reported {
+		i, is := known[r.key]
+		if !is {
+			r.Finding.Sources = []string{r.source}
+			known[r.key] = len(all[r.digest])
+			all[r.digest] = append(all[r.digest], r.Finding)
+			continue
+		}
+		f := &all[r.digest][i]
+		if f.Sources[0] != builtInSource { // which proves what it says
+			f.Severity = max(f.Severity, r.Severity)
+		}
+		f.Sources = append(f.Sources, r.source)
+		if r.FirstSeen.Before(f.FirstSeen) {
+			f.FirstSeen = r.FirstSeen
+		}
+	}
+	for digest := range all {
 		slices.SortStableFunc(all[digest], func(a, b match.Finding) int { return cmp.Compare(a.VulnerabilityID, b.VulnerabilityID) })
 	}
 	return nil

@@ -44,8 +44,9 @@ func (s *Store) CreateRegistry(ctx context.Context, r registry.Registry) (regist
 	if r.AttachSBOM == "" {
 		r.AttachSBOM = registry.NoBill
 	}
+	var stored registry.Registry
 	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
-		r, err = scanRegistry(tx.QueryRowContext(ctx,
+		stored, err = scanRegistry(tx.QueryRowContext(ctx,
 			`insert into registries (name, description, anonymous_pull, policy, attach_sbom, created_at) values ($1, $2, $3, $4, $5, $6) returning `+registryColumns,
 			r.Name, r.Description, r.AnonymousPull, r.Policy, r.AttachSBOM, micros(s.now())))
 		return err
@@ -56,7 +57,7 @@ func (s *Store) CreateRegistry(ctx context.Context, r registry.Registry) (regist
 	if err != nil {
 		return registry.Registry{}, fmt.Errorf("create registry %q: %w", r.Name, err)
 	}
-	return r, nil
+	return stored, nil
 }
 
 // Registry returns a registry, or registry.ErrRegistryUnknown.

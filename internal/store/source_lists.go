@@ -54,14 +54,14 @@ type affectedRow struct {
 // analyser report. Of several that report the gravest counts.
 func (s *Store) affectedOfAll(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
 	where, args := affectedAfter(vulnerability, after, limit, only)
-	within := ""
-	if len(only) > 0 { // the engines do not see by themselves that little is to be read
-		within = ` and i.digest in (` + parameters(len(args)-len(only)+1, len(only)) + `)`
+	of := `= $1`
+	if len(only) > 0 { // + 0: the engines would start with all findings of the vulnerability
+		of = `+ 0 = $1 and i.digest in (` + parameters(len(args)-len(only)+1, len(only)) + `)`
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
-	}, `with every as (`+everyFinding(`= $1`+within)+`)
+	}, `with every as (`+everyFinding(of)+`)
 		select i.digest, g.name, r.name, r.id, m.package_id, max(`+effectiveOf+`), max(m.fixed), `+packageColumns+`
 		from every m
 		join vulnerabilities v on v.id = m.vulnerability_id

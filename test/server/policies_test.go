@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -76,12 +77,42 @@ func TestPolicyRefusesClients(t *testing.T) {
 			if get.status != status || get.code != code {
 				t.Errorf("%s: GET %s: %+v, want %d %s", what, reference, get, status, code)
 			}
-			if status != http.StatusOK && (get.reasons != 1 || !strings.Contains(get.message, "CVE-2025-26519") || !strings.Contains(get.message, "https://registry.example.com/api/v1/images/"+digest)) {
+			if status != http.StatusOK && (get.reasons != 1 || !strings.Contains(get.message, "CVE-2025-26519") || !strings.Contains(get.message, "https://registry.example.com/images/"+digest)) {
 				t.Errorf("%s: the refusal does not say why, or where: %+v", what, get)
 			}
 		}
 	}
 	check("a new registry", http.StatusOK, "")
+	// A type whose effect is to warn does so without any policy that names it.
+	warns := call[struct {
+		ID int64 `json:"id"`
+	}](t, s, "POST", "/assessments", map[string]any{"vulnerability": "CVE-2025-26519", "type": "Caution", "comment": "soon", "scope": map[string]any{"kind": "everywhere"}}, http.StatusCreated)
+	for _, method := range []string{"HEAD", "GET"} {
+		if a := s.want(t, method, "1", "admin", password); a.status != http.StatusOK || !strings.Contains(a.warning, "CVE-2025-26519") || !strings.Contains(a.warning, "Caution") {
+			t.Errorf("%s of what is warned of: %+v", method, a)
+		}
+	}
+	verdict := call[struct {
+		Verdict struct {
+			Blocked  bool
+			Warnings []struct{ State string }
+		}
+	}](t, s, "GET", "/policy/verdict?image=main/app:1", nil, http.StatusOK).Verdict
+	if verdict.Blocked || len(verdict.Warnings) != 1 || verdict.Warnings[0].State != "Caution" {
+		t.Errorf("the gate's verdict: %+v", verdict)
+	}
+	if effective := call[struct {
+		Effective struct{ Warn []string }
+	}](t, s, "GET", "/policy", nil, http.StatusOK); len(effective.Effective.Warn) != 1 || effective.Effective.Warn[0] != "Caution" {
+		t.Errorf("the policy does not say what warns: %+v", effective)
+	}
+	call[struct{}](t, s, "PATCH", "/policy", map[string]any{"warn": []string{}}, http.StatusOK)
+	check("a policy that names nothing to warn of", http.StatusOK, "")
+	if a := s.want(t, "GET", "1", "admin", password); a.warning != "" {
+		t.Errorf("it warns: %+v", a)
+	}
+	call[struct{}](t, s, "PATCH", "/policy", map[string]any{"warn": nil}, http.StatusOK)
+	call[struct{}](t, s, "DELETE", fmt.Sprintf("/assessments/%d", warns.ID), nil, http.StatusNoContent)
 	call[struct{}](t, s, "PATCH", "/policy", map[string]any{"block_unassessed_from": "unknown", "grace_hours": 1}, http.StatusOK)
 	if a := s.want(t, "GET", "1", "admin", password); a.status != http.StatusOK || !strings.Contains(a.warning, "blocks from ") {
 		t.Errorf("in its grace: %+v", a)
