@@ -1,3 +1,6 @@
+import { Group, Select, TextInput } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
+import { IconSearch } from '@tabler/icons-react'
 import { keepPreviousData } from '@tanstack/react-query'
 
 import { api, type Schemas } from '../api/client'
@@ -11,7 +14,7 @@ import type { Column } from '../ui/rows'
 import { useUrlState } from '../ui/urlState'
 
 const columns: Column<Schemas['AuditEntry']>[] = [
-  { key: 'at', title: 'When', width: '170px', render: (e) => <span style={{ whiteSpace: 'nowrap' }}>{exactly(e.at)}</span> },
+  { key: 'at', title: 'When', sorted: true, down: true, width: '170px', render: (e) => <span style={{ whiteSpace: 'nowrap' }}>{exactly(e.at)}</span> },
   { key: 'actor', title: 'Who', render: (e) => <b>{e.actor}</b> },
   { key: 'action', title: 'Did', lead: true, render: (e) => <code>{e.action}</code> },
   { key: 'object', title: 'To', render: (e) => <span className="break">{e.object}</span> },
@@ -21,16 +24,40 @@ const columns: Column<Schemas['AuditEntry']>[] = [
   } },
 ]
 
+/** What changes are made to: with its dot, an action begins with it. */
+const kinds = ['admission', 'admission-token', 'api-key', 'assessment', 'assessment-type', 'extension', 'image', 'job', 'policy', 'policy-exception', 'registry', 'schedule', 'session', 'settings', 'user', 'vulnerability-source', 'webhook']
+  .map((thing) => ({ value: `${thing}.`, label: thing.replaceAll('-', ' ') }))
+
+/** The day of a date field as the server reads times. */
+function startOfDay(day: string): string | undefined {
+  return /^\d{4}-\d\d-\d\d$/.test(day) ? `${day}T00:00:00Z` : undefined
+}
+
 export function Component() {
   const url = useUrlState()
   const size = Number(url.get('size')) || 50
-  const list = api.useQuery('get', '/audit-log', { params: { query: { page_size: size, page_token: url.get('token') || undefined } } }, { placeholderData: keepPreviousData })
+  const list = api.useQuery('get', '/audit-log', {
+    params: { query: {
+      page_size: size, page_token: url.get('token') || undefined, q: url.get('q') || undefined, actor: url.get('actor') || undefined, action: url.get('action') || undefined,
+      since: startOfDay(url.get('since')), before: startOfDay(url.get('before')), order: url.get('sort') === 'at' ? 'asc' : 'desc',
+    } },
+  }, { placeholderData: keepPreviousData })
+  const type = useDebouncedCallback((values: Record<string, string>) => url.set(values), 300)
+  const filtered = ['q', 'actor', 'action', 'since', 'before'].some((name) => url.get(name) !== '')
   return (
     <Page title="Audit Log" trail={[{ to: '/administration/system', label: 'Administration' }]} lead="Who changed what, and when; the newest first. It only grows.">
+      <Group gap="xs" mb="sm">
+        <TextInput type="search" size="xs" aria-label="What was changed" placeholder="What was changed" leftSection={<IconSearch size={14} aria-hidden />} defaultValue={url.get('q')} onChange={(e) => type({ q: e.currentTarget.value.trim() })} w={{ base: '100%', xs: 200 }} />
+        <TextInput type="search" size="xs" aria-label="Who, by the whole name" placeholder="Who" defaultValue={url.get('actor')} onChange={(e) => type({ actor: e.currentTarget.value.trim() })} w={130} />
+        <Select size="xs" aria-label="Kind of change" data={[{ value: '', label: 'Every change' }, ...kinds]} value={url.get('action')} onChange={(v) => url.set({ action: v ?? '' })} w={170} />
+        <TextInput type="date" size="xs" aria-label="From this day (UTC)" title="From this day (UTC)" value={url.get('since')} onChange={(e) => url.set({ since: e.currentTarget.value })} />
+        <TextInput type="date" size="xs" aria-label="Before this day (UTC)" title="Before this day (UTC)" value={url.get('before')} onChange={(e) => url.set({ before: e.currentTarget.value })} />
+      </Group>
       {list.data ? (
         <>
-          <DataTable caption="Changes" columns={columns} rows={list.data.items} rowKey={(e) => String(e.id)} empty={<Empty title="Nothing was changed yet" />} />
-          <Pager size={size} onSize={(n) => url.set({ size: n === 50 ? '' : String(n) })} previousLabel="Newest"
+          <DataTable caption="Changes" columns={columns} rows={list.data.items} rowKey={(e) => String(e.id)} sort={url.get('sort') || '-at'} onSort={(sort) => url.set({ sort: sort === 'at' ? 'at' : '' })}
+            empty={filtered ? <Empty title="No such changes">Take a filter away, or look for another time.</Empty> : <Empty title="Nothing was changed yet" />} />
+          <Pager size={size} onSize={(n) => url.set({ size: n === 50 ? '' : String(n) })} previousLabel="First page"
             onPrevious={url.get('token') ? () => url.set({ token: '' }, { push: true }) : undefined}
             onNext={list.data.next_page_token ? () => url.set({ token: list.data.next_page_token }, { push: true }) : undefined} />
         </>

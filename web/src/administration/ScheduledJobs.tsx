@@ -1,4 +1,5 @@
 import { Anchor, Button, Group, Select, Stack, Switch, Text, TextInput } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
 import { keepPreviousData, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { Link, useNavigate } from 'react-router'
@@ -100,13 +101,20 @@ function Runs() {
   const url = useUrlState()
   const size = Number(url.get('size')) || 25
   const state = url.get('state')
-  const list = api.useQuery('get', '/jobs', { params: { query: { page_size: size, page_token: url.get('token') || undefined, state: (state || undefined) as Job['state'] | undefined, kind: url.get('kind') || undefined } } }, { refetchInterval: 4000, placeholderData: keepPreviousData })
+  const list = api.useQuery('get', '/jobs', { params: { query: { page_size: size, page_token: url.get('token') || undefined, state: (state || undefined) as Job['state'] | undefined, kind: url.get('kind') || undefined, order: url.get('order') === 'asc' ? 'asc' : 'desc' } } }, { refetchInterval: 4000, placeholderData: keepPreviousData })
+  const search = useDebouncedCallback((kind: string) => url.set({ kind }), 300)
   return (
-    <Panel title="Runs" actions={<Select size="xs" aria-label="State" data={[{ value: '', label: 'Every state' }, 'queued', 'running', 'done', 'failed', 'cancelled']} value={state} onChange={(v) => url.set({ state: v ?? '' })} w={140} />}>
+    <Panel title="Runs" actions={(
+      <Group gap="xs">
+        <TextInput type="search" size="xs" aria-label="Job, by its whole name" placeholder="update-feeds" defaultValue={url.get('kind')} onChange={(e) => search(e.currentTarget.value.trim())} w={150} />
+        <Select size="xs" aria-label="Order" data={[{ value: '', label: 'The newest first' }, { value: 'asc', label: 'The oldest first' }]} value={url.get('order')} onChange={(v) => url.set({ order: v ?? '' })} w={150} />
+        <Select size="xs" aria-label="State" data={[{ value: '', label: 'Every state' }, 'queued', 'running', 'done', 'failed', 'cancelled']} value={state} onChange={(v) => url.set({ state: v ?? '' })} w={140} />
+      </Group>
+    )}>
       {list.data ? (
         <>
-          <DataTable caption="Runs of jobs, the newest first" columns={columns} rows={list.data.items} rowKey={(j) => String(j.id)} empty={<Empty title="No runs">{state ? 'None in this state.' : 'Nothing ran yet.'}</Empty>} />
-          <Pager size={size} onSize={(n) => url.set({ size: String(n) })} previousLabel="Newest"
+          <DataTable caption="Runs of jobs" columns={columns} rows={list.data.items} rowKey={(j) => String(j.id)} empty={<Empty title="No runs">{state || url.get('kind') ? 'None of this name and state.' : 'Nothing ran yet.'}</Empty>} />
+          <Pager size={size} onSize={(n) => url.set({ size: String(n) })} previousLabel="First page"
             onPrevious={url.get('token') ? () => url.set({ token: '' }, { push: true }) : undefined}
             onNext={list.data.next_page_token ? () => url.set({ token: list.data.next_page_token }, { push: true }) : undefined} />
         </>
