@@ -43,6 +43,7 @@ type Services struct {
 	Users     Users
 	Audit     Audit
 	Stats     Stats
+	System    System
 	Summaries Summaries
 	Trends    Trends
 	Settings  Settings
@@ -153,6 +154,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.keys()
 	a.auditLog()
 	a.stats()
+	a.system()
 	a.trend()
 	a.settings()
 	a.webhooks()

@@ -112,7 +112,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	handler, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
-		Feeds: feeds, Users: users, Audit: s, Stats: s, Summaries: s, Trends: s,
+		Feeds: feeds, Users: users, Audit: s, Stats: s, System: someFacts{}, Summaries: s, Trends: s,
 		Notify: notify.New(s, vexQueue{queue}, notify.Options{Now: c.Now, Poster: noPoster{}, Sealer: box}),
 		VEX:    vex.New(s, nil, vexQueue{queue}, vex.Options{Changed: gate.Invalidate}), Sources: sources,
 		Settings: setting.New(s, []setting.Known{

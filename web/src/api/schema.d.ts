@@ -1307,6 +1307,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show how the server is
+         * @description For administrators.
+         */
+        get: operations["get-system"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users": {
         parameters: {
             query?: never;
@@ -3792,6 +3812,36 @@ export interface components {
              * @enum {string}
              */
             state: "queued" | "running" | "answered" | "waiting" | "quarantined";
+        };
+        SystemDatabase: {
+            /**
+             * Format: int64
+             * @description What it takes on its disk.
+             */
+            bytes: number;
+            /** @enum {string} */
+            engine: "sqlite" | "postgres";
+        };
+        SystemFacts: {
+            /** @description What is wrong though the server serves, a line each; as of /readyz. */
+            alarms: string[] | null;
+            database: components["schemas"]["SystemDatabase"];
+            /** @description The name of the process that answers. */
+            replica: string;
+            /**
+             * Format: date-time
+             * @description When this process started.
+             */
+            started_at: string;
+            storage: components["schemas"]["SystemStorage"];
+            version: string;
+        };
+        SystemStorage: {
+            /**
+             * Format: int64
+             * @description What can still be stored; null where that is not known.
+             */
+            free_bytes: number | null;
         };
         Tag: {
             /** @description Of an image or an index: see images/{digest}. */
@@ -6954,6 +7004,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTrendPoint"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SystemFacts"];
                 };
             };
             /** @description Error */
