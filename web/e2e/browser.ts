@@ -54,7 +54,15 @@ export async function go(page: Page, path: string): Promise<void> {
 /** Waits until nothing is on its way. */
 export async function settle(page: Page): Promise<void> {
   await page.locator('main h1, [role=dialog]').first().waitFor()
-  await page.waitForFunction(() => document.querySelector('[aria-busy=true]') === null)
+  // For a while, since a page that is still being fetched shows the one before it.
+  await page.waitForFunction(() => {
+    const at = globalThis as unknown as { idleSince?: number }
+    if (document.querySelector('[aria-busy=true]') !== null) at.idleSince = undefined
+    else at.idleSince ??= performance.now()
+    const idle = at.idleSince !== undefined && performance.now() - at.idleSince > 250
+    if (idle) at.idleSince = undefined
+    return idle
+  })
   await page.evaluate(() => document.fonts.ready)
 }
 

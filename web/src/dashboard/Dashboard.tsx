@@ -59,10 +59,12 @@ export function Component() {
           </Panel>
         </div>
         <div className={classes.three}>
-          <AtRisk />
+          <Stack gap="md">
+            <AtRisk />
+            <Exploited />
+          </Stack>
           <Stack gap="md">
             <Gravest />
-            <Exploited />
             <Newest />
           </Stack>
           <Stack gap="md">

@@ -61,8 +61,9 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
     { value: 'package', label: 'a package, by name, in every image' },
   ]
   const ready = type !== '' && (expiry !== 'date' || isDate(until)) && ((scope !== 'repository' && scope !== 'package') || other !== '')
-  // What is being typed is not asked about letter by letter.
-  const [settled] = useDebouncedValue(request, 300, { leading: true })
+  // What is being typed is not asked about letter by letter. It is compared as text:
+  // each rendering makes a new object, which would never settle.
+  const [settled] = useDebouncedValue(JSON.stringify(request), 300, { leading: true })
   return (
     <Dialog opened onClose={onClose} size="lg" title={vulnerabilities.length === 1 ? `Assess ${vulnerabilities[0]}` : `Assess ${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')}`}>
       <form onSubmit={(e) => { e.preventDefault(); assess.mutate() }}>
@@ -99,7 +100,7 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
             </Group>
           </Radio.Group>
           {expiry === 'date' && <TextInput type="date" label="Last day" required value={until} onChange={(e) => setUntil(e.currentTarget.value)} maw={220} min={new Date().toISOString().slice(0, 10)} />}
-          <Effect request={settled} enabled={ready} />
+          <Effect request={JSON.parse(settled) as typeof request} enabled={ready} />
           <Failure what="It was not assessed" error={assess.error} />
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>Cancel</Button>
