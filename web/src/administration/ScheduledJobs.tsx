@@ -92,7 +92,7 @@ const columns: Column<Job>[] = [
   { key: 'kind', title: 'Job', lead: true, render: (j) => <Anchor component={Link} fz="inherit" fw={600} to={`/administration/jobs/${j.id}`}>{j.kind}</Anchor> },
   { key: 'key', title: 'About', render: (j) => <span className="break">{j.key}</span> },
   { key: 'state', title: 'State', render: (j) => <JobState job={j} /> },
-  { key: 'tries', title: 'Tries', numeric: true, render: (j) => `${j.attempts} of ${j.max_attempts}` },
+  { key: 'tries', title: 'Tries', numeric: true, width: '80px', render: (j) => <span style={{ whiteSpace: 'nowrap' }}>{j.attempts} of {j.max_attempts}</span> },
   { key: 'started', title: 'Started', render: (j) => <When time={j.started_at} none="not yet" /> },
   { key: 'finished', title: 'Ended', render: (j) => <When time={j.finished_at} none="" /> },
 ]
