@@ -25,7 +25,7 @@ const columns: Column<Schemas['AuditEntry']>[] = [
 ]
 
 /** What changes are made to: with its dot, an action begins with it. */
-const kinds = ['admission', 'admission-token', 'api-key', 'assessment', 'assessment-type', 'extension', 'image', 'job', 'policy', 'policy-exception', 'registry', 'schedule', 'session', 'settings', 'user', 'vulnerability-source', 'webhook']
+const kinds = ['admission', 'admission-token', 'api-key', 'assessment', 'assessment-type', 'extension', 'feed', 'image', 'job', 'policy', 'policy-exception', 'pull', 'registry', 'schedule', 'session', 'settings', 'user', 'vex-document', 'vulnerability-source', 'webhook']
   .map((thing) => ({ value: `${thing}.`, label: thing.replaceAll('-', ' ') }))
 
 /** The day of a date field as the server reads times. */

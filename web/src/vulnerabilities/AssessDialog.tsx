@@ -63,7 +63,7 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
   const ready = type !== '' && (expiry !== 'date' || isDate(until)) && ((scope !== 'repository' && scope !== 'package') || other !== '')
   // What is being typed is not asked about letter by letter. It is compared as text:
   // each rendering makes a new object, which would never settle.
-  const [settled] = useDebouncedValue(JSON.stringify(request), 300, { leading: true })
+  const [settled] = useDebouncedValue(ready ? JSON.stringify(request) : '', 300, { leading: true })
   return (
     <Dialog opened onClose={onClose} size="lg" title={vulnerabilities.length === 1 ? `Assess ${vulnerabilities[0]}` : `Assess ${plural(vulnerabilities.length, 'vulnerability', 'vulnerabilities')}`}>
       <form onSubmit={(e) => { e.preventDefault(); assess.mutate() }}>
@@ -100,7 +100,7 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
             </Group>
           </Radio.Group>
           {expiry === 'date' && <TextInput type="date" label="Last day" required value={until} onChange={(e) => setUntil(e.currentTarget.value)} maw={220} min={new Date().toISOString().slice(0, 10)} />}
-          <Effect request={JSON.parse(settled) as typeof request} enabled={ready} />
+          {ready && settled !== '' && <Effect request={JSON.parse(settled) as typeof request} />}
           <Failure what="It was not assessed" error={assess.error} />
           <Group justify="flex-end">
             <Button variant="default" onClick={onClose}>Cancel</Button>

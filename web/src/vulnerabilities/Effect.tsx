@@ -6,9 +6,8 @@ import { number, plural, shortDigest } from '../ui/format'
 import { Failure } from '../ui/Failure'
 
 /** What assessments would change, as the server finds out. */
-export function Effect({ request, enabled }: { request: Schemas['BulkAssessment']; enabled: boolean }) {
-  const preview = api.useQuery('post', '/assessments/preview', { body: request, params: { query: { wait: 2 } } }, { enabled, placeholderData: keepPreviousData, retry: false })
-  if (!enabled) return null
+export function Effect({ request }: { request: Schemas['BulkAssessment'] }) {
+  const preview = api.useQuery('post', '/assessments/preview', { body: request, params: { query: { wait: 2 } } }, { placeholderData: keepPreviousData, retry: false })
   if (preview.error) return <Failure what="What it changes cannot be told" error={preview.error} />
   const p = preview.data
   const moved = (p?.samples ?? []).filter((s) => s.blocked_before !== s.blocked_after)

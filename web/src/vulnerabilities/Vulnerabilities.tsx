@@ -50,10 +50,10 @@ export function Component() {
     },
     {
       key: 'severity', title: 'Severity', sorted: true, down: true,
-      render: (v) => <Group gap={6} wrap="nowrap"><Severity value={v.severity} />{v.exploited && <Badge size="xs" color="red" variant="outline" title="On a list of exploited vulnerabilities">exploited</Badge>}</Group>,
+      render: (v) => <Group gap={6} wrap="nowrap"><Severity value={v.severity} />{v.exploited && <Badge size="xs" color="red" variant="outline" title="On a list of exploited vulnerabilities" style={{ flexShrink: 0 }}>exploited</Badge>}</Group>,
     },
     { key: 'cvss', title: 'CVSS', numeric: true, sorted: true, render: (v) => v.cvss?.toFixed(1) ?? '' },
-    { key: 'epss', title: 'EPSS', numeric: true, sorted: true, render: (v) => (v.epss === undefined ? '' : percent(v.epss)) },
+    { key: 'epss', title: 'EPSS', numeric: true, sorted: true, render: (v) => (v.epss === undefined ? '' : <span style={{ whiteSpace: 'nowrap' }}>{percent(v.epss)}</span>) },
     { key: 'first_seen', title: 'First seen', sorted: true, down: true, render: (v) => <When time={v.first_seen} /> },
     { key: 'images', title: 'Images', numeric: true, sorted: true, render: (v) => number(v.image_count) },
     { key: 'packages', title: 'Packages', numeric: true, render: (v) => number(v.package_count) },
