@@ -30,7 +30,7 @@ type SystemFacts struct {
 	StartedAt time.Time      `json:"started_at" doc:"When this process started."`
 	Database  SystemDatabase `json:"database"`
 	Storage   SystemStorage  `json:"storage"`
-	Alarms    []string       `json:"alarms" doc:"What is wrong though the server serves, a line each; as of /readyz."`
+	Alarms    []string       `json:"alarms" nullable:"false" doc:"What is wrong though the server serves, a line each; as of /readyz."`
 }
 
 // SystemDatabase is where all but blobs is stored.

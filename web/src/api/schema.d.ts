@@ -3824,7 +3824,7 @@ export interface components {
         };
         SystemFacts: {
             /** @description What is wrong though the server serves, a line each; as of /readyz. */
-            alarms: string[] | null;
+            alarms: string[];
             database: components["schemas"]["SystemDatabase"];
             /** @description The name of the process that answers. */
             replica: string;
