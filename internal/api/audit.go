@@ -16,6 +16,8 @@ type Audit interface {
 	AppendAudit(ctx context.Context, e audit.Entry) error
 	// AuditEntries lists in the order of the filter.
 	AuditEntries(ctx context.Context, f audit.Filter) ([]audit.Entry, error)
+	// AuditActions lists the actions that there are entries of, by name.
+	AuditActions(ctx context.Context) ([]string, error)
 }
 
 // AuditEntry is a change that someone made.
@@ -46,6 +48,8 @@ func (a *API) audit(ctx context.Context, action, object string, detail any) erro
 func (a *API) auditLog() {
 	register(a, operation{id: "list-audit-log", method: http.MethodGet, path: "/audit-log", tag: "audit-log",
 		summary: "List changes", administrators: true}, a.listAuditLog)
+	register(a, operation{id: "list-audit-actions", method: http.MethodGet, path: "/audit-log/actions", tag: "audit-log",
+		summary: "List the kinds of changes that were made", doc: "By name; always one page.", administrators: true}, a.listAuditActions)
 }
 
 func (a *API) listAuditLog(ctx context.Context, in *struct {
@@ -70,4 +74,21 @@ func (a *API) listAuditLog(ctx context.Context, in *struct {
 	return page(in.Paging, list, entries, func(e audit.Entry) int64 { return e.ID }, func(e audit.Entry) AuditEntry {
 		return AuditEntry{ID: e.ID, At: e.At.UTC(), Actor: e.Actor, Action: e.Action, Object: e.Object, Detail: e.Detail}
 	}), nil
+}
+
+// AuditAction is a kind of change.
+type AuditAction struct {
+	Action string `json:"action" example:"registry.create"`
+}
+
+func (a *API) listAuditActions(ctx context.Context, _ *struct{}) (*listed[AuditAction], error) {
+	actions, err := a.Audit.AuditActions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &listed[AuditAction]{List[AuditAction]{Items: make([]AuditAction, len(actions))}}
+	for i, action := range actions {
+		out.Body.Items[i] = AuditAction{action}
+	}
+	return out, nil
 }

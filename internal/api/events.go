@@ -25,7 +25,7 @@ type Events interface {
 // Event is one message of the stream: the present state of what changed. Which
 // member is set is told by its type.
 type Event struct {
-	Type  string      `json:"type" enum:"ready,job,feed,image,reload" doc:"ready: what changes from now on is told. job, feed, image: the member of that name is how it stands now. reload: more changed than is told, so read what you show again."`
+	Type  string      `json:"type" enum:"ready,job,feed,image,decisions,reload" doc:"ready: what changes from now on is told. job, feed, image: the member of that name is how it stands now. decisions: assessments, their types or policies have changed, so that states and verdicts may have. reload: more changed than is told, so read what you show again."`
 	Job   *Job        `json:"job,omitempty"`
 	Feed  *FeedEvent  `json:"feed,omitempty"`
 	Image *ImageEvent `json:"image,omitempty"`
@@ -59,6 +59,9 @@ func showEvent(e event.Event) Event {
 	case e.Image != nil:
 		return Event{Type: "image", Image: &ImageEvent{Digest: e.Image.Digest, Analysis: string(e.Image.State), Error: e.Image.Error}}
 	}
+	if e.Decisions != nil {
+		return Event{Type: "decisions"}
+	}
 	return Event{Type: "reload"}
 }
 
@@ -71,7 +74,7 @@ away; where that is too much, it gets reload. A comment comes every fifteen seco
 cut off. All replicas' changes are told.`
 
 type eventsInput struct {
-	Topics      []string `query:"topics" nullable:"false" enum:"jobs,feeds,images" doc:"What to be told of, separated by commas; everything where absent."`
+	Topics      []string `query:"topics" nullable:"false" enum:"jobs,feeds,images,decisions" doc:"What to be told of, separated by commas; everything where absent."`
 	LastEventID int64    `header:"Last-Event-ID" minimum:"0" doc:"The id of the last event that was received."`
 }
 

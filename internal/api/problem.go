@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/notify"
+	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
@@ -47,7 +48,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body."+receiver.Field, receiver.Reason)
 	case errors.As(err, &asked):
 		return invalid("body."+asked.Field, asked.Reason)
-	case errors.Is(err, job.ErrStale), errors.Is(err, notify.ErrChanged):
+	case errors.Is(err, job.ErrStale), errors.Is(err, notify.ErrChanged), errors.Is(err, setting.ErrChanged), errors.Is(err, auth.ErrChanged), errors.Is(err, registry.ErrChanged):
 		return huma.Error412PreconditionFailed(err.Error() + ": read it again, and change what you then see")
 	case errors.Is(err, job.ErrFinished), errors.Is(err, notify.ErrExists):
 		return huma.Error409Conflict(err.Error())

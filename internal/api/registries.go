@@ -33,6 +33,7 @@ type Registry struct {
 	AttachSBOM    string    `json:"attach_sbom" enum:"none,cyclonedx,spdx" doc:"The format of the software bills of materials that are made of images and stored beside them, as referrers."`
 	HonourVEX     bool      `json:"honour_vex" doc:"Whether VEX documents that are attached to images assess them."`
 	CreatedAt     time.Time `json:"created_at"`
+	ETag          string    `json:"etag" doc:"Give it as If-Match to change what you saw. The policy has one of its own: see registries/{registry}/policy."`
 }
 
 type RegistryPath struct {
@@ -88,7 +89,7 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 		Policy        PolicyChange `json:"policy,omitempty"`
 		AttachSBOM    string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" default:"none"`
 	}
-}) (*one[Registry], error) {
+}) (*tagged[Registry], error) {
 	b := in.Body
 	settings := b.Policy.on(policy.Settings{})
 	if err := a.Policies.Check(ctx, settings); err != nil {
@@ -104,7 +105,7 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 	return a.changedRegistry(ctx, "registry.create", r)
 }
 
-func (a *API) registry(ctx context.Context, in *RegistryPath) (*one[Registry], error) {
+func (a *API) registry(ctx context.Context, in *RegistryPath) (*tagged[Registry], error) {
 	r, err := a.Registries.Registry(ctx, in.Registry)
 	if err != nil {
 		return nil, err
@@ -114,11 +115,12 @@ func (a *API) registry(ctx context.Context, in *RegistryPath) (*one[Registry], e
 		return nil, err
 	}
 	shown, err := inherited.show(r)
-	return &one[Registry]{shown}, err
+	return &tagged[Registry]{shown.ETag, shown}, err
 }
 
 func (a *API) changeRegistry(ctx context.Context, in *struct {
 	RegistryPath
+	IfMatch
 	Body struct {
 		Description   *string       `json:"description,omitempty" maxLength:"1000"`
 		AnonymousPull *bool         `json:"anonymous_pull,omitempty"`
@@ -126,18 +128,34 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		AttachSBOM    *string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" doc:"The bills of images that are stored already are made, or removed, in the background."`
 		HonourVEX     *bool         `json:"honour_vex,omitempty"`
 	}
-}) (*one[Registry], error) {
+}) (*tagged[Registry], error) {
 	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull,
 		AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM), HonourVEX: in.Body.HonourVEX}
-	// The policy first: it may be refused, and then nothing must have changed.
+	var err error
+	if change.Tag, err = in.tag(); err != nil {
+		return nil, err
+	}
 	if in.Body.Policy != nil {
-		if _, err := a.Policies.Change(ctx, in.Registry, 0, in.Body.Policy.on); err != nil {
+		// What will be refused is refused before anything has changed.
+		own, _, err := a.Policies.Policy(ctx, in.Registry)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.Policies.Check(ctx, in.Body.Policy.on(own.Settings)); err != nil {
 			return nil, inMember("policy", err)
 		}
 	}
 	r, err := a.Registries.UpdateRegistry(ctx, in.Registry, change)
 	if err != nil {
 		return nil, err
+	}
+	if in.Body.Policy != nil {
+		if _, err := a.Policies.Change(ctx, in.Registry, 0, in.Body.Policy.on); err != nil {
+			return nil, inMember("policy", err)
+		}
+		if r, err = a.Registries.Registry(ctx, in.Registry); err != nil {
+			return nil, err
+		}
 	}
 	return a.changedRegistry(ctx, "registry.change", r)
 }
@@ -151,7 +169,7 @@ func inMember(member string, err error) error {
 	return err
 }
 
-func (a *API) changedRegistry(ctx context.Context, action string, r registry.Registry) (*one[Registry], error) {
+func (a *API) changedRegistry(ctx context.Context, action string, r registry.Registry) (*tagged[Registry], error) {
 	a.changed()
 	inherited, err := a.inherited(ctx)
 	if err != nil {
@@ -161,7 +179,7 @@ func (a *API) changedRegistry(ctx context.Context, action string, r registry.Reg
 	if err != nil {
 		return nil, err
 	}
-	return &one[Registry]{shown}, a.audit(ctx, action, "registry "+r.Name, shown)
+	return &tagged[Registry]{shown.ETag, shown}, a.audit(ctx, action, "registry "+r.Name, shown)
 }
 
 // inherited is what the policies of all registries rest on.
@@ -184,7 +202,7 @@ func (i inherited) show(r registry.Registry) (Registry, error) {
 		return Registry{}, err
 	}
 	return Registry{
-		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, HonourVEX: r.HonourVEX, CreatedAt: r.CreatedAt.UTC(),
+		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, HonourVEX: r.HonourVEX, CreatedAt: r.CreatedAt.UTC(), ETag: quoted(r.Tag()),
 		Policy: showEffective(policy.Resolve(i.global, own).Policy, i.types), AttachSBOM: string(r.AttachSBOM),
 	}, nil
 }

@@ -15,8 +15,8 @@ import (
 
 // Settings keeps what is set while the program runs; *setting.Service does.
 type Settings interface {
-	List(ctx context.Context) ([]setting.Setting, error)
-	Change(ctx context.Context, values map[string]string, by string) error
+	List(ctx context.Context) (list []setting.Setting, tag string, err error)
+	Change(ctx context.Context, values map[string]string, tag, by string) error
 }
 
 // Setting is one of the program's.
@@ -34,6 +34,12 @@ type Setting struct {
 	ChangedBy string     `json:"changed_by,omitempty"`
 }
 
+// SettingList is all settings, with the tag of those that are changed here.
+type SettingList struct {
+	List[Setting]
+	ETag string `json:"etag" doc:"Give it as If-Match to change what you saw; it is the header ETag, too."`
+}
+
 // StartSetting is a setting of the server's start. The value of a secret is not given.
 type StartSetting struct {
 	Name, Section, Help, Value, Default string
@@ -48,12 +54,12 @@ func (a *API) settings() {
 		doc: "All of them or none. An empty value brings the default back.", administrators: true}, a.changeSettings)
 }
 
-func (a *API) listSettings(ctx context.Context, _ *struct{}) (*listed[Setting], error) {
-	list, err := a.Settings.List(ctx)
+func (a *API) listSettings(ctx context.Context, _ *struct{}) (*tagged[SettingList], error) {
+	list, tag, err := a.Settings.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := &listed[Setting]{List[Setting]{Items: []Setting{}}}
+	out := &tagged[SettingList]{quoted(tag), SettingList{List[Setting]{Items: []Setting{}}, quoted(tag)}}
 	shown := make(map[string]bool)
 	for _, s := range list {
 		shown[strings.ReplaceAll(s.Name, "_", "-")] = true
@@ -75,12 +81,17 @@ func (a *API) listSettings(ctx context.Context, _ *struct{}) (*listed[Setting], 
 }
 
 func (a *API) changeSettings(ctx context.Context, in *struct {
+	IfMatch
 	Body map[string]string
-}) (*listed[Setting], error) {
+}) (*tagged[SettingList], error) {
 	if len(in.Body) == 0 {
 		return nil, huma.Error422UnprocessableEntity("name a setting and its value")
 	}
-	if err := a.Settings.Change(ctx, in.Body, principal(ctx).Name); err != nil {
+	tag, err := in.tag()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Settings.Change(ctx, in.Body, tag, principal(ctx).Name); err != nil {
 		return nil, err
 	}
 	a.changed()

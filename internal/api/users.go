@@ -15,7 +15,7 @@ type Users interface {
 	CreateUser(ctx context.Context, name, password string, administrator bool) (auth.User, error)
 	Users(ctx context.Context) ([]auth.User, error)
 	User(ctx context.Context, id int64) (auth.User, error)
-	SetPassword(ctx context.Context, id int64, password string) error
+	SetPassword(ctx context.Context, id int64, password, tag string) error
 	DeleteUser(ctx context.Context, id int64) error
 	CreateKey(ctx context.Context, userID int64, name string, expires time.Time) (k auth.Key, secret string, err error)
 	Keys(ctx context.Context, userID int64) ([]auth.Key, error)
@@ -28,10 +28,11 @@ type User struct {
 	Name          string    `json:"name"`
 	Administrator bool      `json:"administrator"`
 	CreatedAt     time.Time `json:"created_at"`
+	ETag          string    `json:"etag" doc:"Give it as If-Match to change what you saw."`
 }
 
 func showUser(u auth.User) User {
-	return User{ID: u.ID, Name: u.Name, Administrator: u.Administrator, CreatedAt: u.CreatedAt.UTC()}
+	return User{ID: u.ID, Name: u.Name, Administrator: u.Administrator, CreatedAt: u.CreatedAt.UTC(), ETag: quoted(u.Tag)}
 }
 
 type UserPath struct {
@@ -79,6 +80,7 @@ func (a *API) createUser(ctx context.Context, in *struct {
 
 func (a *API) changeUser(ctx context.Context, in *struct {
 	UserPath
+	IfMatch
 	Body struct {
 		Password string `json:"password" format:"password"`
 	}
@@ -86,11 +88,15 @@ func (a *API) changeUser(ctx context.Context, in *struct {
 	if p := principal(ctx); !p.Administrator && p.UserID != in.ID {
 		return nil, huma.Error403Forbidden("only administrators may set another's password")
 	}
-	u, err := a.Users.User(ctx, in.ID)
+	tag, err := in.tag()
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Users.SetPassword(ctx, in.ID, in.Body.Password); err != nil {
+	if err := a.Users.SetPassword(ctx, in.ID, in.Body.Password, tag); err != nil {
+		return nil, err
+	}
+	u, err := a.Users.User(ctx, in.ID)
+	if err != nil {
 		return nil, err
 	}
 	return &one[User]{showUser(u)}, a.audit(ctx, "user.password", "user "+u.Name, struct{}{})

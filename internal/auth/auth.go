@@ -20,6 +20,8 @@ type User struct {
 	Name          string
 	Administrator bool
 	CreatedAt     time.Time
+	// Tag is another one whenever the password, or what else may change, is.
+	Tag string
 }
 
 // Key is an API key, without its secret.
@@ -56,6 +58,8 @@ var (
 	ErrCredentials = errors.New("wrong credentials")
 	// ErrThrottled is returned after too many wrong credentials.
 	ErrThrottled = errors.New("too many wrong credentials, try again in a minute")
+	// ErrChanged is returned where the user is not as the caller saw them.
+	ErrChanged = errors.New("someone else has changed it meanwhile")
 	// ErrLastAdministrator protects the last user who can administer.
 	ErrLastAdministrator = errors.New("the last administrator cannot be removed")
 )
@@ -74,7 +78,8 @@ type Store interface {
 	UserByName(ctx context.Context, name string) (u User, passwordHash string, err error)
 	UserByID(ctx context.Context, id int64) (User, error)
 	Users(ctx context.Context) ([]User, error)
-	SetPasswordHash(ctx context.Context, id int64, passwordHash string) error
+	// SetPasswordHash returns ErrChanged where tag is neither "" nor the user's.
+	SetPasswordHash(ctx context.Context, id int64, passwordHash, tag string) error
 	DeleteUser(ctx context.Context, id int64) error
 
 	CreateKey(ctx context.Context, k Key, hash []byte) (Key, error)

@@ -218,7 +218,7 @@ func TestCredentials(t *testing.T) {
 	if _, got := f.token(t, "x", "api", secret); got != 401 {
 		t.Errorf("a revoked key: %d", got)
 	}
-	if err := f.service.SetPassword(ctx, f.admin.ID, "another password"); err != nil {
+	if err := f.service.SetPassword(ctx, f.admin.ID, "another password", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, got := f.token(t, "x", "admin", password); got != 401 {

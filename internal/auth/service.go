@@ -100,8 +100,8 @@ func (s *Service) Users(ctx context.Context) ([]User, error) { return s.store.Us
 func (s *Service) User(ctx context.Context, id int64) (User, error) { return s.store.UserByID(ctx, id) }
 
 // SetPassword replaces a user's password and ends their sessions. It returns a
-// *FieldError or ErrNotFound.
-func (s *Service) SetPassword(ctx context.Context, id int64, password string) error {
+// *FieldError or ErrNotFound, or ErrChanged where tag is neither "" nor the user's.
+func (s *Service) SetPassword(ctx context.Context, id int64, password, tag string) error {
 	if err := checkPassword(password); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *Service) SetPassword(ctx context.Context, id int64, password string) er
 		return err
 	}
 	defer s.known.clear()
-	if err := s.store.SetPasswordHash(ctx, id, hash); err != nil {
+	if err := s.store.SetPasswordHash(ctx, id, hash, tag); err != nil {
 		return err
 	}
 	return s.store.DeleteSessions(ctx, id)

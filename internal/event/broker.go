@@ -69,7 +69,7 @@ func New(store Store, opts Options) *Broker {
 // ErrFull or ErrClosed. The listener is to be closed.
 func (b *Broker) Listen(topics ...Topic) (*Listener, error) {
 	if len(topics) == 0 {
-		topics = []Topic{Jobs, Feeds, Images}
+		topics = []Topic{Jobs, Feeds, Images, Decided}
 	}
 	l := &Listener{events: make(chan Event, b.opts.Backlog), topics: map[Topic]bool{}, broker: b}
 	l.Events = l.events
@@ -178,6 +178,8 @@ func (e Event) identity() (name, state string) {
 		return "feed " + e.Feed.Name, fmt.Sprint(*e.Feed)
 	case e.Image != nil:
 		return "image " + e.Image.Digest, fmt.Sprint(e.ID, e.Image.State, e.Image.Error)
+	case e.Decisions != nil:
+		return "decisions", fmt.Sprint(e.Decisions.Assessments, e.Decisions.Changes)
 	}
 	return "", ""
 }
@@ -236,6 +238,15 @@ func (b *Broker) read(ctx context.Context, since time.Time, topics map[Topic]boo
 			}
 		}
 	}
+	if topics[Decided] {
+		last, err := b.store.LastDecisions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !last.ChangedAt.Before(since) {
+			events = append(events, Event{ID: last.ChangedAt.UnixMicro(), Decisions: &last})
+		}
+	}
 	if left.After(known) {
 		events = append(events, Event{ID: left.UnixMicro(), Lost: true})
 	}
@@ -258,6 +269,8 @@ func (e Event) topic() Topic {
 		return Feeds
 	case e.Image != nil:
 		return Images
+	case e.Decisions != nil:
+		return Decided
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pratique/pratique/internal/audit"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/job"
@@ -144,6 +145,8 @@ type stock struct {
 	jobs  []job.Job
 	feeds []event.Feed
 	err   error
+
+	decisions event.Decisions
 }
 
 func (s *stock) set(change func()) {
@@ -171,6 +174,32 @@ func (s *stock) FeedStates(context.Context) ([]event.Feed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.feeds), nil
+}
+
+func (s *stock) LastDecisions(context.Context) (event.Decisions, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.decisions, nil
+}
+
+func TestDecisions(t *testing.T) {
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		l := listen(t, run(t, s, event.Options{}), event.Decided)
+		for _, action := range []string{"user.create", "policy.change", "registry.change"} {
+			if err := s.AppendAudit(t.Context(), audit.Entry{Actor: "ada", Action: action, Object: "x"}); err != nil {
+				t.Fatal(err)
+			}
+			if action == "user.create" {
+				continue // nothing is decided by it
+			}
+			until(t, l, action, func(e event.Event) bool {
+				if e.Decisions == nil || e.Decisions.Changes < 2 || e.ID == 0 {
+					t.Errorf("%s: got %+v", action, e.Decisions)
+				}
+				return true
+			})
+		}
+	})
 }
 
 func TestFeedsAndFailures(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package event tells those who listen what has changed: jobs, feeds and the
-// analysis of images, whichever replica changed it.
+// Package event tells those who listen what has changed: jobs, feeds, the
+// analysis of images and what is decided, whichever replica changed it.
 //
 // It reads what is stored, once a second while somebody listens, so that it
 // needs nothing of the database but queries, and a listener that was away for
@@ -23,6 +23,8 @@ const (
 	Jobs   Topic = "jobs"
 	Feeds  Topic = "feeds"
 	Images Topic = "images"
+	// Decided are assessments, their types, and policies with their exceptions.
+	Decided Topic = "decisions"
 )
 
 // Event is the present state of something that changed. It may come more than
@@ -35,6 +37,8 @@ type Event struct {
 	Job   *job.Job
 	Feed  *Feed
 	Image *Image
+	// Decisions says that what is decided has changed.
+	Decisions *Decisions
 	// Lost says that more changed than is told: look at everything again.
 	Lost bool
 }
@@ -64,6 +68,14 @@ type Image struct {
 	ChangedAt time.Time
 }
 
+// Decisions is how far what is decided has changed.
+type Decisions struct {
+	// Assessments is the number of the last event of their history, Changes that
+	// of the last change of a policy or a type in the audit log.
+	Assessments, Changes int64
+	ChangedAt            time.Time
+}
+
 // Store reads what changed.
 type Store interface {
 	// ChangedJobs and ChangedImages list at most limit of what changed at a time
@@ -72,6 +84,8 @@ type Store interface {
 	ChangedImages(ctx context.Context, since time.Time, limit int) ([]Image, error)
 	// FeedStates lists all feeds.
 	FeedStates(ctx context.Context) ([]Feed, error)
+	// LastDecisions is zero where nothing was decided yet.
+	LastDecisions(ctx context.Context) (Decisions, error)
 }
 
 // What Listen answers where it does not let one listen.

@@ -6,6 +6,8 @@ package setting
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +28,9 @@ var (
 	// ErrFixed says that a setting was given at the start of the program.
 	ErrFixed = errors.New("is given at the start of the server, by a flag, the environment or the file, and is changed there")
 )
+
+// ErrChanged says that the settings are not as the caller saw them.
+var ErrChanged = errors.New("someone else has changed the settings meanwhile")
 
 // InvalidError says what is wrong with a value.
 type InvalidError struct{ Name, Reason string }
@@ -70,8 +75,9 @@ func (k Known) Fixed() bool { return k.Given != "" }
 type Store interface {
 	// Settings returns all that are set, by name.
 	Settings(ctx context.Context) (map[string]Stored, error)
-	// SetSettings sets some and forgets those with an empty value, in one step.
-	SetSettings(ctx context.Context, values map[string]string, at time.Time, by string) error
+	// SetSettings sets some and forgets those with an empty value, in one step,
+	// unless check, if there is one, has an error for what is set before.
+	SetSettings(ctx context.Context, values map[string]string, at time.Time, by string, check func(map[string]Stored) error) error
 }
 
 // Options are the choices of a Service.
@@ -133,17 +139,26 @@ func (s *Service) Value(ctx context.Context, name string) string {
 	return s.known[i].with(s.stored[name]).Value
 }
 
-// List returns all that are known, in their order.
-func (s *Service) List(ctx context.Context) ([]Setting, error) {
+// List returns all that are known, in their order, and their tag.
+func (s *Service) List(ctx context.Context) (list []Setting, tag string, err error) {
 	stored, err := s.store.Settings(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	list := make([]Setting, len(s.known))
+	list = make([]Setting, len(s.known))
 	for i, k := range s.known {
 		list[i] = k.with(stored[k.Name])
 	}
-	return list, nil
+	return list, s.tag(stored), nil
+}
+
+// tag is another one whenever one of the settings that are known is.
+func (s *Service) tag(stored map[string]Stored) string {
+	sum := sha256.New()
+	for _, k := range s.known {
+		fmt.Fprintf(sum, "%s %q %d\n", k.Name, stored[k.Name].Value, stored[k.Name].ChangedAt.UnixMicro())
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
 func (k Known) with(stored Stored) Setting {
@@ -157,8 +172,9 @@ func (k Known) with(stored Stored) Setting {
 }
 
 // Change sets all values or none; an empty one brings the default back. It
-// returns an *InvalidError, ErrNotFound or ErrFixed.
-func (s *Service) Change(ctx context.Context, values map[string]string, by string) error {
+// returns an *InvalidError, ErrNotFound or ErrFixed; ErrChanged where tag is
+// neither "" nor that of List.
+func (s *Service) Change(ctx context.Context, values map[string]string, tag, by string) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := values[name]
 		i := slices.IndexFunc(s.known, func(k Known) bool { return k.Name == name })
@@ -178,7 +194,16 @@ func (s *Service) Change(ctx context.Context, values map[string]string, by strin
 			return &InvalidError{name, err.Error()}
 		}
 	}
-	if err := s.store.SetSettings(ctx, values, s.opts.Now(), by); err != nil {
+	var check func(map[string]Stored) error
+	if tag != "" {
+		check = func(stored map[string]Stored) error {
+			if s.tag(stored) != tag {
+				return ErrChanged
+			}
+			return nil
+		}
+	}
+	if err := s.store.SetSettings(ctx, values, s.opts.Now(), by, check); err != nil {
 		return err
 	}
 	s.mu.Lock()

@@ -51,7 +51,7 @@ func TestChange(t *testing.T) {
 		if got := one.Value(t.Context(), "color") + other.Value(t.Context(), "given") + one.Value(t.Context(), "unknown"); got != "blueb" {
 			t.Errorf("at first: %q", got)
 		}
-		if err := one.Change(t.Context(), map[string]string{"color": "red", "free": "x"}, "ada"); err != nil {
+		if err := one.Change(t.Context(), map[string]string{"color": "red", "free": "x"}, "", "ada"); err != nil {
 			t.Fatal(err)
 		}
 		if got := one.Value(t.Context(), "color"); got != "red" {
@@ -61,15 +61,18 @@ func TestChange(t *testing.T) {
 		if got := other.Value(t.Context(), "color"); got != "red" {
 			t.Errorf("a second later, elsewhere: %q", got)
 		}
-		list, err := other.List(t.Context())
+		list, tag, err := other.List(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if list[0].Value != "red" || list[0].ChangedBy != "ada" || list[0].ChangedAt.IsZero() || list[1].Value != "b" || !list[1].Fixed() || list[2].Value != "x" {
 			t.Errorf("listed: %+v", list)
 		}
-		if err := other.Change(t.Context(), map[string]string{"color": ""}, "eve"); err != nil {
+		if err := other.Change(t.Context(), map[string]string{"color": ""}, tag, "eve"); err != nil {
 			t.Fatal(err)
+		}
+		if err := one.Change(t.Context(), map[string]string{"free": "y"}, tag, "ada"); !errors.Is(err, setting.ErrChanged) || one.Value(t.Context(), "free") != "x" {
+			t.Errorf("of what was seen before: %v", err)
 		}
 		if got := other.Value(t.Context(), "color"); got != "blue" {
 			t.Errorf("taken back: %q", got)
@@ -93,7 +96,7 @@ func TestChangeRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := s.Change(t.Context(), tt.values, "ada"); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if err := s.Change(t.Context(), tt.values, "", "ada"); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 			if got := s.Value(t.Context(), "free"); got != "" {
@@ -120,7 +123,7 @@ func TestValueOutlivesTheStore(t *testing.T) {
 	c := &clock{now: time.Now()}
 	b := &brokenStore{Store: storetest.SQLite(t, store.Options{})}
 	s := setting.New(b, known(), setting.Options{Now: c.Now})
-	if err := s.Change(t.Context(), map[string]string{"color": "green"}, "ada"); err != nil {
+	if err := s.Change(t.Context(), map[string]string{"color": "green"}, "", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	s.Value(t.Context(), "color")

@@ -63,3 +63,20 @@ func (s *Store) AuditEntries(ctx context.Context, f audit.Filter) ([]audit.Entry
 	}
 	return entries, nil
 }
+
+// AuditActions lists the actions that there are entries of, by name. It jumps from
+// one to the next in the index, since the log has many entries of few actions.
+func (s *Store) AuditActions(ctx context.Context) ([]string, error) {
+	actions, err := queryAll(ctx, s.read, func(rows *sql.Rows) (action string, err error) {
+		err = rows.Scan(&action)
+		return action, err
+	}, `with recursive known(action) as (
+			select min(action) from audit_log
+			union all
+			select (select min(l.action) from audit_log l where l.action > known.action) from known where known.action is not null)
+		select action from known where action is not null order by action`)
+	if err != nil {
+		return nil, fmt.Errorf("list the actions of the audit log: %w", err)
+	}
+	return actions, nil
+}

@@ -32,6 +32,9 @@ func TestAuditLogIsNewestFirst(t *testing.T) {
 		if err := s.AppendAudit(ctx, audit.Entry{Actor: "me", Action: "registry.create", Object: "registry Main"}); err != nil {
 			t.Fatal(err)
 		}
+		if actions, err := s.AuditActions(ctx); err != nil || strings.Join(actions, " ") != "first registry.create second third" {
+			t.Errorf("actions: %q, %v", actions, err)
+		}
 		for name, test := range map[string]struct {
 			filter audit.Filter
 			want   string

@@ -52,3 +52,22 @@ func (s *Store) FeedStates(ctx context.Context) ([]event.Feed, error) {
 	}
 	return feeds, nil
 }
+
+// LastDecisions tells how far assessments, and what the audit log calls policies
+// and types, have changed. Policies of registries are changed with them, too.
+func (s *Store) LastDecisions(ctx context.Context) (d event.Decisions, err error) {
+	const kinds = `('assessment-type.change', 'assessment-type.create', 'assessment-type.delete', 'assessment-type.order', 'policy.change',
+		'policy-exception.create', 'policy-exception.end', 'registry.change', 'registry.delete')`
+	var assessed, changed sql.NullInt64
+	err = s.read.QueryRowContext(ctx, `select
+			coalesce((select max(id) from assessment_events), 0), (select at from assessment_events order by id desc limit 1),
+			coalesce(c.id, 0), (select at from audit_log where id = c.id)
+		from (select max(id) as id from audit_log where action in `+kinds+`) c`).Scan(&d.Assessments, &assessed, &d.Changes, &changed)
+	if err != nil {
+		return event.Decisions{}, fmt.Errorf("last decisions: %w", err)
+	}
+	if d.ChangedAt = at(assessed); at(changed).After(d.ChangedAt) {
+		d.ChangedAt = at(changed)
+	}
+	return d, nil
+}

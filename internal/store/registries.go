@@ -92,9 +92,20 @@ func (s *Store) Registries(ctx context.Context, after string, limit int) ([]regi
 }
 
 // UpdateRegistry changes a registry and returns it as it then is, or
-// registry.ErrRegistryUnknown.
+// registry.ErrRegistryUnknown; registry.ErrChanged where it has another tag.
 func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Change) (r registry.Registry, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
+		if c.Tag != "" {
+			if _, err := lockRegistry(ctx, tx, name); err != nil {
+				return err
+			}
+			if r, err = scanRegistry(tx.QueryRowContext(ctx, `select `+registryColumns+` from registries where name = $1`, name)); err != nil {
+				return err
+			}
+			if r.Tag() != c.Tag {
+				return registry.ErrChanged
+			}
+		}
 		r, err = scanRegistry(tx.QueryRowContext(ctx, `update registries set
 				description = coalesce($1, description),
 				anonymous_pull = coalesce($2, anonymous_pull),

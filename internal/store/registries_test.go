@@ -78,6 +78,11 @@ func TestRegistries(t *testing.T) {
 		if changed, err = s.UpdateRegistry(ctx, "main", registry.Change{Description: &description}); err != nil || changed.Description != "" || changed.AnonymousPull {
 			t.Errorf("got %+v, %v", changed, err)
 		}
+		_, err = s.UpdateRegistry(ctx, "main", registry.Change{Description: &description, Tag: created.Tag()})
+		wantErr(t, err, registry.ErrChanged)
+		if _, err = s.UpdateRegistry(ctx, "main", registry.Change{Description: &description, Tag: changed.Tag()}); err != nil {
+			t.Error(err)
+		}
 		_, err = s.UpdateRegistry(ctx, "other", registry.Change{AnonymousPull: &closed})
 		wantErr(t, err, registry.ErrRegistryUnknown)
 

@@ -39,9 +39,10 @@ func (s *Store) CreateSession(ctx context.Context, session auth.Session, hash []
 // SessionByHash returns a session and its user, or auth.ErrNotFound.
 func (s *Store) SessionByHash(ctx context.Context, hash []byte) (session auth.Session, u auth.User, err error) {
 	var created, used, expires, since sql.NullInt64
+	var passwordHash string
 	err = s.read.QueryRowContext(ctx, `select s.id, s.user_id, s.created_at, s.used_at, s.expires_at, `+userColumns+`
 		from sessions s join users u on u.id = s.user_id where s.hash = $1`, hash).Scan(
-		&session.ID, &session.UserID, &created, &used, &expires, &u.ID, &u.Name, &u.Administrator, &since)
+		&session.ID, &session.UserID, &created, &used, &expires, &u.ID, &u.Name, &u.Administrator, &since, &passwordHash)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}
@@ -49,6 +50,7 @@ func (s *Store) SessionByHash(ctx context.Context, hash []byte) (session auth.Se
 		return auth.Session{}, auth.User{}, fmt.Errorf("session: %w", err)
 	}
 	session.CreatedAt, session.UsedAt, session.ExpiresAt, u.CreatedAt = at(created), at(used), at(expires), at(since)
+	u.Tag = userTag(passwordHash, u.Administrator)
 	return session, u, nil
 }
 

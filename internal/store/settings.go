@@ -13,8 +13,12 @@ import (
 
 // Settings returns what is set, by name.
 func (s *Store) Settings(ctx context.Context) (map[string]setting.Stored, error) {
+	return readSettings(ctx, s.read)
+}
+
+func readSettings(ctx context.Context, q querier) (map[string]setting.Stored, error) {
 	all := make(map[string]setting.Stored)
-	_, err := queryAll(ctx, s.read, func(rows *sql.Rows) (name string, err error) {
+	_, err := queryAll(ctx, q, func(rows *sql.Rows) (name string, err error) {
 		var stored setting.Stored
 		var changed sql.NullInt64
 		if err = rows.Scan(&name, &stored.Value, &changed, &stored.ChangedBy); err == nil {
@@ -29,9 +33,13 @@ func (s *Store) Settings(ctx context.Context) (map[string]setting.Stored, error)
 	return all, nil
 }
 
-// SetSettings sets some and forgets those with an empty value.
-func (s *Store) SetSettings(ctx context.Context, values map[string]string, at time.Time, by string) error {
+// SetSettings sets some and forgets those with an empty value, unless check, if
+// there is one, has an error for what is set before.
+func (s *Store) SetSettings(ctx context.Context, values map[string]string, at time.Time, by string, check func(map[string]setting.Stored) error) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.checkSettings(ctx, tx, check); err != nil {
+			return err
+		}
 		for _, name := range slices.Sorted(maps.Keys(values)) { // one order, lest two wait for each other
 			query, args := `delete from settings where name = $1`, []any{name}
 			if value := values[name]; value != "" {
@@ -46,4 +54,23 @@ func (s *Store) SetSettings(ctx context.Context, values map[string]string, at ti
 		}
 		return nil
 	})
+}
+
+// checkSettings keeps others who check from setting anything until the end of the
+// transaction: a row that is not there yet cannot be locked.
+func (s *Store) checkSettings(ctx context.Context, tx *sql.Tx, check func(map[string]setting.Stored) error) error {
+	if check == nil {
+		return nil
+	}
+	if s.engine == Postgres {
+		const lockNumber = 727_003
+		if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
+			return fmt.Errorf("lock settings: %w", err)
+		}
+	}
+	all, err := readSettings(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return check(all)
 }

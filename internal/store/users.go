@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -10,16 +12,25 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 )
 
-const userColumns = `u.id, u.name, u.administrator, u.created_at`
+// The hash of the password makes the tag.
+const userColumns = `u.id, u.name, u.administrator, u.created_at, u.password_hash`
 
 func scanUser(row interface{ Scan(...any) error }, more ...any) (u auth.User, err error) {
 	var created sql.NullInt64
-	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created}, more...)...)
-	u.CreatedAt = at(created)
+	var passwordHash string
+	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created, &passwordHash}, more...)...)
+	u.CreatedAt, u.Tag = at(created), userTag(passwordHash, u.Administrator)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}
 	return u, err
+}
+
+// userTag tells one password from the next. The hash has a salt, so that this
+// tells nothing else.
+func userTag(passwordHash string, administrator bool) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %t", passwordHash, administrator))
+	return hex.EncodeToString(sum[:12])
 }
 
 // CreateUser stores a user, or returns auth.ErrExists.
@@ -27,7 +38,7 @@ func (s *Store) CreateUser(ctx context.Context, u auth.User, passwordHash string
 	name := u.Name
 	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
 		u, err = scanUser(tx.QueryRowContext(ctx, `insert into users (name, password_hash, administrator, created_at)
-			values ($1, $2, $3, $4) returning id, name, administrator, created_at`, name, passwordHash, u.Administrator, micros(s.now())))
+			values ($1, $2, $3, $4) returning id, name, administrator, created_at, password_hash`, name, passwordHash, u.Administrator, micros(s.now())))
 		return err
 	})
 	if conflicting(err) {
@@ -67,9 +78,24 @@ func (s *Store) Users(ctx context.Context) ([]auth.User, error) {
 	return users, nil
 }
 
-// SetPasswordHash replaces a user's, or returns auth.ErrNotFound.
-func (s *Store) SetPasswordHash(ctx context.Context, id int64, passwordHash string) error {
-	err := s.changeOne(ctx, `update users set password_hash = $1 where id = $2`, passwordHash, id)
+// SetPasswordHash replaces a user's. It returns auth.ErrNotFound, or
+// auth.ErrChanged where tag is neither "" nor the user's.
+func (s *Store) SetPasswordHash(ctx context.Context, id int64, passwordHash, tag string) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		// Changed, so that nobody else changes it until the end.
+		if _, err := tx.ExecContext(ctx, `update users set name = name where id = $1`, id); err != nil {
+			return err
+		}
+		u, err := scanUser(tx.QueryRowContext(ctx, `select `+userColumns+` from users u where u.id = $1`, id))
+		if err == nil && tag != "" && tag != u.Tag {
+			err = auth.ErrChanged
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `update users set password_hash = $1 where id = $2`, passwordHash, id)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("user %d: %w", id, err)
 	}
@@ -127,15 +153,16 @@ func (s *Store) CreateKey(ctx context.Context, k auth.Key, hash []byte) (auth.Ke
 func (s *Store) KeyByHash(ctx context.Context, hash []byte) (auth.Key, auth.User, error) {
 	var u auth.User
 	var created sql.NullInt64
+	var passwordHash string
 	k, err := scanKey(s.read.QueryRowContext(ctx, `select `+keyColumns+`, `+userColumns+` from api_keys k join users u on u.id = k.user_id
-		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created)
+		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created, &passwordHash)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}
 	if err != nil {
 		return auth.Key{}, auth.User{}, fmt.Errorf("API key: %w", err)
 	}
-	u.CreatedAt = at(created)
+	u.CreatedAt, u.Tag = at(created), userTag(passwordHash, u.Administrator)
 	return k, u, nil
 }
 

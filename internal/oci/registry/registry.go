@@ -6,6 +6,8 @@
 package registry
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,6 +32,12 @@ type Registry struct {
 	CreatedAt time.Time
 }
 
+// Tag is another one whenever what Change changes is.
+func (r Registry) Tag() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %t %s %t", r.ID, r.Description, r.AnonymousPull, r.AttachSBOM, r.HonourVEX))
+	return hex.EncodeToString(sum[:12])
+}
+
 // BillFormat is a format of software bills of materials.
 type BillFormat string
 
@@ -46,6 +54,8 @@ type Change struct {
 	AnonymousPull *bool
 	AttachSBOM    *BillFormat
 	HonourVEX     *bool
+	// Tag is the one of the registry that was seen; "" where any will do.
+	Tag string
 }
 
 // Repository is a scope for manifests, tags and blobs.
@@ -142,6 +152,8 @@ var (
 	ErrUploadUnknown     = errors.New("unknown upload")
 	// ErrRegistryExists says that a registry of the name exists.
 	ErrRegistryExists = errors.New("the registry exists already")
+	// ErrChanged says that a registry is not as the caller saw it.
+	ErrChanged = errors.New("someone else has changed the registry meanwhile")
 	// ErrNotEmpty says that a registry holds repositories.
 	ErrNotEmpty = errors.New("the registry is not empty")
 )

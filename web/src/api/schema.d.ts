@@ -383,6 +383,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit-log/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the kinds of changes that were made
+         * @description By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-audit-actions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1990,6 +2012,10 @@ export interface components {
             /** @description What keeps the source from being of use yet. */
             warnings: string[];
         };
+        AuditAction: {
+            /** @example registry.create */
+            action: string;
+        };
         AuditEntry: {
             /** @example registry.create */
             action: string;
@@ -2487,10 +2513,10 @@ export interface components {
             image?: components["schemas"]["ImageEvent"];
             job?: components["schemas"]["Job"];
             /**
-             * @description ready: what changes from now on is told. job, feed, image: the member of that name is how it stands now. reload: more changed than is told, so read what you show again.
+             * @description ready: what changes from now on is told. job, feed, image: the member of that name is how it stands now. decisions: assessments, their types or policies have changed, so that states and verdicts may have. reload: more changed than is told, so read what you show again.
              * @enum {string}
              */
-            type: "ready" | "job" | "feed" | "image" | "reload";
+            type: "ready" | "job" | "feed" | "image" | "decisions" | "reload";
         };
         Evidence: {
             /**
@@ -3118,6 +3144,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListAuditAction: {
+            items: components["schemas"]["AuditAction"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListAuditEntry: {
             items: components["schemas"]["AuditEntry"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -3205,11 +3236,6 @@ export interface components {
         };
         ListSchedule: {
             items: components["schemas"]["Schedule"][];
-            /** @description Give it as page_token to continue the list; empty at its end. */
-            next_page_token: string;
-        };
-        ListSetting: {
-            items: components["schemas"]["Setting"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -3636,6 +3662,8 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             description: string;
+            /** @description Give it as If-Match to change what you saw. The policy has one of its own: see registries/{registry}/policy. */
+            etag: string;
             /** @description Whether VEX documents that are attached to images assess them. */
             honour_vex: boolean;
             name: string;
@@ -3748,6 +3776,13 @@ export interface components {
             title: string;
             /** @description What counts. Empty for a secret. */
             value: string;
+        };
+        SettingList: {
+            /** @description Give it as If-Match to change what you saw; it is the header ETag, too. */
+            etag: string;
+            items: components["schemas"]["Setting"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
         };
         Severities: {
             /** Format: int64 */
@@ -3891,6 +3926,8 @@ export interface components {
             administrator: boolean;
             /** Format: date-time */
             created_at: string;
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
             /** Format: int64 */
             id: number;
             name: string;
@@ -5178,11 +5215,40 @@ export interface operations {
             };
         };
     };
+    "list-audit-actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListAuditAction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     listen: {
         parameters: {
             query?: {
                 /** @description What to be told of, separated by commas; everything where absent. */
-                topics?: ("jobs" | "feeds" | "images")[];
+                topics?: ("jobs" | "feeds" | "images" | "decisions")[];
             };
             header?: {
                 /** @description The id of the last event that was received. */
@@ -6318,6 +6384,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6349,6 +6416,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6401,7 +6469,10 @@ export interface operations {
     "change-registry": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 registry: string;
             };
@@ -6416,6 +6487,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6874,10 +6946,11 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListSetting"];
+                    "application/json": components["schemas"]["SettingList"];
                 };
             };
             /** @description Error */
@@ -6894,7 +6967,10 @@ export interface operations {
     "change-settings": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -6909,10 +6985,11 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListSetting"];
+                    "application/json": components["schemas"]["SettingList"];
                 };
             };
             /** @description Error */
@@ -7140,7 +7217,10 @@ export interface operations {
     "change-user": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
             path: {
                 id: number;
             };
