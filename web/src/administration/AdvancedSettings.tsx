@@ -8,6 +8,7 @@ import { Waiting } from '../ui/Loading'
 import { LocalList } from '../ui/LocalList'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
+import { useRounds } from '../ui/rounds'
 import { Empty } from '../ui/Empty'
 import type { Column } from '../ui/rows'
 import { Verdict } from '../ui/Verdict'
@@ -17,20 +18,21 @@ type Setting = Schemas['Setting']
 
 const columns: Column<Setting>[] = [
   { key: 'name', title: 'Setting', lead: true, value: (s) => s.name, render: (s) => <code>{s.name}</code> },
-  { key: 'section', title: 'Section', value: (s) => s.section, render: (s) => s.section },
+  { key: 'section', title: 'Section', brief: true, value: (s) => s.section, render: (s) => s.section },
   { key: 'value', title: 'Value', value: (s) => s.value, render: (s) => <span className="break">{s.secret ? 'secret' : s.value || <Text span size="sm" c="dimmed">empty</Text>}</span> },
   { key: 'help', title: 'What it does', render: (s) => s.help },
 ]
 
 export function Component() {
   const list = api.useQuery('get', '/settings')
+  const { round, renew } = useRounds()
   const editable = list.data?.items.filter((s) => s.editable) ?? []
   const given = list.data?.items.filter((s) => !s.editable) ?? []
   return (
     <Page title="Advanced Settings" trail={[{ to: '/administration/system', label: 'Administration' }]} lead="What is changed here holds at once. The rest is given at the start of the server, by a flag, the environment or a file.">
       {list.data ? (
         <Stack gap="md">
-          {editable.map((s) => <Edit key={s.name} setting={s} />)}
+          <Editable key={round} settings={editable} etag={list.data.etag} reload={() => void renew()} />
           <Panel title="Given at the start of the server">
             <LocalList caption="Settings of the server's start" columns={columns} rows={given} rowKey={(s) => s.name} text={(s) => `${s.name} ${s.title} ${s.help} ${s.section}`} searchLabel="Search settings" empty={<Empty title="None" />} />
           </Panel>
@@ -40,17 +42,31 @@ export function Component() {
   )
 }
 
-function Edit({ setting }: { setting: Setting }) {
+interface Editing {
+  etag: string
+  reload: () => void
+}
+
+function Editable({ settings, etag, reload }: Editing & { settings: Setting[] }) {
+  // What was seen, with what was saved since.
+  const [seen, setSeen] = useState(etag)
+  return <>{settings.map((s) => <Edit key={s.name} setting={s} etag={seen} reload={reload} onSaved={setSeen} />)}</>
+}
+
+function Edit({ setting, etag, reload, onSaved }: Editing & { setting: Setting; onSaved: (etag: string) => void }) {
   const queries = useQueryClient()
   const [value, setValue] = useState(setting.value)
-  const change = api.useMutation('patch', '/settings', { onSuccess: () => queries.invalidateQueries({ queryKey: ['get', '/settings'] }) })
+  const change = api.useMutation('patch', '/settings', { onSuccess: async (now) => {
+    onSaved(now.etag)
+    await queries.invalidateQueries({ queryKey: ['get', '/settings'] })
+  } })
   const title = setting.title || setting.name
   return (
     <Panel title={title}>
-      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ body: { [setting.name]: value } }) }}>
+      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { header: { 'If-Match': etag } }, body: { [setting.name]: value } }) }}>
         <Stack gap="sm" maw={640}>
           <TextInput label={title === setting.name ? 'Value' : setting.name} description={setting.help} placeholder={setting.default} value={value} onChange={(e) => setValue(e.currentTarget.value)} />
-          <Failure what="It was not saved" error={change.error} />
+          <Failure what="It was not saved" error={change.error} reload={reload} />
           <Group>
             <Button type="submit" loading={change.isPending}>Save</Button>
             <span role="status">{change.isSuccess && value === setting.value && <Verdict kind="good">Saved</Verdict>}</span>

@@ -34,10 +34,10 @@ export function Component() {
   const owner = (k: Key) => (k.user_id === me?.id ? `${me.name} (you)` : users.data?.items.find((u) => u.id === k.user_id)?.name ?? `user ${k.user_id}`)
   const columns: Column<Key>[] = [
     { key: 'name', title: 'Key', lead: true, value: (k) => k.name, render: (k) => <><b>{k.name}</b> <code>{k.prefix}…</code></> },
-    { key: 'of', title: 'Acts as', value: owner, render: owner },
-    { key: 'used', title: 'Last used', value: (k) => Date.parse(k.last_used_at ?? '') || 0, render: (k) => <When time={k.last_used_at} /> },
-    { key: 'expires', title: 'Expires', value: (k) => Date.parse(k.expires_at ?? '') || Infinity, render: (k) => <When time={k.expires_at} /> },
-    { key: 'created', title: 'Made', value: (k) => Date.parse(k.created_at), render: (k) => <When time={k.created_at} /> },
+    { key: 'of', title: 'Acts as', brief: true, value: owner, render: owner },
+    { key: 'used', title: 'Last used', brief: true, value: (k) => Date.parse(k.last_used_at ?? '') || 0, render: (k) => <When time={k.last_used_at} /> },
+    { key: 'expires', title: 'Expires', brief: true, value: (k) => Date.parse(k.expires_at ?? '') || Infinity, render: (k) => <When time={k.expires_at} /> },
+    { key: 'created', title: 'Made', brief: true, value: (k) => Date.parse(k.created_at), render: (k) => <When time={k.created_at} /> },
     { key: 'go', title: 'Actions', quiet: true, render: (k) => <Button size="compact-xs" variant="default" aria-label={`Revoke ${k.name}`} onClick={() => setRevoking(k)}>Revoke</Button> },
   ]
   return (

@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { api, type Schemas } from '../api/client'
 import { Dialog } from '../ui/Dialog'
 import { Failure } from '../ui/Failure'
+import { useRefresh } from '../ui/refresh'
 import { severities } from '../ui/severity'
 
 type Type = Schemas['AssessmentType']
@@ -16,6 +17,7 @@ const reasons = [{ value: 'fix_available', label: 'a fix becomes available' }, {
 /** Creates a type of assessments, or changes one. */
 export function AssessmentTypeForm({ type, onClose }: { type?: Type; onClose: () => void }) {
   const queries = useQueryClient()
+  const refresh = useRefresh()
   const [name, setName] = useState(type?.name ?? '')
   const [color, setColor] = useState(type?.color ?? '#6b7280')
   const [description, setDescription] = useState(type?.description ?? '')
@@ -54,7 +56,7 @@ export function AssessmentTypeForm({ type, onClose }: { type?: Type; onClose: ()
           <Switch label="Can be chosen" checked={enabled} onChange={(e) => setEnabled(e.currentTarget.checked)} />
           <Switch label="Assesses by itself what a rule says" checked={rule !== undefined} onChange={(e) => setRule(e.currentTarget.checked ? {} : undefined)} />
           {rule !== undefined && <RuleFields rule={rule} onChange={setRule} />}
-          <Failure what="It was not saved" error={create.error ?? change.error} />
+          <Failure what="It was not saved" error={create.error ?? change.error} reload={() => void refresh().then(onClose)} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending || change.isPending}>Save</Button></Group>
         </Stack>
       </form>

@@ -12,10 +12,11 @@ import { Page } from '../ui/Page'
 import { Pager } from '../ui/Pager'
 import type { Column } from '../ui/rows'
 import { useUrlState } from '../ui/urlState'
+import { kindsOf } from './actions'
 
 const columns: Column<Schemas['AuditEntry']>[] = [
-  { key: 'at', title: 'When', sorted: true, down: true, width: '170px', render: (e) => <span style={{ whiteSpace: 'nowrap' }}>{exactly(e.at)}</span> },
-  { key: 'actor', title: 'Who', render: (e) => <b>{e.actor}</b> },
+  { key: 'at', title: 'When', brief: true, sorted: true, down: true, width: '170px', render: (e) => <span style={{ whiteSpace: 'nowrap' }}>{exactly(e.at)}</span> },
+  { key: 'actor', title: 'Who', brief: true, render: (e) => <b>{e.actor}</b> },
   { key: 'action', title: 'Did', lead: true, render: (e) => <code>{e.action}</code> },
   { key: 'object', title: 'To', render: (e) => <span className="break">{e.object}</span> },
   { key: 'detail', title: 'Detail', render: (e) => {
@@ -23,10 +24,6 @@ const columns: Column<Schemas['AuditEntry']>[] = [
     return text === '{}' ? '' : <details><summary>show</summary><code className="break">{text}</code></details>
   } },
 ]
-
-/** What changes are made to: with its dot, an action begins with it. */
-const kinds = ['admission', 'admission-token', 'api-key', 'assessment', 'assessment-type', 'extension', 'feed', 'image', 'job', 'policy', 'policy-exception', 'pull', 'registry', 'schedule', 'session', 'settings', 'user', 'vex-document', 'vulnerability-source', 'webhook']
-  .map((thing) => ({ value: `${thing}.`, label: thing.replaceAll('-', ' ') }))
 
 /** The day of a date field as the server reads times. */
 function startOfDay(day: string): string | undefined {
@@ -42,6 +39,7 @@ export function Component() {
       since: startOfDay(url.get('since')), before: startOfDay(url.get('before')), order: url.get('sort') === 'at' ? 'asc' : 'desc',
     } },
   }, { placeholderData: keepPreviousData })
+  const actions = api.useQuery('get', '/audit-log/actions')
   const type = useDebouncedCallback((values: Record<string, string>) => url.set(values), 300)
   const filtered = ['q', 'actor', 'action', 'since', 'before'].some((name) => url.get(name) !== '')
   return (
@@ -49,7 +47,7 @@ export function Component() {
       <Group gap="xs" mb="sm">
         <TextInput type="search" size="xs" aria-label="What was changed" placeholder="What was changed" leftSection={<IconSearch size={14} aria-hidden />} defaultValue={url.get('q')} onChange={(e) => type({ q: e.currentTarget.value.trim() })} w={{ base: '100%', xs: 200 }} />
         <TextInput type="search" size="xs" aria-label="Who, by the whole name" placeholder="Who" defaultValue={url.get('actor')} onChange={(e) => type({ actor: e.currentTarget.value.trim() })} w={130} />
-        <Select size="xs" aria-label="Kind of change" data={[{ value: '', label: 'Every change' }, ...kinds]} value={url.get('action')} onChange={(v) => url.set({ action: v ?? '' })} w={170} />
+        <Select size="xs" aria-label="Kind of change" data={[{ value: '', label: 'Every change' }, ...kindsOf(actions.data?.items.map((a) => a.action) ?? [], url.get('action'))]} value={url.get('action')} onChange={(v) => url.set({ action: v ?? '' })} w={170} />
         <TextInput type="date" size="xs" aria-label="From this day (UTC)" title="From this day (UTC)" value={url.get('since')} onChange={(e) => url.set({ since: e.currentTarget.value })} />
         <TextInput type="date" size="xs" aria-label="Before this day (UTC)" title="Before this day (UTC)" value={url.get('before')} onChange={(e) => url.set({ before: e.currentTarget.value })} />
       </Group>

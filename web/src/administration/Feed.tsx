@@ -17,8 +17,8 @@ import { feedHealth } from './health'
 const columns: Column<Schemas['FeedPart']>[] = [
   { key: 'name', title: 'Document', lead: true, value: (p) => p.name, render: (p) => <><b>{p.name}</b><Text size="xs" c="dimmed" className="break" component="div">{p.url}</Text></> },
   { key: 'ecosystems', title: 'Speaks of', render: (p) => <Text size="sm" lineClamp={2} span>{p.ecosystems.join(', ')}</Text> },
-  { key: 'checked', title: 'Confirmed', value: (p) => Date.parse(p.checked_at ?? '') || 0, render: (p) => <When time={p.checked_at} /> },
-  { key: 'changed', title: 'Changed', value: (p) => Date.parse(p.changed_at ?? '') || 0, render: (p) => <When time={p.changed_at} /> },
+  { key: 'checked', title: 'Confirmed', brief: true, value: (p) => Date.parse(p.checked_at ?? '') || 0, render: (p) => <When time={p.checked_at} /> },
+  { key: 'changed', title: 'Changed', brief: true, value: (p) => Date.parse(p.changed_at ?? '') || 0, render: (p) => <When time={p.changed_at} /> },
   { key: 'advisories', title: 'Advisories', numeric: true, value: (p) => p.advisories, render: (p) => number(p.advisories) },
   { key: 'error', title: 'Trouble', value: (p) => p.error, render: (p) => (p.error ? <Verdict kind="bad">{p.error}</Verdict> : p.skipped > 0 ? `${number(p.skipped)} records unreadable` : '') },
 ]

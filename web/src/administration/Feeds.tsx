@@ -31,8 +31,8 @@ export function Component() {
   const columns: Column<Feed>[] = [
     { key: 'name', title: 'Feed', lead: true, value: (f) => f.name, render: (f) => <Anchor component={Link} fz="inherit" fw={600} to={`/administration/feeds/${f.name}`}>{f.name}</Anchor> },
     { key: 'health', title: 'State', value: (f) => feedHealth(f).kind, render: (f) => <Verdict kind={feedHealth(f).kind}>{feedHealth(f).text}</Verdict> },
-    { key: 'success', title: 'Confirmed', value: (f) => Date.parse(f.last_success ?? '') || 0, render: (f) => <When time={f.last_success} /> },
-    { key: 'change', title: 'Changed', value: (f) => Date.parse(f.last_change ?? '') || 0, render: (f) => <When time={f.last_change} /> },
+    { key: 'success', title: 'Confirmed', brief: true, value: (f) => Date.parse(f.last_success ?? '') || 0, render: (f) => <When time={f.last_success} /> },
+    { key: 'change', title: 'Changed', brief: true, value: (f) => Date.parse(f.last_change ?? '') || 0, render: (f) => <When time={f.last_change} /> },
     { key: 'advisories', title: 'Advisories', numeric: true, value: (f) => f.advisories, render: (f) => number(f.advisories) },
     { key: 'packages', title: 'Packages', numeric: true, value: (f) => f.packages, render: (f) => number(f.packages) },
     { key: 'skipped', title: 'Unreadable', numeric: true, value: (f) => f.skipped, render: (f) => number(f.skipped) },

@@ -7,7 +7,7 @@ import { Link } from 'react-router'
 import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { PolicyForm } from '../registries/PolicyForm'
-import { policyInWords } from '../registries/policy'
+import { PolicyWords } from '../registries/PolicyWords'
 import { useAdministrator } from '../shell/session'
 import { Confirm } from '../ui/Confirm'
 import { DataTable } from '../ui/DataTable'
@@ -17,28 +17,33 @@ import { shortDigest } from '../ui/format'
 import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
+import { useRounds } from '../ui/rounds'
 import { When } from '../ui/When'
 import { isDate } from '../vulnerabilities/expiry'
 
 type Exception = Schemas['PolicyException']
 
 export function Component() {
-  const queries = useQueryClient()
   const administrator = useAdministrator()
   const global = api.useQuery('get', '/policy')
   const registries = api.useQuery('get', '/registries', { params: { query: { page_size: 1000 } } })
-  const change = api.useMutation('patch', '/policy', { onSuccess: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }) })
+  const { round, renew } = useRounds()
+  const change = api.useMutation('patch', '/policy', { onSuccess: renew })
+  const reload = () => {
+    change.reset()
+    void renew()
+  }
   return (
     <Page title="Policies" trail={[{ to: '/administration/system', label: 'Administration' }]} lead="What may be pulled. A registry inherits the global policy where it does not say otherwise.">
       <Stack gap="md" maw={900}>
         <Panel title="Global policy">
-          {global.data ? <PolicyForm key={global.data.version} document={global.data} disabled={!administrator} change={change} onSave={(body) => change.mutate({ params: { header: { 'If-Match': `"${global.data.version}"` } }, body })} /> : <Waiting query={global} what="The policy cannot be shown" />}
+          {global.data ? <PolicyForm key={round} document={global.data} disabled={!administrator} change={change} onReload={reload} onSave={(body, version) => change.mutate({ params: { header: { 'If-Match': `"${version}"` } }, body })} /> : <Waiting query={global} what="The policy cannot be shown" />}
         </Panel>
         <Panel title="Registries">
           {registries.data ? (
-            <DataTable caption="What each registry refuses" rows={registries.data.items} rowKey={(r) => r.name} empty={<Empty title="No registries" />} columns={[
+            <DataTable caption="What holds in each registry" rows={registries.data.items} rowKey={(r) => r.name} empty={<Empty title="No registries" />} columns={[
               { key: 'name', title: 'Registry', lead: true, render: (r) => <Anchor component={Link} to={`/registries/${r.name}/manage`} fz="inherit" fw={600}>{r.name}</Anchor> },
-              { key: 'policy', title: 'Refuses to serve', render: (r) => policyInWords(r.policy) },
+              { key: 'policy', title: 'What holds', render: (r) => <PolicyWords policy={r.policy} /> },
             ]} />
           ) : <Waiting query={registries} what="The registries cannot be shown" />}
         </Panel>

@@ -14,6 +14,7 @@ import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Pager } from '../ui/Pager'
 import { Panel } from '../ui/Panel'
+import { useRefresh } from '../ui/refresh'
 import type { Column } from '../ui/rows'
 import { useUrlState } from '../ui/urlState'
 import { When } from '../ui/When'
@@ -45,9 +46,9 @@ function Schedules() {
   } })
   const columns: Column<Schedule>[] = [
     { key: 'name', title: 'Job', lead: true, render: (s) => <b>{s.name}</b> },
-    { key: 'cron', title: 'When', render: (s) => (s.enabled ? <span><code>{s.cron}</code> {s.time_zone}</span> : <Text span size="sm" c="dimmed">switched off (<code>{s.cron}</code>)</Text>) },
-    { key: 'next', title: 'Next', render: (s) => (s.enabled ? <When time={s.next_run_at} /> : '') },
-    { key: 'last', title: 'Last', render: (s) => <When time={s.last_run_at} /> },
+    { key: 'cron', title: 'When', brief: true, render: (s) => (s.enabled ? <span><code>{s.cron}</code> {s.time_zone}</span> : <Text span size="sm" c="dimmed">switched off (<code>{s.cron}</code>)</Text>) },
+    { key: 'next', title: 'Next', brief: true, render: (s) => (s.enabled ? <When time={s.next_run_at} /> : '') },
+    { key: 'last', title: 'Last', brief: true, render: (s) => <When time={s.last_run_at} /> },
     { key: 'go', title: 'Actions', quiet: true, render: (s) => (administrator ? (
       <Group gap={6}>
         <Button size="compact-xs" variant="default" aria-label={`Run now: ${s.name}`} loading={run.isPending && run.variables.params.path.name === s.name} onClick={() => run.mutate({ params: { path: { name: s.name } } })}>Run now</Button>
@@ -66,6 +67,7 @@ function Schedules() {
 
 function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }) {
   const queries = useQueryClient()
+  const refresh = useRefresh()
   const [cron, setCron] = useState(schedule.cron)
   const [zone, setZone] = useState(schedule.time_zone)
   const [enabled, setEnabled] = useState(schedule.enabled)
@@ -80,7 +82,7 @@ function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }
           <TextInput label="Cron expression" description="minute hour day month weekday, as in 0 2 * * *" value={cron} onChange={(e) => setCron(e.currentTarget.value)} required data-autofocus />
           <TextInput label="Time zone" description="As in UTC or Europe/Zurich" value={zone} onChange={(e) => setZone(e.currentTarget.value)} />
           <Switch label="Runs by itself" checked={enabled} onChange={(e) => setEnabled(e.currentTarget.checked)} />
-          <Failure what="It was not changed" error={change.error} />
+          <Failure what="It was not changed" error={change.error} reload={() => void refresh().then(onClose)} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={change.isPending}>Save</Button></Group>
         </Stack>
       </form>
@@ -91,10 +93,10 @@ function Edit({ schedule, onClose }: { schedule: Schedule; onClose: () => void }
 const columns: Column<Job>[] = [
   { key: 'kind', title: 'Job', lead: true, render: (j) => <Anchor component={Link} fz="inherit" fw={600} to={`/administration/jobs/${j.id}`}>{j.kind}</Anchor> },
   { key: 'key', title: 'About', render: (j) => <span className="break">{j.key}</span> },
-  { key: 'state', title: 'State', render: (j) => <JobState job={j} /> },
+  { key: 'state', title: 'State', brief: true, render: (j) => <JobState job={j} /> },
   { key: 'tries', title: 'Tries', numeric: true, width: '80px', render: (j) => <span style={{ whiteSpace: 'nowrap' }}>{j.attempts} of {j.max_attempts}</span> },
-  { key: 'started', title: 'Started', render: (j) => <When time={j.started_at} none="not yet" /> },
-  { key: 'finished', title: 'Ended', render: (j) => <When time={j.finished_at} none="" /> },
+  { key: 'started', title: 'Started', brief: true, render: (j) => <When time={j.started_at} none="not yet" /> },
+  { key: 'finished', title: 'Ended', brief: true, render: (j) => <When time={j.finished_at} none="" /> },
 ]
 
 function Runs() {

@@ -6,10 +6,12 @@ import { Link } from 'react-router'
 import { Dialog } from '../ui/Dialog'
 import { api, type Schemas } from '../api/client'
 import { Failure } from '../ui/Failure'
+import { useRefresh } from '../ui/refresh'
 
 /** Creates a vulnerability source, or changes one. */
 export function SourceForm({ source, onClose }: { source?: Schemas['VulnerabilitySource']; onClose: () => void }) {
   const queries = useQueryClient()
+  const refresh = useRefresh()
   const extensions = api.useQuery('get', '/extensions')
   const choices = (extensions.data?.items ?? []).filter((e) => e.enabled && e.name !== 'builtin' && e.name !== 'built-in')
   const [name, setName] = useState(source?.name ?? '')
@@ -57,7 +59,7 @@ export function SourceForm({ source, onClose }: { source?: Schemas['Vulnerabilit
               <Switch label="Take any certificate" checked={anyCertificate} onChange={(e) => setAnyCertificate(e.currentTarget.checked)} />
             </Stack>
           </details>
-          <Failure what="It was not saved" error={create.error ?? change.error} />
+          <Failure what="It was not saved" error={create.error ?? change.error} reload={() => void refresh().then(onClose)} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending || change.isPending}>Save</Button></Group>
         </Stack>
       </form>

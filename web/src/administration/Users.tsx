@@ -12,12 +12,13 @@ import { Failure } from '../ui/Failure'
 import { Waiting } from '../ui/Loading'
 import { LocalList } from '../ui/LocalList'
 import { Page } from '../ui/Page'
+import { useRefresh } from '../ui/refresh'
 import type { Column } from '../ui/rows'
 import { useUrlState } from '../ui/urlState'
 import { When } from '../ui/When'
 import { AccountTabs } from './AccountTabs'
 
-type User = Pick<Schemas['User'], 'id' | 'name' | 'administrator'>
+type User = Pick<Schemas['User'], 'id' | 'name' | 'administrator'> & { etag?: string }
 
 export function Component() {
   const me = useSession().data?.user
@@ -52,8 +53,8 @@ function List({ me, onPassword }: { me: User; onPassword: (user: User) => void }
   } })
   const columns: Column<Schemas['User']>[] = [
     { key: 'name', title: 'User', lead: true, value: (u) => u.name, render: (u) => <b>{u.name}{u.id === me.id && ' (you)'}</b> },
-    { key: 'role', title: 'May', value: (u) => Number(u.administrator), render: (u) => (u.administrator ? 'administer' : 'push, pull and assess') },
-    { key: 'created', title: 'Made', value: (u) => Date.parse(u.created_at), render: (u) => <When time={u.created_at} /> },
+    { key: 'role', title: 'May', brief: true, value: (u) => Number(u.administrator), render: (u) => (u.administrator ? 'administer' : 'push, pull and assess') },
+    { key: 'created', title: 'Made', brief: true, value: (u) => Date.parse(u.created_at), render: (u) => <When time={u.created_at} /> },
     { key: 'go', title: 'Actions', quiet: true, render: (u) => (
       <Group gap={6}>
         <Button size="compact-xs" variant="default" aria-label={`Set password: ${u.name}`} onClick={() => onPassword(u)}>Set password</Button>
@@ -99,6 +100,7 @@ function Create({ onClose }: { onClose: () => void }) {
 
 function Password({ user, own, onClose }: { user: User; own: boolean; onClose: () => void }) {
   const forget = useForget()
+  const refresh = useRefresh()
   const [password, setPassword] = useState('')
   const change = api.useMutation('patch', '/users/{id}', { onSuccess: async () => {
     onClose()
@@ -107,11 +109,11 @@ function Password({ user, own, onClose }: { user: User; own: boolean; onClose: (
   } })
   return (
     <Dialog opened onClose={onClose} title={own ? 'Change your password' : `Set the password of ${user.name}`}>
-      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { id: user.id } }, body: { password } }) }}>
+      <form onSubmit={(e) => { e.preventDefault(); change.mutate({ params: { path: { id: user.id }, header: user.etag === undefined ? {} : { 'If-Match': user.etag } }, body: { password } }) }}>
         <Stack gap="sm">
           <PasswordInput label="New password" description="At least eight characters" autoComplete="new-password" required value={password} onChange={(e) => setPassword(e.currentTarget.value)} data-autofocus />
           <Text size="sm" c="dimmed">{own ? 'You are signed out everywhere, and sign in again with the new one.' : `${user.name} is signed out everywhere.`} API keys go on working.</Text>
-          <Failure what="It was not changed" error={change.error} />
+          <Failure what="It was not changed" error={change.error} reload={() => void refresh().then(onClose)} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={change.isPending}>Save</Button></Group>
         </Stack>
       </form>

@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { api, type Schemas } from '../api/client'
 import { Dialog } from '../ui/Dialog'
 import { Failure } from '../ui/Failure'
+import { useRefresh } from '../ui/refresh'
 import { severities, type SeverityName } from '../ui/severity'
 
 const kinds = [{ value: 'webhook', label: 'A program, by a signed request' }, { value: 'slack', label: 'Slack' }, { value: 'teams', label: 'Teams' }, { value: 'email', label: 'E-mail' }]
@@ -18,6 +19,7 @@ const events = [
 /** Creates a webhook, or changes one. */
 export function WebhookForm({ webhook, onClose }: { webhook?: Schemas['Webhook']; onClose: () => void }) {
   const queries = useQueryClient()
+  const refresh = useRefresh()
   const registries = api.useQuery('get', '/registries', { params: { query: { page_size: 1000 } } })
   const [name, setName] = useState('')
   const [kind, setKind] = useState<Schemas['Webhook']['kind']>(webhook?.kind ?? 'webhook')
@@ -63,7 +65,7 @@ export function WebhookForm({ webhook, onClose }: { webhook?: Schemas['Webhook']
             <Switch label="Only those known to be exploited" checked={exploited} onChange={(e) => setExploited(e.currentTarget.checked)} />
           </Group>
           <Switch label="On" checked={enabled} onChange={(e) => setEnabled(e.currentTarget.checked)} />
-          <Failure what="It was not saved" error={create.error ?? change.error} />
+          <Failure what="It was not saved" error={create.error ?? change.error} reload={() => void refresh().then(onClose)} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending || change.isPending}>Save</Button></Group>
         </Stack>
       </form>

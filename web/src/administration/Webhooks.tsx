@@ -29,10 +29,10 @@ export function Component() {
   } })
   const columns: Column<Webhook>[] = [
     { key: 'name', title: 'Webhook', lead: true, render: (w) => <Anchor component={Link} to={`/administration/webhooks/${encodeURIComponent(w.name)}`} fw={600} fz="inherit">{w.name}</Anchor> },
-    { key: 'kind', title: 'Kind', render: (w) => w.kind },
+    { key: 'kind', title: 'Kind', brief: true, render: (w) => w.kind },
     { key: 'to', title: 'Told at', render: (w) => <span className="break">{w.kind === 'email' ? (w.recipients ?? []).join(', ') : w.url}</span> },
     { key: 'of', title: 'Of', render: (w) => told(w) },
-    { key: 'state', title: 'State', render: (w) => (w.enabled ? <Verdict kind="good">on</Verdict> : <Text span size="sm" c="dimmed">switched off</Text>) },
+    { key: 'state', title: 'State', brief: true, render: (w) => (w.enabled ? <Verdict kind="good">on</Verdict> : <Text span size="sm" c="dimmed">switched off</Text>) },
     { key: 'go', title: 'Actions', quiet: true, render: (w) => (
       <Group gap={6}>
         <Button size="compact-xs" variant="default" aria-label={`Edit ${w.name}`} onClick={() => setEditing(w)}>Edit</Button>

@@ -49,15 +49,15 @@ function Choose({ from, to }: { from: string; to: string }) {
 
 const findingColumns: Column<Finding>[] = [
   { key: 'v', title: 'Vulnerability', lead: true, render: (f) => <Anchor component={Link} fz="inherit" to={`/vulnerabilities/${encodeURIComponent(f.vulnerability)}`}>{f.vulnerability}</Anchor> },
-  { key: 's', title: 'Severity', render: (f) => <Severity value={f.severity} /> },
-  { key: 'p', title: 'Package', render: (f) => <><b>{f.package.name}</b> <span className="mono">{f.package.version}</span></> },
+  { key: 's', title: 'Severity', brief: true, render: (f) => <Severity value={f.severity} /> },
+  { key: 'p', title: 'Package', brief: true, render: (f) => <><b>{f.package.name}</b> <span className="mono">{f.package.version}</span></> },
 ]
 
 const packageColumns: Column<PackageChange>[] = [
-  { key: 'n', title: 'Package', lead: true, render: (c) => <b>{c.name}</b> },
-  { key: 't', title: 'Type', render: (c) => c.type },
-  { key: 'f', title: 'From', render: (c) => <span className="mono">{c.from.join(', ') || '–'}</span> },
-  { key: 'to', title: 'To', render: (c) => <span className="mono">{c.to.join(', ') || '–'}</span> },
+  { key: 'n', title: 'Package', brief: true, lead: true, render: (c) => <b>{c.name}</b> },
+  { key: 't', title: 'Type', brief: true, render: (c) => c.type },
+  { key: 'f', title: 'From', brief: true, render: (c) => <span className="mono">{c.from.join(', ') || '–'}</span> },
+  { key: 'to', title: 'To', brief: true, render: (c) => <span className="mono">{c.to.join(', ') || '–'}</span> },
 ]
 
 function Differences({ from, to }: { from: string; to: string }) {

@@ -16,8 +16,9 @@ import { State } from '../ui/State'
 import { useUrlState } from '../ui/urlState'
 import { Verdict } from '../ui/Verdict'
 import { AssessDialog } from '../vulnerabilities/AssessDialog'
-import { parseAt } from '../registries/reference'
+import { placesOf } from '../vulnerabilities/scope'
 import { useImage } from './context'
+import { OfLayer } from './OfLayer'
 import { filterFindings, type Finding, findingKey, groupFindings, useFindings } from './findings'
 
 export function Component() {
@@ -33,12 +34,13 @@ export function Component() {
   const by = (url.get('by') || 'none') as 'none' | 'package' | 'layer' | 'vulnerability'
   const all = findings.data?.items
   const severity = url.get('severity')
+  const layer = url.get('layer')
   const state = url.get('state')
   const fixable = url.get('fixable') !== ''
   const exploited = url.get('kev') !== ''
   const rows = useMemo(
-    () => filterFindings(all ?? [], { severities: severity.split(',').filter(Boolean), states: state.split(',').filter(Boolean), fixable, exploited, layers }, base),
-    [all, severity, state, fixable, exploited, layers, base],
+    () => filterFindings(all ?? [], { severities: severity.split(',').filter(Boolean), states: state.split(',').filter(Boolean), fixable, exploited, layers, layer: layer === '' ? undefined : Number(layer) }, base),
+    [all, severity, state, fixable, exploited, layers, layer, base],
   )
   if (image.analysis === 'pending') return <Verdict kind="busy">Being analysed. This page follows by itself.</Verdict>
   if (image.analysis === 'failed') return <Empty title="It could not be analysed">{image.error} What it holds is unknown, which does not mean clean.</Empty>
@@ -50,7 +52,7 @@ export function Component() {
     return next
   })
   const columns: Column<Finding>[] = [
-    { key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (f) => <Checkbox size="xs" aria-label={`Choose ${f.vulnerability} of ${f.package.name}`} checked={chosen.has(f.vulnerability)} onChange={() => toggle(f.vulnerability)} /> },
+    { key: 'choose', title: 'Choose', quiet: true, corner: true, width: '32px', render: (f) => <Checkbox size="xs" aria-label={`Choose ${f.vulnerability} of ${f.package.name}`} checked={chosen.has(f.vulnerability)} onChange={() => toggle(f.vulnerability)} /> },
     {
       key: 'vulnerability', title: 'Vulnerability', lead: true, value: (f) => f.vulnerability,
       render: (f) => (
@@ -60,21 +62,21 @@ export function Component() {
         </>
       ),
     },
-    { key: 'severity', title: 'Severity', value: (f) => weight(f.severity), numeric: false, render: (f) => <Severity value={f.severity} /> },
+    { key: 'severity', title: 'Severity', brief: true, value: (f) => weight(f.severity), numeric: false, render: (f) => <Severity value={f.severity} /> },
     {
       key: 'package', title: 'Package', value: (f) => f.package.name,
       render: (f) => <><b>{f.package.name}</b> <span className="mono">{f.package.version}</span></>,
     },
-    { key: 'fixed', title: 'Fixed in', value: (f) => f.fixed_version, render: (f) => (f.fixed_version ? <span className="mono">{f.fixed_version}</span> : <Text span size="sm" c="dimmed">{f.fix_state?.replaceAll('_', ' ') ?? 'no fix'}</Text>) },
+    { key: 'fixed', title: 'Fixed in', brief: true, value: (f) => f.fixed_version, render: (f) => (f.fixed_version ? <span className="mono">{f.fixed_version}</span> : <Text span size="sm" c="dimmed">{f.fix_state?.replaceAll('_', ' ') ?? 'no fix'}</Text>) },
     { key: 'cvss', title: 'CVSS', numeric: true, value: (f) => f.cvss ?? -1, render: (f) => f.cvss?.toFixed(1) ?? '' },
     { key: 'epss', title: 'EPSS', numeric: true, value: (f) => f.epss ?? -1, render: (f) => (f.epss === undefined ? '' : percent(f.epss)) },
-    { key: 'state', title: 'State', value: (f) => f.state, render: (f) => <State name={f.state} blocks={f.blocks} /> },
+    { key: 'state', title: 'State', brief: true, value: (f) => f.state, render: (f) => <State name={f.state} blocks={f.blocks} /> },
     { key: 'layer', title: 'Layer', numeric: true, value: (f) => f.layer_index, render: (f) => <>{f.layer_index}{base > 0 && <Text span size="xs" c="dimmed"> {f.layer_index < base ? 'base' : 'own'}</Text>}</> },
     { key: 'why', title: 'Actions', quiet: true, render: (f) => <Anchor component={Link} to={explain(f)} fz="xs" aria-label={`Why ${f.vulnerability} is found in ${f.package.name}`}>why</Anchor> },
   ]
-  const place = parseAt(at)
   const filters = (
     <>
+      <OfLayer url={url} />
       <MultiSelect size="xs" aria-label="Severities" placeholder={severity ? '' : 'Any severity'} data={[...severities]} value={url.list('severity')} onChange={(v) => url.set({ severity: v.join(',') })} w={{ base: '100%', xs: 210 }} clearable />
       <MultiSelect size="xs" aria-label="States" placeholder={state ? '' : 'Any state'} data={['unassessed', ...(types.data?.items ?? []).map((t) => t.name)]} value={url.list('state')} onChange={(v) => url.set({ state: v.join(',') })} w={{ base: '100%', xs: 190 }} clearable />
       <Checkbox size="xs" label="Fix available" checked={fixable} onChange={(e) => url.set({ fixable: e.currentTarget.checked ? '1' : '' })} py={7} />
@@ -123,10 +125,7 @@ export function Component() {
       {assessing && (
         <AssessDialog
           vulnerabilities={names} onClose={dialog.close} onDone={() => setChosen(new Set())}
-          places={[
-            { kind: 'image', value: image.digest, label: 'this image only' },
-            ...(place ? [{ kind: 'repository' as const, value: `${place.registry}/${place.repository}`, label: `the repository ${place.registry}/${place.repository}` }, { kind: 'registry' as const, value: place.registry, label: `the registry ${place.registry}` }] : []),
-          ]}
+          places={placesOf(image.digest, at)}
         />
       )}
       {remedy.isLoading && all.length === 0 && <Loading lines={1} />}

@@ -10,7 +10,7 @@ import type { ImageContext } from './context'
 
 const tabs = [
   ['overview', 'Overview'], ['vulnerabilities', 'Vulnerabilities'], ['packages', 'Packages'], ['layers', 'Layers'],
-  ['remedy', 'Remedy'], ['sbom', 'SBOM'], ['referrers', 'Referrers'], ['history', 'History'],
+  ['remedy', 'Remedy'], ['sources', 'Sources'], ['sbom', 'SBOM'], ['referrers', 'Referrers'], ['history', 'History'],
 ] as const
 
 /** An image with its parts as tabs, each with an address of its own. */

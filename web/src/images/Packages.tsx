@@ -10,6 +10,7 @@ import { type Counts, risk } from '../ui/severity'
 import { useUrlState } from '../ui/urlState'
 import { useImage } from './context'
 import { useFindings, usePackages } from './findings'
+import { OfLayer } from './OfLayer'
 
 type Installed = Schemas['InstalledPackage']
 
@@ -29,13 +30,14 @@ export function Component() {
   const all = packages.data.items
   const kinds = [...new Set(all.map((p) => p.type))].toSorted()
   const kind = url.get('type')
+  const layer = url.get('layer')
   const columns: Column<Installed>[] = [
     { key: 'name', title: 'Package', lead: true, value: (p) => p.name, render: (p) => <b>{p.name}</b> },
-    { key: 'version', title: 'Version', value: (p) => p.version, render: (p) => <span className="mono">{p.version}</span> },
-    { key: 'type', title: 'Type', value: (p) => p.type, render: (p) => p.type },
-    { key: 'source', title: 'Source', value: (p) => p.source_name, render: (p) => (p.source_name === p.name ? '' : p.source_name) },
+    { key: 'version', title: 'Version', brief: true, value: (p) => p.version, render: (p) => <span className="mono">{p.version}</span> },
+    { key: 'type', title: 'Type', brief: true, value: (p) => p.type, render: (p) => p.type },
+    { key: 'source', title: 'Source', brief: true, value: (p) => p.source_name, render: (p) => (p.source_name === p.name ? '' : p.source_name) },
     {
-      key: 'findings', title: 'Findings', value: (p) => risk(counts.get(keyOf(p)) ?? none),
+      key: 'findings', title: 'Findings', brief: true, value: (p) => risk(counts.get(keyOf(p)) ?? none),
       render: (p) => {
         const of = counts.get(keyOf(p))
         return of ? <SeverityCounts counts={of} /> : <Text span size="sm" c="dimmed">{p.owner ? `judged as ${p.owner}` : '–'}</Text>
@@ -46,9 +48,9 @@ export function Component() {
   ]
   return (
     <LocalList
-      caption="Packages" columns={columns} rows={kind === '' ? all : all.filter((p) => p.type === kind)} all={all.length}
+      caption="Packages" columns={columns} rows={all.filter((p) => (kind === '' || p.type === kind) && (layer === '' || p.layer_index === Number(layer)))} all={all.length}
       rowKey={(p) => `${keyOf(p)}|${p.line ?? ''}`} text={(p) => `${p.name} ${p.version} ${p.source_name} ${p.path}`} searchLabel="Search packages and paths"
-      filters={<Select size="xs" aria-label="Type" data={[{ value: '', label: 'Every type' }, ...kinds]} value={kind} onChange={(v) => url.set({ type: v ?? '' })} w={140} />}
+      filters={<><Select size="xs" aria-label="Type" data={[{ value: '', label: 'Every type' }, ...kinds]} value={kind} onChange={(v) => url.set({ type: v ?? '' })} w={140} /><OfLayer url={url} /></>}
       empty={<Empty title="No packages were found">{image.analysis === 'pending' ? 'The image is being analysed; this page follows by itself.' : 'The image holds no package database and no program that tells its version. It may be built from scratch: push a bill of materials as its referrer, and that counts.'}</Empty>}
     />
   )

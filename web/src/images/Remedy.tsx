@@ -35,9 +35,9 @@ export function Component() {
           empty={<Empty title="No fix is published yet">For what is left nobody has published a version that mends it. Assess it, with an expiry, so that it comes back.</Empty>}
           columns={[
             { key: 'name', title: 'Package', lead: true, render: (u) => <><b>{u.name}</b>{u.packages.length > 0 && u.packages.join() !== u.name && <Text size="xs" c="dimmed" component="div">{u.packages.join(', ')}</Text>}</> },
-            { key: 'from', title: 'From', render: (u) => <span className="mono">{u.from.join(', ')}</span> },
-            { key: 'to', title: 'To', render: (u) => <b className="mono">{u.to}</b> },
-            { key: 'in', title: 'In', render: (u) => ({ base: 'base image', own: 'own layers', both: 'both' })[u.in] },
+            { key: 'from', title: 'From', brief: true, render: (u) => <span className="mono">{u.from.join(', ')}</span> },
+            { key: 'to', title: 'To', brief: true, render: (u) => <b className="mono">{u.to}</b> },
+            { key: 'in', title: 'In', brief: true, render: (u) => ({ base: 'base image', own: 'own layers', both: 'both' })[u.in] },
             { key: 'clears', title: 'Clears', render: (u) => <><SeverityCounts counts={u.cleared_counts} /><Names names={u.cleared} /></> },
             { key: 'leaves', title: 'Leaves', render: (u) => (u.left.length + u.gained.length === 0 ? '' : <Names names={[...u.left, ...u.gained.map((g) => `${g} (new)`)]} />) },
           ]}

@@ -27,7 +27,7 @@ export function Component() {
           {formats.map(([key, name, use]) => (
             <Group key={key} justify="space-between">
               <div><Text size="sm" fw={600}>{name}</Text><Text size="sm" c="dimmed">{use}</Text></div>
-              <Button component="a" href={`/api/v1/images/${image.digest}/sbom?format=${key}`} download variant="default" leftSection={<IconDownload size={15} aria-hidden />}>Download<span className="mantine-visually-hidden">{` ${name}`}</span></Button>
+              <Button component="a" href={`/api/v1/images/${image.digest}/sbom?format=${key}`} download variant="default" aria-label={`Download ${name}`} leftSection={<IconDownload size={15} aria-hidden />}>Download</Button>
             </Group>
           ))}
         </Stack>

@@ -63,6 +63,8 @@ export interface FindingFilter {
   exploited: boolean
   /** Only those in layers of the base image, or only the own ones. */
   layers: 'all' | 'base' | 'own'
+  /** Only those that one layer introduced. */
+  layer?: number
 }
 
 /** The findings that a filter lets through; baseLayers is how many layers are the base's. */
@@ -72,6 +74,7 @@ export function filterFindings(findings: Finding[], filter: FindingFilter, baseL
     && (filter.states.length === 0 || filter.states.includes(f.state))
     && (!filter.fixable || f.fixed_version !== '')
     && (!filter.exploited || f.exploited_since !== undefined)
+    && (filter.layer === undefined || f.layer_index === filter.layer)
     && (filter.layers === 'all' || (f.layer_index < baseLayers) === (filter.layers === 'base')))
 }
 

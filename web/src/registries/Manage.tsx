@@ -11,6 +11,7 @@ import { Failure } from '../ui/Failure'
 import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
+import { useRounds } from '../ui/rounds'
 import { Verdict } from '../ui/Verdict'
 import { PolicyForm } from './PolicyForm'
 import { Sources } from './Sources'
@@ -27,7 +28,7 @@ export function Component() {
     >
       {about.data ? (
         <Stack gap="md" maw={760}>
-          <General registry={about.data} disabled={!administrator} />
+          <General name={registry} registry={about.data} disabled={!administrator} />
           <Sources registry={registry} administrator={administrator} />
           <RegistryPolicy name={registry} disabled={!administrator} />
           {administrator && <Remove name={registry} />}
@@ -37,27 +38,35 @@ export function Component() {
   )
 }
 
-function useChange(name: string) {
-  const queries = useQueryClient()
-  return api.useMutation('patch', '/registries/{registry}', {
-    onSuccess: async (changed) => {
-      queries.setQueryData(['get', '/registries/{registry}', { params: { path: { registry: name } } }], changed)
-      await queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' })
-    },
-  })
+function General({ name, registry, disabled }: { name: string; registry: Registry; disabled: boolean }) {
+  const { round, renew } = useRounds()
+  const change = api.useMutation('patch', '/registries/{registry}', { onSuccess: renew })
+  const reload = () => {
+    change.reset()
+    void renew()
+  }
+  return <GeneralForm key={round} registry={registry} disabled={disabled} change={change} onReload={reload} onSave={(body, etag) => change.mutate({ params: { path: { registry: name }, header: { 'If-Match': etag } }, body })} />
 }
 
-function General({ registry, disabled }: { registry: Registry; disabled: boolean }) {
+interface Form {
+  registry: Registry
+  disabled: boolean
+  change: { error: unknown; isPending: boolean; isSuccess: boolean }
+  onReload: () => void
+  onSave: (body: Schemas['Change-registryRequest'], etag: string) => void
+}
+
+function GeneralForm({ registry, disabled, change, onReload, onSave }: Form) {
+  const [etag] = useState(registry.etag)
   const [description, setDescription] = useState(registry.description)
   const [open, setOpen] = useState(registry.anonymous_pull)
   const [bills, setBills] = useState<Registry['attach_sbom']>(registry.attach_sbom)
   const [vex, setVEX] = useState(registry.honour_vex)
-  const change = useChange(registry.name)
   return (
     <Panel title="General">
       <form onSubmit={(e) => {
         e.preventDefault()
-        change.mutate({ params: { path: { registry: registry.name } }, body: { description, anonymous_pull: open, attach_sbom: bills, honour_vex: vex } })
+        onSave({ description, anonymous_pull: open, attach_sbom: bills, honour_vex: vex }, etag)
       }}>
         <Stack gap="sm">
           <TextInput label="Description" disabled={disabled} value={description} onChange={(e) => setDescription(e.currentTarget.value)} />
@@ -68,7 +77,7 @@ function General({ registry, disabled }: { registry: Registry; disabled: boolean
             onChange={(v) => setBills((v ?? 'none') as Registry['attach_sbom'])}
             data={[{ value: 'none', label: 'none' }, { value: 'cyclonedx', label: 'CycloneDX' }, { value: 'spdx', label: 'SPDX' }]}
           />
-          <Saved change={change} disabled={disabled} />
+          <Saved change={change} disabled={disabled} onReload={onReload} />
         </Stack>
       </form>
     </Panel>
@@ -76,20 +85,24 @@ function General({ registry, disabled }: { registry: Registry; disabled: boolean
 }
 
 function RegistryPolicy({ name, disabled }: { name: string; disabled: boolean }) {
-  const queries = useQueryClient()
+  const { round, renew } = useRounds()
   const policy = api.useQuery('get', '/registries/{registry}/policy', { params: { path: { registry: name } } })
-  const change = api.useMutation('patch', '/registries/{registry}/policy', { onSuccess: () => queries.invalidateQueries({ predicate: (q) => q.queryKey[1] !== '/session' }) })
+  const change = api.useMutation('patch', '/registries/{registry}/policy', { onSuccess: renew })
+  const reload = () => {
+    change.reset()
+    void renew()
+  }
   return (
     <Panel title="Policy" actions={<Anchor component={Link} to="/administration/policies" fz="sm">global policy</Anchor>}>
-      {policy.data ? <PolicyForm key={policy.data.version} document={policy.data} disabled={disabled} change={change} onSave={(body) => change.mutate({ params: { path: { registry: name }, header: { 'If-Match': `"${policy.data.version}"` } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
+      {policy.data ? <PolicyForm key={round} document={policy.data} disabled={disabled} change={change} onReload={reload} onSave={(body, version) => change.mutate({ params: { path: { registry: name }, header: { 'If-Match': `"${version}"` } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
     </Panel>
   )
 }
 
-function Saved({ change, disabled }: { change: { error: unknown; isPending: boolean; isSuccess: boolean }; disabled: boolean }) {
+function Saved({ change, disabled, onReload }: Pick<Form, 'change' | 'disabled' | 'onReload'>) {
   return (
     <>
-      <Failure what="It was not saved" error={change.error} />
+      <Failure what="It was not saved" error={change.error} reload={onReload} />
       {!disabled && (
         <Group>
           <Button type="submit" loading={change.isPending}>Save</Button>

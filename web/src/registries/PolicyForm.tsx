@@ -12,14 +12,18 @@ interface Props {
   document: Schemas['PolicyDocument']
   disabled: boolean
   change: { error: unknown; isPending: boolean; isSuccess: boolean }
-  onSave: (settings: Settings) => void
+  /** Saves what was made of the version. */
+  onSave: (settings: Settings, version: number) => void
+  onReload: () => void
 }
 
 const levels = ['critical', 'high', 'medium', 'low', 'negligible', 'unknown']
 const inherit = 'inherited'
 
 /** What a policy says itself; what it does not say it inherits. */
-export function PolicyForm({ document, disabled, change, onSave }: Props) {
+export function PolicyForm({ document: now, disabled, change, onSave, onReload }: Props) {
+  // What it was opened with, whatever others make of it meanwhile.
+  const [document] = useState(now)
   const types = api.useQuery('get', '/assessment-types')
   const names = (types.data?.items ?? []).map((t) => t.name)
   const [s, setSettings] = useState<Settings>(document.settings)
@@ -43,7 +47,7 @@ export function PolicyForm({ document, disabled, change, onSave }: Props) {
   )
   const severity = [{ value: 'never', label: 'never' }, ...levels.map((l) => ({ value: l, label: l === 'critical' ? 'critical' : `${l} and graver` }))]
   return (
-    <form onSubmit={(e) => { e.preventDefault(); onSave(s) }}>
+    <form onSubmit={(e) => { e.preventDefault(); onSave(s, document.version) }}>
       <Stack gap="sm">
         <Group grow align="flex-start" preventGrowOverflow={false}>{list('block', 'Block what is assessed as')}{list('warn', 'Warn of what is assessed as')}</Group>
         <Group grow align="flex-start" preventGrowOverflow={false}>
@@ -62,7 +66,7 @@ export function PolicyForm({ document, disabled, change, onSave }: Props) {
           {choice('allow_digest_pulls', 'Pulls by digest of what is blocked', effective.allow_digest_pulls, [{ value: 'never', label: 'never' }, { value: 'recent', label: 'for a while after it became blocked' }, { value: 'always', label: 'always' }])}
         </Group>
         {(s.allow_digest_pulls ?? effective.allow_digest_pulls) === 'recent' && hours('digest_pull_hours', 'For so long', 'after an image that could be pulled became blocked')}
-        <Failure what="It was not saved" error={change.error} />
+        <Failure what="It was not saved" error={change.error} reload={onReload} />
         <Failure what="What it changes cannot be told" error={preview.error} />
         {preview.data && <PolicyEffect preview={preview.data} />}
         {!disabled && (

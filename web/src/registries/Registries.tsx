@@ -15,16 +15,16 @@ import { LocalList } from '../ui/LocalList'
 import { Page } from '../ui/Page'
 import type { Column } from '../ui/rows'
 import { When } from '../ui/When'
-import { policyInWords } from './policy'
+import { PolicyWords } from './PolicyWords'
 
 type Registry = Schemas['Registry']
 
 const columns: Column<Registry>[] = [
   { key: 'name', title: 'Registry', lead: true, value: (r) => r.name, render: (r) => <Anchor component={Link} to={`/registries/${r.name}`} fw={600} fz="inherit">{r.name}</Anchor> },
   { key: 'description', title: 'Description', value: (r) => r.description, render: (r) => r.description },
-  { key: 'pull', title: 'Who may pull', value: (r) => Number(r.anonymous_pull), render: (r) => (r.anonymous_pull ? 'anyone' : 'who signs in') },
-  { key: 'policy', title: 'Refuses to serve', render: (r) => policyInWords(r.policy) },
-  { key: 'created', title: 'Made', value: (r) => Date.parse(r.created_at), render: (r) => <When time={r.created_at} /> },
+  { key: 'pull', title: 'Who may pull', brief: true, value: (r) => Number(r.anonymous_pull), render: (r) => (r.anonymous_pull ? 'anyone' : 'who signs in') },
+  { key: 'policy', title: 'Policy', render: (r) => <PolicyWords policy={r.policy} /> },
+  { key: 'created', title: 'Made', brief: true, value: (r) => Date.parse(r.created_at), render: (r) => <When time={r.created_at} /> },
 ]
 
 export function Component() {

@@ -35,7 +35,7 @@ export function Component() {
   const toggle = (tag: string) => setChosen((now) => (now.includes(tag) ? now.filter((t) => t !== tag) : [...now.slice(-1), tag]))
   const columns: Column<Tag>[] = [
     {
-      key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (t) => (t.image?.kind === 'image'
+      key: 'choose', title: 'Choose', quiet: true, corner: true, width: '32px', render: (t) => (t.image?.kind === 'image'
         ? <Checkbox size="xs" aria-label={`Compare ${t.name}`} checked={chosen.includes(t.name)} onChange={() => toggle(t.name)} /> : null),
     },
     {
@@ -56,9 +56,9 @@ export function Component() {
         return <SeverityCounts counts={t.image.finding_counts} none="none found" />
       },
     },
-    { key: 'platforms', title: 'Platforms', value: (t) => t.image?.platforms.join() ?? '', render: (t) => t.image?.platforms.join(', ') ?? '' },
+    { key: 'platforms', title: 'Platforms', brief: true, value: (t) => t.image?.platforms.join() ?? '', render: (t) => t.image?.platforms.join(', ') ?? '' },
     { key: 'size', title: 'Size', numeric: true, value: (t) => t.image?.size ?? 0, render: (t) => (t.image ? bytes(t.image.size) : '') },
-    { key: 'updated', title: 'Pushed', value: (t) => Date.parse(t.updated_at), render: (t) => <When time={t.updated_at} /> },
+    { key: 'updated', title: 'Pushed', brief: true, value: (t) => Date.parse(t.updated_at), render: (t) => <When time={t.updated_at} /> },
   ]
   const compare = () => {
     const [from, to] = chosen.map((c) => list.data?.items.find((t) => t.name === c)).filter((t) => t !== undefined)

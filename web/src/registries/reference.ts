@@ -1,6 +1,8 @@
 /** The address of an image's page; at names the tag that led to it. */
-export function imagePath(digest: string, at = '', tab = ''): string {
-  const query = at === '' ? '' : `?at=${encodeURIComponent(at).replaceAll('%2F', '/').replaceAll('%3A', ':')}`
+export function imagePath(digest: string, at = '', tab = '', more: Record<string, string> = {}): string {
+  const values = [['at', at], ...Object.entries(more)].filter(([, value]) => value !== '')
+    .map(([name, value]) => `${name}=${encodeURIComponent(value ?? '').replaceAll('%2F', '/').replaceAll('%3A', ':')}`)
+  const query = values.length === 0 ? '' : `?${values.join('&')}`
   return `/images/${digest}${tab === '' ? '' : `/${tab}`}${query}`
 }
 

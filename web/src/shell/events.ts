@@ -7,8 +7,10 @@ import type { Schemas } from '../api/client'
 const touched: Record<Schemas['Event']['type'], string[]> = {
   ready: [],
   job: ['/jobs', '/schedules', '/job-kinds'],
-  feed: ['/feeds', '/vulnerabilities', '/stats', '/images'],
+  feed: ['/feeds', '/vulnerabilities', '/stats', '/images', '/registries'],
   image: ['/images', '/registries', '/stats', '/vulnerabilities'],
+  // States of findings and verdicts follow from it, wherever they are shown.
+  decisions: ['/assessments', '/assessment-types', '/policy', '/policy-exceptions', '/images', '/registries', '/stats', '/vulnerabilities', '/vex-documents'],
   reload: [''],
 }
 

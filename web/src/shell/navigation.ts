@@ -1,5 +1,5 @@
 import {
-  IconAdjustments, IconBell, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck,
+  IconAdjustments, IconBell, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileCertificate, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck, IconShip,
   type Icon,
 } from '@tabler/icons-react'
 
@@ -26,6 +26,7 @@ export const sections: Section[] = [
       { to: '/registries', label: 'Registries', icon: IconBox, also: ['/images', '/compare', '/start'] },
       { to: '/vulnerabilities', label: 'Vulnerabilities', icon: IconBug },
       { to: '/assessments', label: 'Assessments', icon: IconCertificate },
+      { to: '/vex-documents', label: 'VEX Documents', icon: IconFileCertificate },
     ],
   },
   {
@@ -35,6 +36,7 @@ export const sections: Section[] = [
       { to: '/administration/vulnerability-sources', label: 'Vulnerability Sources', icon: IconRadar2, administrators: true },
       { to: '/administration/assessment-types', label: 'Assessment Types', icon: IconListDetails },
       { to: '/administration/policies', label: 'Policies', icon: IconShieldCheck },
+      { to: '/administration/kubernetes', label: 'Kubernetes', icon: IconShip },
       { to: '/administration/feeds', label: 'Feeds', icon: IconDatabaseImport },
       { to: '/administration/scheduled-jobs', label: 'Scheduled Jobs', icon: IconCalendarTime, also: ['/administration/jobs'] },
       { to: '/administration/webhooks', label: 'Webhooks', icon: IconBell, administrators: true },

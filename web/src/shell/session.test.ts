@@ -14,7 +14,7 @@ test.each([
 
 test('every path belongs to one entry of the menu', () => {
   const entries = sections.flatMap((s) => s.entries)
-  for (const path of ['/', '/registries/main/manage', '/images/sha256:a/layers', '/vulnerabilities/CVE-1', '/administration/jobs/7', '/administration/api-keys']) {
+  for (const path of ['/', '/registries/main/manage', '/images/sha256:a/layers', '/vulnerabilities/CVE-1', '/administration/jobs/7', '/administration/api-keys', '/assessments/7', '/vex-documents/7', '/administration/kubernetes']) {
     expect(entries.filter((e) => isCurrent(e, path)).map((e) => e.label), path).toHaveLength(1)
   }
 })

@@ -71,7 +71,7 @@ export function DataTable<Row>({ caption, columns, rows, rowKey, sort = '', onSo
                   return (
                     <td
                       key={c.key} role="cell"
-                      className={`${c.numeric ? classes.numeric : ''} ${c.lead ? classes.lead : ''} ${blank ? classes.blank : ''}`}
+                      className={`${c.numeric ? classes.numeric : ''} ${c.lead ? classes.lead : ''} ${c.brief || c.numeric ? classes.brief : ''} ${c.corner ? classes.corner : ''} ${blank ? classes.blank : ''}`}
                     >
                       {!c.lead && !c.quiet && <span className={classes.label} aria-hidden>{c.title}</span>}
                       <div className={classes.value}>{shown}</div>

@@ -19,9 +19,25 @@ export function remedyOf(error: unknown): string {
   return error.status >= 500 ? 'Try again. If it stays, give the reference above to whoever runs this server: its log has the details.' : 'Try again.'
 }
 
+interface Props {
+  error: unknown
+  what: string
+  retry?: () => void
+  /** Shows a form as things are now, after someone else changed them. */
+  reload?: () => void
+}
+
 /** Says what happened and how to mend it. */
-export function Failure({ error, what, retry }: { error: unknown; what: string; retry?: () => void }) {
+export function Failure({ error, what, retry, reload }: Props) {
   if (error === null || error === undefined) return null
+  if (reload && error instanceof Problem && error.status === 412) {
+    return (
+      <Alert color="yellow" variant="outline" role="alert" icon={<IconAlertTriangle aria-hidden />} title="Someone else changed this" my="sm" styles={{ title: { color: 'var(--warn)' } }}>
+        <Text size="sm">{what}: it would have undone their change. Reload to see what it is now; what you entered here is lost then.</Text>
+        <Button size="xs" mt="sm" variant="default" onClick={reload}>Reload</Button>
+      </Alert>
+    )
+  }
   const fields = error instanceof Problem ? error.fields : []
   return (
     <Alert color="red" variant="outline" role="alert" icon={<IconAlertTriangle aria-hidden />} title={what} my="sm" styles={{ title: { color: 'var(--bad)' } }}>

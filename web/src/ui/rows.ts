@@ -16,6 +16,10 @@ export interface Column<Row> {
   width?: string
   /** Takes a narrow screen's whole width, without its title. */
   lead?: boolean
+  /** On a narrow screen it stands in a line with its like, as numbers do. */
+  brief?: boolean
+  /** On a narrow screen it stands in the corner. */
+  corner?: boolean
   /** Its title is for those who do not see what the column holds. */
   quiet?: boolean
 }

@@ -6,30 +6,25 @@ import { useState } from 'react'
 import { Dialog } from '../ui/Dialog'
 import { api, client, type Schemas } from '../api/client'
 import { Failure } from '../ui/Failure'
-import { plural } from '../ui/format'
+import { plural, shortDigest } from '../ui/format'
 import { Loading } from '../ui/Loading'
 import { State } from '../ui/State'
 import { expiryOf, isDate } from './expiry'
 import { Effect } from './Effect'
-
-type Scope = Schemas['Scope']
-
-export interface Place {
-  kind: Scope['kind']
-  value: string
-  label: string
-}
+import { meanings, type Place, scopeOf, typed } from './scope'
 
 interface Props {
   vulnerabilities: string[]
   /** The scopes that come to mind where the dialog was opened, the narrowest first. */
   places?: Place[]
+  /** The images that it is about, where they are known. */
+  images?: Schemas['Affected'][]
   onClose: () => void
   onDone?: () => void
 }
 
 /** Takes a decision on one vulnerability, or on many at once. */
-export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: Props) {
+export function AssessDialog({ vulnerabilities, places = [], images = [], onClose, onDone }: Props) {
   const queries = useQueryClient()
   const types = api.useQuery('get', '/assessment-types')
   const registries = api.useQuery('get', '/registries', { params: { query: { page_size: 1000 } } })
@@ -53,14 +48,19 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
     },
   })
   const known = new Set(places.map((p) => `${p.kind} ${p.value}`))
+  // One image has as many rows as packages that are affected, and places.
+  const named = [...new Map(images.map((a) => [a.digest, `the image ${a.registry}/${a.repository}${a.tags[0] ? `:${a.tags[0]}` : `@${shortDigest(a.digest)}`}`])).entries()].slice(0, 50)
   const choices = [
     ...places.map((p) => ({ value: `${p.kind} ${p.value}`, label: p.label })),
     ...(registries.data?.items ?? []).map((r) => ({ value: `registry ${r.name}`, label: `the registry ${r.name}` })).filter((c) => !known.has(c.value)),
     { value: 'everywhere ', label: 'everywhere' },
+    ...named.map(([digest, label]) => ({ value: `image ${digest}`, label })).filter((c) => !known.has(c.value)),
+    { value: 'image', label: 'an image, by its digest' },
     { value: 'repository', label: 'a repository, by name' },
     { value: 'package', label: 'a package, by name, in every image' },
   ]
-  const ready = type !== '' && (expiry !== 'date' || isDate(until)) && ((scope !== 'repository' && scope !== 'package') || other !== '')
+  const asked = scope.includes(' ') ? undefined : typed[at.kind]
+  const ready = type !== '' && (expiry !== 'date' || isDate(until)) && (asked === undefined || other !== '')
   // What is being typed is not asked about letter by letter. It is compared as text:
   // each rendering makes a new object, which would never settle.
   const [settled] = useDebouncedValue(ready ? JSON.stringify(request) : '', 300, { leading: true })
@@ -83,9 +83,9 @@ export function AssessDialog({ vulnerabilities, places = [], onClose, onDone }: 
             </Radio.Group>
           ) : <Loading lines={3} />}
           <Group grow align="flex-start" preventGrowOverflow={false}>
-            <Select label="Where it holds" data={choices} value={scope} onChange={(v) => setScope(v ?? 'everywhere ')} miw={240} />
-            {(scope === 'repository' || scope === 'package') && (
-              <TextInput label={scope === 'repository' ? 'Repository' : 'Package'} placeholder={scope === 'repository' ? 'main/app' : 'openssl'} required value={other} onChange={(e) => setOther(e.currentTarget.value)} miw={200} />
+            <Select label="Where it holds" description={meanings[at.kind]} allowDeselect={false} searchable={choices.length > 12} inputWrapperOrder={['label', 'input', 'description', 'error']} data={choices} value={scope} onChange={(v) => setScope(v ?? 'everywhere ')} miw={240} />
+            {asked && (
+              <TextInput label={asked.label} placeholder={asked.placeholder} required value={other} onChange={(e) => setOther(e.currentTarget.value)} miw={200} />
             )}
           </Group>
           <Textarea label="Comment" description="Why: whoever reads it in a year was not here today." autosize minRows={2} value={comment} onChange={(e) => setComment(e.currentTarget.value)} />
@@ -120,10 +120,3 @@ const justifications = [
   { value: 'vulnerable_code_cannot_be_controlled_by_adversary', label: 'An attacker cannot reach the vulnerable code' },
   { value: 'inline_mitigations_already_exist', label: 'Something else keeps it from being exploited' },
 ]
-
-function scopeOf(choice: string, other: string): Scope {
-  if (choice === 'repository' || choice === 'package') return { kind: choice, value: other }
-  const space = choice.indexOf(' ')
-  const value = choice.slice(space + 1)
-  return { kind: choice.slice(0, space) as Scope['kind'], ...(value === '' ? {} : { value }) }
-}

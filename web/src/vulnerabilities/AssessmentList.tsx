@@ -26,8 +26,8 @@ export function AssessmentList({ assessments, vulnerability = true, empty }: { a
   })
   const columns: Column<Assessment>[] = [
     ...(vulnerability ? [{ key: 'v', title: 'Vulnerability', lead: true, render: (a: Assessment) => <Anchor component={Link} fz="inherit" fw={600} to={`/vulnerabilities/${encodeURIComponent(a.vulnerability)}?tab=assessments`}>{a.vulnerability}</Anchor> }] : []),
-    { key: 'type', title: 'Assessed as', lead: !vulnerability, render: (a) => <State name={a.type} /> },
-    { key: 'scope', title: 'Where', render: (a) => scopeInWords(a.scope) },
+    { key: 'type', title: 'Assessed as', brief: true, lead: !vulnerability, render: (a) => <State name={a.type} /> },
+    { key: 'scope', title: 'Where', brief: true, render: (a) => scopeInWords(a.scope) },
     { key: 'comment', title: 'Comment', render: (a) => a.comment },
     { key: 'by', title: 'By', render: (a) => <>{a.author}, <When time={a.created_at} /></> },
     {
@@ -35,6 +35,7 @@ export function AssessmentList({ assessments, vulnerability = true, empty }: { a
       render: (a) => (a.live ? (a.expires_at ? <When time={a.expires_at} /> : 'without end') : <Text span size="sm" c="dimmed">{a.ended_reason}{a.ended_by ? ` by ${a.ended_by}` : ''}, <When time={a.ended_at} /></Text>),
     },
     { key: 'end', title: 'Actions', quiet: true, render: (a) => (a.live ? <Button size="compact-xs" variant="default" onClick={() => setEnding(a)} aria-label={`Withdraw the assessment of ${a.vulnerability} as ${a.type}`}>Withdraw</Button> : null) },
+    { key: 'go', title: 'More', quiet: true, render: (a) => <Anchor component={Link} fz="xs" to={`/assessments/${a.id}`} aria-label={`History of the assessment of ${a.vulnerability} as ${a.type}`}>history</Anchor> },
   ]
   return (
     <>

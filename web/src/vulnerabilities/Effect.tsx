@@ -1,5 +1,6 @@
-import { Alert, List, Text } from '@mantine/core'
+import { Alert, Button, List, Text } from '@mantine/core'
 import { keepPreviousData } from '@tanstack/react-query'
+import { useState } from 'react'
 
 import { api, type Schemas } from '../api/client'
 import { number, plural, shortDigest } from '../ui/format'
@@ -7,7 +8,10 @@ import { Failure } from '../ui/Failure'
 
 /** What assessments would change, as the server finds out. */
 export function Effect({ request }: { request: Schemas['BulkAssessment'] }) {
-  const preview = api.useQuery('post', '/assessments/preview', { body: request, params: { query: { wait: 2 } } }, { placeholderData: keepPreviousData, retry: false })
+  // Which request somebody wants all of, whatever it takes: another one begins with the first images again.
+  const [wanted, setWanted] = useState('')
+  const patient = wanted === JSON.stringify(request)
+  const preview = api.useQuery('post', '/assessments/preview', { body: request, params: { query: { wait: patient ? 30 : 2 } } }, { placeholderData: keepPreviousData, retry: false })
   if (preview.error) return <Failure what="What it changes cannot be told" error={preview.error} />
   const p = preview.data
   const moved = (p?.samples ?? []).filter((s) => s.blocked_before !== s.blocked_after)
@@ -16,6 +20,8 @@ export function Effect({ request }: { request: Schemas['BulkAssessment'] }) {
       {p === undefined ? '…' : (
         <>
           <Text size="sm">{words(p)}</Text>
+          {!p.complete && !patient && <Button size="compact-xs" variant="default" mt={4} onClick={() => setWanted(JSON.stringify(request))}>Look at all</Button>}
+          {patient && preview.isFetching && <Text size="sm" c="dimmed">Looking at all of them…</Text>}
           {moved.length > 0 && (
             <List size="sm" mt={4}>
               {moved.slice(0, 5).map((s) => (

@@ -38,7 +38,7 @@ export function Component() {
   })
   const everything = rows.length > 0 && rows.every((v) => chosen.has(v.name))
   const columns: Column<Summary>[] = [
-    { key: 'choose', title: 'Choose', quiet: true, width: '32px', render: (v) => <Checkbox size="xs" aria-label={`Choose ${v.name}`} checked={chosen.has(v.name)} onChange={() => toggle(v.name)} /> },
+    { key: 'choose', title: 'Choose', quiet: true, corner: true, width: '32px', render: (v) => <Checkbox size="xs" aria-label={`Choose ${v.name}`} checked={chosen.has(v.name)} onChange={() => toggle(v.name)} /> },
     {
       key: 'name', title: 'Vulnerability', lead: true, sorted: true,
       render: (v) => (
@@ -49,16 +49,16 @@ export function Component() {
       ),
     },
     {
-      key: 'severity', title: 'Severity', sorted: true, down: true,
+      key: 'severity', title: 'Severity', brief: true, sorted: true, down: true,
       render: (v) => <Group gap={6} wrap="nowrap"><Severity value={v.severity} />{v.exploited && <Badge size="xs" color="red" variant="outline" title="On a list of exploited vulnerabilities" style={{ flexShrink: 0 }}>exploited</Badge>}</Group>,
     },
     { key: 'cvss', title: 'CVSS', numeric: true, sorted: true, render: (v) => v.cvss?.toFixed(1) ?? '' },
     { key: 'epss', title: 'EPSS', numeric: true, sorted: true, render: (v) => (v.epss === undefined ? '' : <span style={{ whiteSpace: 'nowrap' }}>{percent(v.epss)}</span>) },
-    { key: 'first_seen', title: 'First seen', sorted: true, down: true, render: (v) => <When time={v.first_seen} /> },
+    { key: 'first_seen', title: 'First seen', brief: true, sorted: true, down: true, render: (v) => <When time={v.first_seen} /> },
     { key: 'images', title: 'Images', numeric: true, sorted: true, render: (v) => number(v.image_count) },
     { key: 'packages', title: 'Packages', numeric: true, render: (v) => number(v.package_count) },
-    { key: 'fix', title: 'Fix', render: (v) => (v.fixable ? 'available' : <Text span size="sm" c="dimmed">none</Text>) },
-    { key: 'state', title: 'State', render: (v) => <Group gap={8}>{v.states.map((s) => <State key={s} name={s} />)}</Group> },
+    { key: 'fix', title: 'Fix', brief: true, render: (v) => (v.fixable ? 'available' : <Text span size="sm" c="dimmed">none</Text>) },
+    { key: 'state', title: 'State', brief: true, render: (v) => <Group gap={8}>{v.states.map((s) => <State key={s} name={s} />)}</Group> },
   ]
   const names = [...chosen]
   return (
