@@ -3,5 +3,5 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   plugins: [react()],
-  test: { environment: 'jsdom', include: ['src/**/*.test.{ts,tsx}'], setupFiles: ['src/setup.ts'] },
+  test: { isolate: false, include: ['src/**/*.test.{ts,tsx}'] },
 })

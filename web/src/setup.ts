@@ -1,7 +1,7 @@
 import { cleanup } from '@testing-library/react'
 import { afterEach, vi } from 'vitest'
 
-// What jsdom lacks and Mantine asks for. Some tests run in node, and need none of it.
+// What jsdom lacks and Mantine asks for.
 Object.defineProperty(globalThis, 'matchMedia', {
   value: (query: string) => ({ matches: false, media: query, addEventListener: vi.fn(), removeEventListener: vi.fn(), addListener: vi.fn(), removeListener: vi.fn(), dispatchEvent: vi.fn() }),
 })

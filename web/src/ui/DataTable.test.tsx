@@ -1,3 +1,6 @@
+// @vitest-environment jsdom
+import '../setup'
+
 import { MantineProvider } from '@mantine/core'
 import { render, screen } from '@testing-library/react'
 import userEvent from '@testing-library/user-event'
