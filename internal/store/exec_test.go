@@ -35,6 +35,9 @@ func (s *Store) CountAll(t testing.TB) {
 	}
 }
 
+// FewImages makes n images many.
+func (s *Store) FewImages(n int) { s.fewImages = n }
+
 // CountAtOnce bounds the findings that a transaction counts.
 func (s *Store) CountAtOnce(n int) { s.findingsAtOnce = n }
 

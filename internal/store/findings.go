@@ -127,7 +127,8 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 	if alone {
 		list = s.matchedImages
 	}
-	only, err := s.firstAffected(ctx, vulnerability, after, limit+1)
+	// One more to see whether there are more, and that at which the list goes on.
+	only, err := s.firstAffected(ctx, vulnerability, after, limit+2)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -213,7 +214,7 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 	if err := s.read.QueryRowContext(ctx, `select coalesce(max(images), 0) from affected where vulnerability_id = $1`, vulnerability).Scan(&images); err != nil {
 		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
-	if images < fewImages {
+	if images < s.fewImages {
 		return nil, nil
 	}
 	holds, err := s.holds(ctx, vulnerability)

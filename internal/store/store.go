@@ -47,6 +47,7 @@ type Store struct {
 	figures *figures
 	// findingsAtOnce bounds what a transaction counts: see affected.go.
 	findingsAtOnce int
+	fewImages      int // as the constant, but in tests
 }
 
 // Options are the choices that Open leaves to its caller.
@@ -66,7 +67,7 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if opts.MaxConnections == 0 {
 		opts.MaxConnections = 16
 	}
-	s := &Store{now: opts.Now, figures: &figures{}, findingsAtOnce: findingsAtOnce}
+	s := &Store{now: opts.Now, figures: &figures{}, findingsAtOnce: findingsAtOnce, fewImages: fewImages}
 	var err error
 	switch {
 	case strings.HasPrefix(location, "sqlite:"):

@@ -25,6 +25,7 @@ func TestWhatIsLeftToBeCounted(t *testing.T) {
 			saveImage(t, d.Store, m.Digest, alpine(musl("musl", "1"), musl(fmt.Sprint("own ", n), "1")))
 		}
 		d.CountAtOnce(55)
+		d.FewImages(50)
 		said := func(severity advisory.Severity) {
 			t.Helper()
 			publish(t, d.Store, "alpine", advisory.Group{Part: "v3.7/main", Name: "all", Advisories: []advisory.Advisory{
