@@ -270,7 +270,7 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 // was counted, and by all that is found where that is not over.
 func (s *Store) holds(ctx context.Context, vulnerability int64) (string, error) {
 	var due bool
-	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id = $1)`, vulnerability).Scan(&due); err != nil {
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id = $1 and not label)`, vulnerability).Scan(&due); err != nil {
 		return "", fmt.Errorf("what is to be counted of vulnerability %d: %w", vulnerability, err)
 	}
 	if !due {
