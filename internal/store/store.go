@@ -16,7 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
 	"modernc.org/sqlite"
 )
@@ -117,10 +119,16 @@ func (s *Store) openSQLite(path string, opts Options) error {
 
 func (s *Store) openPostgres(location string, opts Options) error {
 	s.engine = Postgres
-	db, err := sql.Open("pgx", location)
+	config, err := pgx.ParseConfig(location)
 	if err != nil {
 		return fmt.Errorf("database %s: %w", redact(location), err)
 	}
+	// What is asked for is small: to start workers, or to compile a plan, takes longer.
+	// Not as parameters of the connection, which poolers do not let through.
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `set max_parallel_workers_per_gather = 0; set jit = off`)
+		return err
+	}))
 	db.SetMaxOpenConns(opts.MaxConnections)
 	db.SetMaxIdleConns(opts.MaxConnections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
