@@ -197,6 +197,24 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	return nil
 }
 
+// inOrder runs fn with what reads tables in the order in which a query joins them:
+// PostgreSQL would think longer about it than the query takes. SQLite does so where
+// they are joined crosswise.
+func (s *Store) inOrder(ctx context.Context, fn func(querier) error) error {
+	if s.engine != Postgres || s.in != nil {
+		return fn(s.read)
+	}
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	if _, err := tx.ExecContext(ctx, `set local join_collapse_limit = 1`); err != nil {
+		return err
+	}
+	return fn(tx)
+}
+
 // within runs fn with a store whose writes are all of one transaction.
 func (s *Store) within(ctx context.Context, fn func(*Store) error) error {
 	return s.once(ctx, func(tx *sql.Tx) error {
