@@ -83,11 +83,8 @@ type due struct {
 
 // countSome does at most so much of what is due where a condition holds.
 func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string) error {
-	if s.engine == Postgres {
-		const lockNumber = 727_002
-		if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
-			return fmt.Errorf("lock: %w", err)
-		}
+	if err := s.lockCounting(ctx, tx); err != nil {
+		return err
 	}
 	images, vulnerabilities, err := s.dueNow(ctx, tx, where)
 	if err != nil {
@@ -128,6 +125,19 @@ func (c *counting) label(ctx context.Context, where string) error {
 			where vulnerability_id in (`+list.query+`) and exists (select 1 from vulnerabilities v where v.id = affected.vulnerability_id)`, list.args...); err != nil {
 			return fmt.Errorf("labels: %w", err)
 		}
+	}
+	return nil
+}
+
+// lockCounting keeps others from counting until the transaction ends. SQLite has one
+// writer anyway.
+func (s *Store) lockCounting(ctx context.Context, tx *sql.Tx) error {
+	if s.engine != Postgres {
+		return nil
+	}
+	const lockNumber = 727_002
+	if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
+		return fmt.Errorf("lock: %w", err)
 	}
 	return nil
 }

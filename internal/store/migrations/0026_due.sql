@@ -42,6 +42,7 @@ create index affected_first_seen on affected (first_seen desc, name);
 {{sqlite}}create trigger affected_score_change after update on epss begin insert into found_due (vulnerability_id, label) select vulnerability_id, true from affected where name = new.name and epss <> new.score; end;
 {{sqlite}}create trigger affected_score_out after delete on epss begin insert into found_due (vulnerability_id, label) select vulnerability_id, true from affected where name = old.name; end;
 
-{{postgres}}create or replace function affected_grade() returns trigger language plpgsql as $$ begin insert into found_due (vulnerability_id, label) select vulnerability_id, true from affected where vulnerability_id = new.id; return null; end $$;
+-- Whether it is among the affected cannot be asked here: another transaction may be about to put it there, as it was.
+{{postgres}}create or replace function affected_grade() returns trigger language plpgsql as $$ begin insert into found_due (vulnerability_id, label) values (new.id, true); return null; end $$;
 {{postgres}}create or replace function affected_score() returns trigger language plpgsql as $$ begin insert into found_due (vulnerability_id, label) select a.vulnerability_id, true from changed c join affected a on a.name = c.name where a.epss <> c.score; return null; end $$;
 {{postgres}}create or replace function affected_score_out() returns trigger language plpgsql as $$ begin insert into found_due (vulnerability_id, label) select a.vulnerability_id, true from changed c join affected a on a.name = c.name; return null; end $$;
