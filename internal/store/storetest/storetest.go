@@ -22,18 +22,21 @@ import (
 // unless $CI is set.
 func Each(t *testing.T, opts store.Options, test func(t *testing.T, s *store.Store)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, open(t, migrated(t, SQLiteURL, (*pool).sqlite), opts)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, open(t, MigratedSQLiteURL(t), opts)) })
 	t.Run("postgres", func(t *testing.T) { test(t, open(t, migrated(t, PostgresURL, (*pool).postgres), opts)) })
 }
 
 // SQLite returns a fresh store on SQLite, for tests that are not about the store.
 func SQLite(t testing.TB, opts store.Options) *store.Store {
 	t.Helper()
-	return open(t, migrated(t, SQLiteURL, (*pool).sqlite), opts)
+	return open(t, MigratedSQLiteURL(t), opts)
 }
 
 // SQLiteURL names a database file that does not exist yet.
 func SQLiteURL(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "pratique.db") }
+
+// MigratedSQLiteURL names a database that is empty, but for what migrations put there.
+func MigratedSQLiteURL(t testing.TB) string { return migrated(t, SQLiteURL, (*pool).sqlite) }
 
 // PostgresURL names a fresh, empty schema.
 func PostgresURL(t testing.TB) string {
