@@ -96,14 +96,14 @@ func (d *database) settle(ctx context.Context) error {
 }
 
 // countAll counts what was left to be counted, as a server does in the background,
-// and tells in how many transactions.
-func countAll(ctx context.Context, s *store.Store) (parts int, err error) {
-	for left := 1; left > 0; parts++ {
+// in at most so many transactions; it tells in how many, and what is left then.
+func countAll(ctx context.Context, s *store.Store, most int) (parts, left int, err error) {
+	for left = 1; left > 0 && parts < most; parts++ {
 		if left, err = s.CountFindings(ctx); err != nil {
-			return parts, err
+			return parts, left, err
 		}
 	}
-	return parts, nil
+	return parts, left, nil
 }
 
 // processor is the processor time that the engine has used in processes of its

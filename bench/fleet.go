@@ -28,6 +28,8 @@ type fleetOf struct {
 	bases []madeBase
 	apps  []madeApp
 	ids   map[inventory.Package]int64
+
+	uncounted bool // figures are left to be counted
 }
 
 // tagsOfApp is how many images an application has, one upon the other.
@@ -242,14 +244,22 @@ func (f *fleetOf) fill(ctx context.Context, add func(what, target, of string, c 
 	return nil
 }
 
-// count has everything counted that transactions left, as the server does.
+// count has what transactions left counted, as the server does: a part, where all
+// would take longer than what is measured.
 func (f *fleetOf) count(ctx context.Context, what string, add func(what, target, of string, c cost)) error {
-	parts := 0
+	if f.uncounted {
+		return nil
+	}
+	parts, left := 0, 0
 	c, err := f.measured(func() (err error) {
-		parts, err = countAll(ctx, f.store)
+		parts, left, err = countAll(ctx, f.store, 100)
 		return err
 	})
-	add(what, "", fmt.Sprintf("%d transactions", parts), c)
+	of := fmt.Sprintf("%d transactions", parts)
+	if f.uncounted = left > 0; f.uncounted {
+		of += fmt.Sprintf(", then %d images and vulnerabilities are left, and not measured", left)
+	}
+	add(what, "", of, c)
 	return err
 }
 

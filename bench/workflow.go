@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -60,7 +61,7 @@ func workflowOn(ctx context.Context, o options, d *database, t table) error {
 		return err
 	}
 	began := time.Now()
-	if _, err := countAll(ctx, s); err != nil {
+	if _, _, err := countAll(ctx, s, math.MaxInt); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	counted := time.Since(began)

@@ -129,17 +129,9 @@ func (c *counting) label(ctx context.Context, where string) error {
 	return nil
 }
 
-// lockCounting keeps others from counting until the transaction ends. SQLite has one
-// writer anyway.
+// lockCounting keeps others from counting until the transaction ends.
 func (s *Store) lockCounting(ctx context.Context, tx *sql.Tx) error {
-	if s.engine != Postgres {
-		return nil
-	}
-	const lockNumber = 727_002
-	if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
-		return fmt.Errorf("lock: %w", err)
-	}
-	return nil
+	return s.lock(ctx, tx, 727_002)
 }
 
 // dueNow reads what is due, each image and vulnerability once.
