@@ -28,6 +28,8 @@ type fleetOf struct {
 	bases []madeBase
 	apps  []madeApp
 	ids   map[inventory.Package]int64
+
+	uncounted bool // figures are left to be counted
 }
 
 // tagsOfApp is how many images an application has, one upon the other.
@@ -219,7 +221,7 @@ func (f *fleetOf) fill(ctx context.Context, add func(what, target, of string, c 
 	if err := f.readIDs(ctx); err != nil {
 		return err
 	}
-	if c, err = f.measured(func() error { return f.images(ctx) }); err != nil {
+	if err := f.images(ctx); err != nil {
 		return err
 	}
 	if err := f.settle(ctx); err != nil {
@@ -234,9 +236,31 @@ func (f *fleetOf) fill(ctx context.Context, add func(what, target, of string, c 
 		(select count(*) from matches where gone_at is null)`).Scan(&images, &installed, &matches); err != nil {
 		return err
 	}
+	if err := f.count(ctx, "lists and figures of all of it counted anew, as at an upgrade", add); err != nil {
+		return err
+	}
 	f.rows = append(f.rows, []string{f.engine, "database with all of it", megabytes(size), "", "5000 MB",
 		fmt.Sprintf("%d images with %d packages, %d matches", images, installed, matches)})
 	return nil
+}
+
+// count has what transactions left counted, as the server does: a part, where all
+// would take longer than what is measured.
+func (f *fleetOf) count(ctx context.Context, what string, add func(what, target, of string, c cost)) error {
+	if f.uncounted {
+		return nil
+	}
+	parts, left := 0, 0
+	c, err := f.measured(func() (err error) {
+		parts, left, err = countAll(ctx, f.store, 100)
+		return err
+	})
+	of := fmt.Sprintf("%d transactions", parts)
+	if f.uncounted = left > 0; f.uncounted {
+		of += fmt.Sprintf(", then %d images and vulnerabilities are left, and not measured", left)
+	}
+	add(what, "", of, c)
+	return err
 }
 
 func (f *fleetOf) images(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/pratique/pratique/internal/audit"
 )
 
@@ -50,15 +51,35 @@ func (a *API) auditLog() {
 		summary: "List changes", administrators: true}, a.listAuditLog)
 	register(a, operation{id: "list-audit-actions", method: http.MethodGet, path: "/audit-log/actions", tag: "audit-log",
 		summary: "List the kinds of changes that were made", doc: "By name; always one page.", administrators: true}, a.listAuditActions)
+	register(a, operation{id: "export-audit-log", method: http.MethodGet, path: "/audit-log/export", tag: "audit-log",
+		summary: "Export changes", doc: "All of them that the filter lets through, as a file.", administrators: true}, a.exportAuditLog)
+	a.huma.OpenAPI().Paths["/audit-log/export"].Get.Responses["200"].Content = map[string]*huma.MediaType{
+		csvType: {Schema: &huma.Schema{Type: huma.TypeString}}, linesType: {Schema: &huma.Schema{Type: huma.TypeString}}}
 }
 
-func (a *API) listAuditLog(ctx context.Context, in *struct {
+// linesType is that of a JSON object a line.
+const linesType = "application/jsonl"
+
+// AuditFilter says which changes are meant, in which order.
+type AuditFilter struct {
 	Actor  string    `query:"actor" maxLength:"200" doc:"Only changes that this user, key or part of the program made."`
 	Action string    `query:"action" maxLength:"200" doc:"Only these changes; with a dot at the end, all of a kind of thing." example:"registry."`
 	Object string    `query:"q" maxLength:"200" doc:"A part of what was changed, in any case."`
 	Since  time.Time `query:"since" doc:"Only changes of then or later."`
 	Before time.Time `query:"before" doc:"Only changes before."`
 	Order  string    `query:"order" enum:"asc,desc" default:"desc" doc:"The oldest, or the newest, first."`
+}
+
+func (f AuditFilter) filter(after int64, limit int) audit.Filter {
+	return audit.Filter{Actor: f.Actor, Action: f.Action, Object: f.Object, Since: f.Since, Before: f.Before, Oldest: f.Order == "asc", After: after, Limit: limit}
+}
+
+func showAuditEntry(e audit.Entry) AuditEntry {
+	return AuditEntry{ID: e.ID, At: e.At.UTC(), Actor: e.Actor, Action: e.Action, Object: e.Object, Detail: e.Detail}
+}
+
+func (a *API) listAuditLog(ctx context.Context, in *struct {
+	AuditFilter
 	Paging
 }) (*listed[AuditEntry], error) {
 	list := "audit-log " + in.Order
@@ -66,14 +87,11 @@ func (a *API) listAuditLog(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := a.Audit.AuditEntries(ctx, audit.Filter{Actor: in.Actor, Action: in.Action, Object: in.Object, Since: in.Since, Before: in.Before,
-		Oldest: in.Order == "asc", After: orZero(from), Limit: in.PageSize + 1})
+	entries, err := a.Audit.AuditEntries(ctx, in.filter(orZero(from), in.PageSize+1))
 	if err != nil {
 		return nil, err
 	}
-	return page(in.Paging, list, entries, func(e audit.Entry) int64 { return e.ID }, func(e audit.Entry) AuditEntry {
-		return AuditEntry{ID: e.ID, At: e.At.UTC(), Actor: e.Actor, Action: e.Action, Object: e.Object, Detail: e.Detail}
-	}), nil
+	return page(in.Paging, list, entries, func(e audit.Entry) int64 { return e.ID }, showAuditEntry), nil
 }
 
 // AuditAction is a kind of change.

@@ -69,7 +69,7 @@ func digestOf(content string) string {
 }
 
 func newHarbour(t *testing.T) *harbour {
-	return harbourOf(t, storetest.SQLiteURL(t), &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)})
+	return harbourOf(t, storetest.MigratedSQLiteURL(t), &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)})
 }
 
 func harbourOf(t *testing.T, location string, c *clock) *harbour {

@@ -82,14 +82,18 @@ func (s *Store) lockMatching(ctx context.Context, tx *sql.Tx) error {
 	return checkKeys(ctx, tx)
 }
 
-// lockAdvisories is the lock. SQLite has one writer anyway.
+// lockAdvisories is the lock.
 func (s *Store) lockAdvisories(ctx context.Context, tx *sql.Tx) error {
+	return s.lock(ctx, tx, 727_001)
+}
+
+// lock takes a lock until the transaction ends. SQLite has one writer anyway.
+func (s *Store) lock(ctx context.Context, tx *sql.Tx, number int) error {
 	if s.engine != Postgres {
 		return nil
 	}
-	const lockNumber = 727_001
-	if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
-		return fmt.Errorf("lock matching: %w", err)
+	if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, number); err != nil {
+		return fmt.Errorf("lock %d: %w", number, err)
 	}
 	return nil
 }

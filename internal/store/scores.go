@@ -50,7 +50,13 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 		if len(some) < batch && i < len(scores)-1 || len(some) == 0 {
 			continue
 		}
-		if err := s.tx(ctx, func(tx *sql.Tx) error { return s.upsertScores(ctx, tx, some) }); err != nil {
+		if err := s.tx(ctx, func(tx *sql.Tx) error {
+			// Who is about to put a vulnerability among the affected has read its score.
+			if err := s.lockCounting(ctx, tx); err != nil {
+				return err
+			}
+			return s.upsertScores(ctx, tx, some)
+		}); err != nil {
 			return changed, 0, fmt.Errorf("store scores: %w", err)
 		}
 		changed += len(some)
@@ -58,6 +64,9 @@ func (s *Store) ReplaceScores(ctx context.Context, scores []feed.Score) (changed
 	}
 	for names := range slices.Chunk(gone, relationRows) {
 		if err := s.tx(ctx, func(tx *sql.Tx) error {
+			if err := s.lockCounting(ctx, tx); err != nil {
+				return err
+			}
 			list := s.relation("name text", names)
 			_, err := tx.ExecContext(ctx, `delete from epss where name in (`+list.query+`)`, list.args...)
 			return err

@@ -35,9 +35,9 @@ type step struct {
 	commands string
 }
 
-// steps reads the blocks that are marked as commands for a shell, in order.
+// steps reads the blocks of a page that are marked as commands for a shell, in order.
 // Others show what is typed elsewhere, or what is answered.
-func steps(t *testing.T) (all []step) {
+func steps(t *testing.T, page string) (all []step) {
 	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
@@ -143,14 +143,7 @@ func TestGuide(t *testing.T) {
 }
 
 func follow(t *testing.T, database string) {
-	for _, needed := range []string{"bash", "curl", "jq", "skopeo"} {
-		if _, err := exec.LookPath(needed); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	needs(t, "bash", "curl", "jq", "skopeo")
 	// Not the test's own, which ends before what it leaves is cleaned up.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -172,7 +165,7 @@ func follow(t *testing.T, database string) {
 		"http://localhost:6061", served.Health, "http://clair.example.com:6060/", clair.URL,
 		"docker://docker.io/library/alpine:3.20.3", alpine)
 
-	refused := []string{"is blocked by policy: CVE-2025-26519 (unknown, musl 1.2.5-r0, Block); see " + served.URL + "/"}
+	refused := []string{"is blocked by policy: CVE-2025-26519 (high, musl 1.2.5-r0, Block); see " + served.URL + "/"}
 	want := []expected{
 		{heading: "Guide: from an empty machine to a refused pull", blocks: [][]string{{}}},
 		{heading: "As a program", blocks: [][]string{{"ok"}}},
@@ -184,7 +177,7 @@ func follow(t *testing.T, database string) {
 			{`["built-in","clair"]`},
 			{},
 			{`"known"`, `["built-in","answered"]`, `["clair","answered"]`},
-			{`["CVE-2099-0001","low","unassessed",["clair"]]`, `["CVE-2025-26519","unknown","unassessed",["built-in","clair"]]`},
+			{`["CVE-2025-26519","high","unassessed",["built-in","clair"]]`, `["CVE-2099-0001","low","unassessed",["clair"]]`},
 		}},
 		{heading: "Vulnerability scanning", blocks: [][]string{{`"answered"]`}, {`["CVE-2025-26519",["fixed_version"]]`}}},
 		{heading: "Assess vulnerabilities", blocks: [][]string{
@@ -197,7 +190,7 @@ func follow(t *testing.T, database string) {
 		}, blocks: [][]string{{`["CVE-2025-26519","unassessed"]`, `"system","ended",`, `"expired"`, `"admin","created",`}}},
 	}
 	sh := bash(t, ctx, dir)
-	for i, got := range steps(t) {
+	for i, got := range steps(t, page) {
 		if len(want) == 0 || got.heading != want[0].heading {
 			t.Fatalf("%s:%d: nothing is expected of this block of %q", page, got.line, got.heading)
 		}
@@ -230,6 +223,19 @@ func follow(t *testing.T, database string) {
 	}
 	for _, w := range want {
 		t.Errorf("%s has no block under %q", page, w.heading)
+	}
+}
+
+// needs skips the test where a program is lacking.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
 	}
 }
 

@@ -144,9 +144,9 @@ func proGetScope(pkg, version, registry string) (assess.Scope, string, error) {
 // (https://owasp.org/www-community/attacks/CSV_Injection).
 const formula = "=+-@\t\r"
 
-// harmless puts an apostrophe in front of what a spreadsheet would compute, and
+// Harmless puts an apostrophe in front of what a spreadsheet would compute, and
 // of what has one in front of such already.
-func harmless(field string) string {
+func Harmless(field string) string {
 	if rest := strings.TrimLeft(field, "'"); rest != "" && strings.ContainsRune(formula, rune(rest[0])) {
 		return "'" + field
 	}
@@ -179,7 +179,7 @@ func (c *CSVWriter) Write(list []assess.Assessment) error {
 		}
 		record := []string{a.Vulnerability, a.Type, string(a.Scope.Kind), a.Scope.Value, a.Comment, a.Justification, a.Author, a.CreatedAt.UTC().Format(timeLayout), expires}
 		for i, field := range record {
-			record[i] = harmless(field)
+			record[i] = Harmless(field)
 		}
 		if err := c.w.Write(record); err != nil {
 			return fmt.Errorf("write CSV: %w", err)
