@@ -405,6 +405,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit-log/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export changes
+         * @description All of them that the filter lets through, as a file.
+         *
+         *     For administrators.
+         */
+        get: operations["export-audit-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -2264,6 +2286,11 @@ export interface components {
             repositories: number;
             /** Format: int64 */
             tags: number;
+            /**
+             * Format: int64
+             * @description Of so many images and vulnerabilities the lists do not show yet what has just changed; it takes seconds. The findings and the verdict of an image are always those of now.
+             */
+            uncounted: number;
             /** @description Those that affect any of the packages. */
             vulnerabilities: components["schemas"]["Severities"];
         };
@@ -4918,8 +4945,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Content-Disposition"?: string;
-                    "Content-Type"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5231,6 +5256,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListAuditAction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "export-audit-log": {
+        parameters: {
+            query?: {
+                /** @description Only changes that this user, key or part of the program made. */
+                actor?: string;
+                /** @description Only these changes; with a dot at the end, all of a kind of thing. */
+                action?: string;
+                /** @description A part of what was changed, in any case. */
+                q?: string;
+                /** @description Only changes of then or later. */
+                since?: string;
+                /** @description Only changes before. */
+                before?: string;
+                /** @description The oldest, or the newest, first. */
+                order?: "asc" | "desc";
+                /** @description CSV with a header, or an object of JSON a line, as the list has them. */
+                format?: "csv" | "jsonl";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv": string;
                 };
             };
             /** @description Error */
