@@ -1,6 +1,6 @@
-import { Group, Select, TextInput } from '@mantine/core'
+import { Button, Group, Select, TextInput } from '@mantine/core'
 import { useDebouncedCallback } from '@mantine/hooks'
-import { IconSearch } from '@tabler/icons-react'
+import { IconDownload, IconSearch } from '@tabler/icons-react'
 import { keepPreviousData } from '@tanstack/react-query'
 
 import { api, type Schemas } from '../api/client'
@@ -33,10 +33,13 @@ function startOfDay(day: string): string | undefined {
 export function Component() {
   const url = useUrlState()
   const size = Number(url.get('size')) || 50
+  const filter = {
+    q: url.get('q') || undefined, actor: url.get('actor') || undefined, action: url.get('action') || undefined,
+    since: startOfDay(url.get('since')), before: startOfDay(url.get('before')), order: url.get('sort') === 'at' ? 'asc' as const : 'desc' as const,
+  }
   const list = api.useQuery('get', '/audit-log', {
     params: { query: {
-      page_size: size, page_token: url.get('token') || undefined, q: url.get('q') || undefined, actor: url.get('actor') || undefined, action: url.get('action') || undefined,
-      since: startOfDay(url.get('since')), before: startOfDay(url.get('before')), order: url.get('sort') === 'at' ? 'asc' : 'desc',
+      page_size: size, page_token: url.get('token') || undefined, ...filter,
     } },
   }, { placeholderData: keepPreviousData })
   const actions = api.useQuery('get', '/audit-log/actions')
@@ -50,6 +53,12 @@ export function Component() {
         <Select size="xs" aria-label="Kind of change" data={[{ value: '', label: 'Every change' }, ...kindsOf(actions.data?.items.map((a) => a.action) ?? [], url.get('action'))]} value={url.get('action')} onChange={(v) => url.set({ action: v ?? '' })} w={170} />
         <TextInput type="date" size="xs" aria-label="From this day (UTC)" title="From this day (UTC)" value={url.get('since')} onChange={(e) => url.set({ since: e.currentTarget.value })} />
         <TextInput type="date" size="xs" aria-label="Before this day (UTC)" title="Before this day (UTC)" value={url.get('before')} onChange={(e) => url.set({ before: e.currentTarget.value })} />
+        {(['csv', 'jsonl'] as const).map((format) => (
+          <Button key={format} component="a" size="xs" variant="default" download leftSection={<IconDownload size={14} aria-hidden />}
+            href={`/api/v1/audit-log/export?${new URLSearchParams(Object.entries({ ...filter, format }).filter((e): e is [string, string] => Boolean(e[1])))}`}>
+            {format === 'csv' ? 'CSV' : 'JSON lines'}
+          </Button>
+        ))}
       </Group>
       {list.data ? (
         <>
