@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -60,21 +61,25 @@ func tool(t *testing.T, name string) string {
 }
 
 // TestAgainstRealClair has the same layers indexed by Clair 4.9 and by us, on the
-// same Alpine, Go and crates.io data: packages and findings are to be equal, but
-// for what docs/differences-from-clair.md explains.
+// same Alpine, Go and crates.io data: packages and findings are to be equal, and
+// reports to have the same members, but for what docs/differences-from-clair.md
+// explains.
 func TestAgainstRealClair(t *testing.T) {
 	program, data := tool(t, "clair"), realData(t)
+	images := map[string]string{"v3.7": "3.7.3", "v3.10": "3.10.3", "v3.12": "3.12.12", "v3.14": "3.14.10", "v3.18": "3.18.9", "v3.20": "3.20.3"}
+	inGo := goProgram(t)
+	mirror := smallMirror(t, filepath.Join(data, "feeds"), slices.Collect(maps.Keys(images)), modulesOf(t, inGo))
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	real, err := realclair.Start(ctx, realclair.Options{
-		Program: program, Database: storetest.PostgresURL(t), Dir: t.TempDir(), Feeds: filepath.Join(data, "feeds"), Ecosystems: []string{"Go", "crates.io"},
+		Program: program, Database: storetest.PostgresURL(t), Dir: t.TempDir(), Feeds: mirror, Ecosystems: []string{"Go", "crates.io"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer real.Stop()
 	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
-	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: filepath.Join(data, "feeds")})
+	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: mirror})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,37 +95,41 @@ func TestAgainstRealClair(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := []string{"osv/go"}
-	images := make(map[string]string) // by release, the archive
-	for branch, release := range map[string]string{"v3.7": "3.7.3", "v3.10": "3.10.3", "v3.12": "3.12.12", "v3.14": "3.14.10", "v3.18": "3.18.9", "v3.20": "3.20.3"} {
+	for branch := range images {
 		names = append(names, "alpine-main-"+branch+"-updater")
-		images[release] = filepath.Join(data, "images", "alpine-minirootfs-"+release+"-x86_64.tar.gz")
 	}
 	if err := real.AwaitUpdates(ctx, names...); err != nil {
 		t.Fatal(err)
 	}
-	goProgram := sample.Layer{Content: goLayer(t)}
-	for release, archive := range images {
+	upper := goLayer(t, inGo)
+	for _, release := range images {
 		t.Run(release, func(t *testing.T) {
-			content, err := os.ReadFile(archive)
+			content, err := os.ReadFile(filepath.Join(data, "images", "alpine-minirootfs-"+release+"-x86_64.tar.gz"))
 			if err != nil {
 				t.Skipf("real data is absent: %v", err)
 			}
-			compare(t, real.URL, server.URL, blobs, sample.Layer{Content: content}, goProgram)
+			compare(t, real.URL, server.URL, blobs, sample.Layer{Content: content}, upper)
 		})
 	}
 }
 
-// goLayer is a layer with a Go program: reg, whose modules are of 2019 and known
-// to be vulnerable, where it is there, else this test.
-func goLayer(t *testing.T) []byte {
+// goProgram is a Go program: reg, whose modules are of 2019 and known to be
+// vulnerable, where it is there, else this test.
+func goProgram(t *testing.T) string {
 	t.Helper()
-	self, err := realclair.Find("reg")
+	path, err := realclair.Find("reg")
 	if err != nil {
-		if self, err = os.Executable(); err != nil {
+		if path, err = os.Executable(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	content, err := os.ReadFile(self)
+	return path
+}
+
+// goLayer is a layer with a program.
+func goLayer(t *testing.T, program string) sample.Layer {
+	t.Helper()
+	content, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,11 +137,12 @@ func goLayer(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l.Content
+	return l
 }
 
 // answerV4 is what is compared of a report.
 type answerV4 struct {
+	raw          []byte
 	Packages     map[string]struct{ Name, Version, Kind string }
 	Environments map[string][]struct {
 		PackageDB    string `json:"package_db"`
@@ -165,7 +175,9 @@ func ask(t *testing.T, base string, layers ...sample.Layer) func(blobs *clairtes
 		}
 		status, _, content = client.do(http.MethodGet, "/matcher/api/v1/vulnerability_report/"+hash, nil)
 		wantStatus(t, base+": report", status, http.StatusOK, content)
-		return read[answerV4](t, content)
+		a := read[answerV4](t, content)
+		a.raw = content
+		return a
 	}
 }
 
@@ -225,6 +237,44 @@ func compare(t *testing.T, theirs, ours string, blobs *clairtest.Blobs, layers .
 		}
 	}
 	t.Logf("%d packages, %d findings", len(gotPackages), len(gotFindings))
+	if diff := cmp.Diff(shape(t, want.raw), shape(t, got.raw)); diff != "" {
+		t.Errorf("members (-Clair +ours):\n%s", diff)
+	}
+}
+
+// shape lists the members of a report with the kinds of their values, "*" for
+// those that are named by an id. Left out are enrichments, which Clair has from
+// NVD alone, and what differs on purpose.
+func shape(t *testing.T, content []byte) []string {
+	t.Helper()
+	byID := []string{".packages", ".distributions", ".repository", ".environments", ".vulnerabilities", ".package_vulnerabilities"}
+	different := []string{
+		".enrichments", ".vulnerabilities.*.range",
+		".environments.*.repository_ids", // null, where ours are empty
+	}
+	found := make(map[string]bool)
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, value := range v {
+				if slices.Contains(byID, path) {
+					name = "*"
+				}
+				if below := path + "." + name; !slices.Contains(different, below) {
+					walk(below, value)
+				}
+			}
+		case []any:
+			for _, value := range v {
+				walk(path, value)
+			}
+		default:
+			found[fmt.Sprintf("%s %T", path, v)] = true
+		}
+	}
+	walk("", read[any](t, content))
+	return slices.Sorted(maps.Keys(found))
 }
 
 // TestRealClairctl runs clairctl 4.9.0 against the program, with and without a
