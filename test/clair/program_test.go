@@ -8,10 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -168,25 +164,5 @@ func TestDownloadFromTheProgram(t *testing.T) {
 	wantStatus(t, "get", status, http.StatusOK, content)
 	if diff := cmp.Diff(wantProgram, read[envelope](t, content).Layer.findings()); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
-	}
-}
-
-// TestRealReg runs genuinetools/reg v0.16.1.
-func TestRealReg(t *testing.T) {
-	reg := tool(t, "reg")
-	p := startProgram(t)
-	image := strings.TrimPrefix(p.registry, "http://") + "/main/app:1"
-	for range 2 { // new, then known
-		cmd := exec.CommandContext(t.Context(), reg, "vulns", "--clair", p.clair, "-f", "-u", "admin", "-p", password, image)
-		cmd.Env = append(os.Environ(), "HOME="+filepath.Clean(t.TempDir()))
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		for _, want := range []string{"CVE-2025-26519: [Unknown]", "CVE-2023-42363: [Unknown]", "CVE-2023-42364: [Unknown]", "Unknown: 3"} {
-			if !strings.Contains(string(out), want) {
-				t.Errorf("%q is not in\n%s", want, out)
-			}
-		}
 	}
 }

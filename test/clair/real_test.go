@@ -1,16 +1,13 @@
 package clair_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -275,75 +272,4 @@ func shape(t *testing.T, content []byte) []string {
 	}
 	walk("", read[any](t, content))
 	return slices.Sorted(maps.Keys(found))
-}
-
-// TestRealClairctl runs clairctl 4.9.0 against the program, with and without a
-// pre-shared key. It must be read: its status is 0 also where it failed.
-func TestRealClairctl(t *testing.T) {
-	clairctl := tool(t, "clairctl")
-	const key = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI="
-	for name, arguments := range map[string][]string{
-		"open":                  nil,
-		"with a pre-shared key": {"--clair-psk", key, "--clair-psk-issuers", "clairctl"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := startProgram(t, arguments...)
-			image := strings.TrimPrefix(p.registry, "http://") + "/main/app:1"
-			home := t.TempDir()
-			login := fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, strings.TrimPrefix(p.registry, "http://"), strings.TrimPrefix(authorization(), "Basic "))
-			if err := errors.Join(os.Mkdir(filepath.Join(home, ".docker"), 0o700), os.WriteFile(filepath.Join(home, ".docker", "config.json"), []byte(login), 0o600)); err != nil {
-				t.Fatal(err)
-			}
-			var global []string
-			if arguments != nil {
-				config := filepath.Join(home, "psk.yaml")
-				if err := os.WriteFile(config, []byte("auth:\n  psk:\n    key: "+key+"\n    iss: [clairctl]\n"), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				global = []string{"-c", config}
-			}
-			run := func(arguments ...string) string {
-				t.Helper()
-				cmd := exec.CommandContext(t.Context(), clairctl, append(slices.Clone(global), arguments...)...)
-				cmd.Env = append(os.Environ(), "HOME="+home, "DOCKER_CONFIG="+filepath.Join(home, ".docker"))
-				var out, said bytes.Buffer
-				cmd.Stdout, cmd.Stderr = &out, &said
-				if err := cmd.Run(); err != nil {
-					t.Errorf("clairctl %s: %v: %s", arguments, err, said.String())
-				}
-				if strings.Contains(said.String(), "error") {
-					t.Errorf("clairctl %s says %s", arguments, said.String())
-				}
-				return out.String()
-			}
-			var m struct {
-				Hash   string
-				Layers []struct {
-					Hash, URI string
-					Headers   map[string][]string
-				}
-			}
-			if text := run("manifest", image); json.Unmarshal([]byte(text), &m) != nil || len(m.Layers) != 2 {
-				t.Fatalf("manifest: %s", text)
-			}
-			for range 2 { // new, then known
-				text := run("report", "--host", p.clair+"/", image)
-				for _, want := range []string{"found musl", "CVE-2025-26519", "(fixed: 1.2.5-r1)", "CVE-2023-42363", "CVE-2023-42364"} {
-					if !strings.Contains(text, want) {
-						t.Errorf("%q is not in %q", want, text)
-					}
-				}
-			}
-			if text := run("report", "--host", p.clair+"/", "-o", "json", image); !strings.Contains(text, "CVE-2025-26519") || !json.Valid([]byte(text)) {
-				t.Errorf("json: %s", text)
-			}
-			run("delete", "--host", p.clair+"/", m.Hash)
-			if arguments != nil {
-				status, _, content := newClient(t, p.clair).do(http.MethodGet, "/indexer/api/v1/index_state", nil)
-				if status != http.StatusUnauthorized || len(content) > 0 {
-					t.Errorf("without a token: %d %s", status, content)
-				}
-			}
-		})
-	}
 }
