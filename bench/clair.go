@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -277,9 +278,13 @@ func thousandPackages(o options) ([]sample.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	upper, err := sample.NewLayer("RUN apk add", sample.File{Path: "lib/apk/db/installed", Content: sample.Installed(packages[:clairPackages]...)})
+	upper, err := sample.NewLayer("RUN apk add", sample.File{Path: "lib/apk/db/installed", Content: inApksOrder(sample.Installed(packages[:clairPackages]...))})
 	return []sample.Layer{lower, upper}, err
 }
+
+// inApksOrder puts a line after that of the origin, as apk does: Clair does not read
+// the last line of an entry.
+func inApksOrder(installed string) string { return strings.ReplaceAll(installed, "\n\n", "\nt:1\n\n") }
 
 func measureReports(ctx context.Context, o options, list []*scannerUnderTest, layers *layerServer, base string) error {
 	image, err := thousandPackages(o)

@@ -114,6 +114,7 @@ var needless = []struct{ key, why string }{
 	{"clair.notifier.http.", "certificates of the receiver are checked with the system's authorities; client certificates are not sent"},
 	{"clair.database.options.cachesize", "nothing is cached that could be out of date"},
 	{"clair.database.options.paginationkey", "pages are named without a key, and do not expire"},
+	{"clair.database.options.managedatabaselifecycle", "databases are neither made nor dropped"},
 	{"clair.database.options.fixturepath", "fixtures are for Clair's developers"},
 	{"clair.database.type", "SQLite or PostgreSQL, as the database's address says"},
 	{"clair.worker.", "the names of packages and distributions are found by built-in detectors"},
