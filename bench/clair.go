@@ -29,7 +29,7 @@ import (
 const (
 	clairPackages = 1000
 	clairClients  = 50
-	clairReports  = 1000
+	clairReports  = 500
 )
 
 // scannerUnderTest is a server that speaks Clair's v4 API.
@@ -74,7 +74,7 @@ func clairs(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer clair.Stop()
-	ours, err := pratiqueAsClair(ctx, o, feeds)
+	ours, registry, err := pratiqueAsClair(ctx, o, feeds)
 	if err != nil {
 		return err
 	}
@@ -96,29 +96,36 @@ func clairs(ctx context.Context, o options) (err error) {
 	if err := measureIndexing(ctx, o, list, &layers, server.URL, files); err != nil {
 		return err
 	}
-	return measureReports(ctx, o, list, &layers, server.URL)
+	if err := measureReports(ctx, o, list, &layers, server.URL); err != nil {
+		return err
+	}
+	return measureKnown(ctx, o, list[1], registry, &layers, server.URL)
 }
 
-// pratiqueAsClair starts the program with the advisories that Clair has.
-func pratiqueAsClair(ctx context.Context, o options, feeds string) (*process, error) {
+// pratiqueAsClair starts the program with the advisories that Clair has. The URL
+// is its registry's; that of the process is of the Clair API.
+func pratiqueAsClair(ctx context.Context, o options, feeds string) (p *process, registry string, err error) {
 	data, err := os.MkdirTemp(o.dir, "clair-")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	mirror := []string{"--data", data, "--feeds-mirror", feeds}
 	if out, err := exec.CommandContext(ctx, o.program, append([]string{"feeds", "update", "alpine", "go"}, mirror...)...).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("feeds update: %w: %s", err, tail(out))
+		return nil, "", fmt.Errorf("feeds update: %w: %s", err, tail(out))
 	}
 	var addresses [2]string
 	for i := range addresses {
 		if addresses[i], err = freeAddress(); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return launch(ctx, o, "Pratique", "http://"+addresses[1], "http://"+addresses[1]+"/indexer/api/v1/index_state", o.program, append([]string{"serve",
+	p, err = launch(ctx, o, "Pratique", "http://"+addresses[1], "http://"+addresses[1]+"/indexer/api/v1/index_state", o.program, append([]string{"serve",
 		"--listen", addresses[0], "--clair-listen", addresses[1], "--health-listen", "off", "--feeds-schedule", "off", "--clair-download-rate", "0",
-		"--admin-password", "bench-password"}, mirror...)...)
+		"--admin-password", clairPassword}, mirror...)...)
+	return p, "http://" + addresses[0], err
 }
+
+const clairPassword = "bench-password"
 
 // layerServer serves layers by their digests.
 type layerServer struct{ layers sync.Map }

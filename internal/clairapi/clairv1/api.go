@@ -44,6 +44,9 @@ type Store interface {
 	InventoryPackages(ctx context.Context, id int64) ([]inventory.Installed, error)
 	// InventoryFindings returns what affects these packages now.
 	InventoryFindings(ctx context.Context, id int64) ([]match.Finding, error)
+	// InventoryScores returns what gives scores of the vulnerabilities of these
+	// packages, by name.
+	InventoryScores(ctx context.Context, id int64) (map[string][]match.Stated, error)
 	// Namespaces lists the distributions that some feed speaks of, in order.
 	Namespaces(ctx context.Context) ([]string, error)
 	// NamespaceVulnerabilities lists vulnerabilities of a distribution by name,
