@@ -25,11 +25,12 @@ import (
 )
 
 // Of the comparison with Clair: the packages of the image whose report is read,
-// and by how many clients how often.
+// and by how many clients how often, or as often as there is time for it.
 const (
 	clairPackages = 1000
 	clairClients  = 50
 	clairReports  = 500
+	clairTime     = time.Minute
 )
 
 // scannerUnderTest is a server that speaks Clair's v4 API.
@@ -304,7 +305,7 @@ func measureReports(ctx context.Context, o options, list []*scannerUnderTest, la
 	}
 	hash := digests[len(digests)-1]
 	t := newTable(fmt.Sprintf("Clair: reports of %d packages to %d clients", clairPackages, clairClients),
-		"server", "packages", "findings", "p50", "p99", "reports a second", "Clair's p50 / this", "peak memory (without PostgreSQL's)")
+		"server", "packages", "findings", "reports", "p50", "p99", "reports a second", "Clair's p50 / this", "peak memory (without PostgreSQL's)")
 	var first time.Duration
 	for _, s := range list {
 		if err := s.post(ctx, base, hash, digests...); err != nil {
@@ -333,7 +334,7 @@ func measureReports(ctx context.Context, o options, list []*scannerUnderTest, la
 		if s.memory, err = (&process{name: s.name, cmd: &exec.Cmd{Process: &os.Process{Pid: s.pid}}}).memory("VmHWM"); err != nil {
 			return err
 		}
-		t.row(s.name, fmt.Sprint(s.packages), fmt.Sprint(s.findings), best(p50).ms(), best(p99).ms(), fmt.Sprintf("%.0f", float64(len(s.latencies))/took.Seconds()),
+		t.row(s.name, fmt.Sprint(s.packages), fmt.Sprint(s.findings), fmt.Sprint(len(s.latencies)), best(p50).ms(), best(p99).ms(), fmt.Sprintf("%.0f", float64(len(s.latencies))/took.Seconds()),
 			fmt.Sprintf("%.0f", float64(first)/float64(p50)), megabytes(s.memory))
 	}
 	return nil
@@ -346,9 +347,10 @@ func (s *scannerUnderTest) load(ctx context.Context, path string) error {
 	left.Store(clairReports)
 	var wait sync.WaitGroup
 	errs := make([]error, clairClients)
+	end := time.Now().Add(clairTime)
 	for i := range clairClients {
 		wait.Go(func() {
-			for left.Add(-1) >= 0 && errs[i] == nil {
+			for left.Add(-1) >= 0 && errs[i] == nil && time.Now().Before(end) {
 				began := time.Now()
 				errs[i] = s.call(ctx, http.MethodGet, path, nil, http.StatusOK, nil)
 				took := time.Since(began)
