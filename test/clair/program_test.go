@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -161,6 +163,66 @@ func TestDownloadFromTheProgram(t *testing.T) {
 		parent = named.Name
 	}
 	status, _, content := c.do(http.MethodGet, "/v1/layers/"+parent+"?vulnerabilities", nil)
+	wantStatus(t, "get", status, http.StatusOK, content)
+	if diff := cmp.Diff(wantProgram, read[envelope](t, content).Layer.findings()); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// klar reads the manifest of Docker's type with an empty Authorization first. It
+// wants that type to the letter, a challenge in a fixed order, and the token as
+// "token".
+func TestKlarAtTheRegistry(t *testing.T) {
+	p := startProgram(t)
+	const docker = "application/vnd.docker.distribution.manifest.v2+json"
+	owner := newClient(t, p.registry, "Authorization", authorization(), "Accept", "application/vnd.oci.image.manifest.v1+json")
+	status, _, content := owner.do(http.MethodGet, "/v2/main/app/manifests/1", nil)
+	wantStatus(t, "manifest", status, http.StatusOK, content)
+	converted := strings.NewReplacer("application/vnd.oci.image.manifest.v1+json", docker,
+		"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json",
+		"application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip").Replace(string(content))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.registry+"/v2/main/app/manifests/docker", strings.NewReader(converted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{"Authorization": {authorization()}, "Content-Type": {docker}}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	wantStatus(t, "put", response.StatusCode, http.StatusCreated, nil)
+
+	accept := docker + ", application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.list.v2+json"
+	status, header, _ := newClient(t, p.registry, "Accept", accept, "Authorization", "").do(http.MethodGet, "/v2/main/app/manifests/docker", nil)
+	wantStatus(t, "first try", status, http.StatusUnauthorized, nil)
+	challenge := regexp.MustCompile(`^Bearer realm="(.*?)",service="(.*?)",scope="(.*?)"`).FindStringSubmatch(header.Get("WWW-Authenticate"))
+	if challenge == nil {
+		t.Fatalf("the challenge is %q", header.Get("WWW-Authenticate"))
+	}
+	realm := strings.TrimPrefix(challenge[1], p.registry)
+	status, _, content = newClient(t, p.registry, "Authorization", authorization()).do(http.MethodGet, realm+"?service="+challenge[2]+"&scope="+challenge[3], nil)
+	wantStatus(t, "token", status, http.StatusOK, content)
+	token := read[struct{ Token string }](t, content).Token
+	status, header, content = newClient(t, p.registry, "Accept", accept, "Authorization", "Bearer "+token).do(http.MethodGet, "/v2/main/app/manifests/docker", nil)
+	wantStatus(t, "manifest", status, http.StatusOK, content)
+	if header.Get("Content-Type") != docker {
+		t.Errorf("the type is %q", header.Get("Content-Type"))
+	}
+	image := read[struct {
+		Config struct{ Digest string }
+		Layers []struct{ Digest string }
+	}](t, content)
+	c, parent := newClient(t, p.clair), ""
+	for _, l := range image.Layers {
+		name := strings.TrimPrefix(image.Config.Digest, "sha256:") + strings.TrimPrefix(l.Digest, "sha256:")
+		status, _, content := c.do(http.MethodPost, "/v1/layers", envelopeOf(post{
+			Name: name, Path: p.registry + "/v2/main/app/blobs/" + l.Digest, ParentName: parent, Format: "Docker", Headers: map[string]string{"Authorization": "Bearer " + token},
+		}))
+		wantStatus(t, "post", status, http.StatusCreated, content)
+		parent = name
+	}
+	status, _, content = c.do(http.MethodGet, "/v1/layers/"+parent+"?vulnerabilities", nil)
 	wantStatus(t, "get", status, http.StatusOK, content)
 	if diff := cmp.Diff(wantProgram, read[envelope](t, content).Layer.findings()); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

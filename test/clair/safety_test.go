@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/pratique/pratique/test/clair/clairtest"
 	"github.com/pratique/pratique/test/sample"
 )
@@ -205,5 +207,16 @@ func TestEveryPathAsksForTheKey(t *testing.T) {
 	}
 	if status, _, _ := newClient(t, p.clair).do(http.MethodGet, "/robots.txt", nil); status != http.StatusOK {
 		t.Errorf("robots.txt: %d", status)
+	}
+	for issuer, want := range map[string]int{"quay": http.StatusOK, "clairctl": http.StatusUnauthorized} {
+		// As Quay signs: HS256, with the decoded key, for five minutes.
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": issuer, "exp": time.Now().Add(5 * time.Minute).Unix()}).SignedString([]byte("secretsecretsecretsecretsecret12"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, header, content := newClient(t, p.clair, "Authorization", "Bearer "+token).do(http.MethodGet, "/indexer/api/v1/index_state", nil)
+		if status != want || want == http.StatusOK && header.Get("Etag") == "" {
+			t.Errorf("token of %s: %d %v %s", issuer, status, header, content)
+		}
 	}
 }

@@ -347,6 +347,33 @@ func TestNewDetectors(t *testing.T) {
 	}
 }
 
+type breaking struct{ inventory.Detector }
+
+func (breaking) Detect(string, *inventory.Content) (inventory.File, []inventory.Warning, error) {
+	panic("what no detector should do")
+}
+
+// A layer that breaks a detector down is that layer's fault: the server goes on.
+func TestDetectorThatPanics(t *testing.T) {
+	server, blobs := clairtest.Start(t, clairtest.Options{Detectors: []inventory.Detector{breaking{inventory.NewRelease()}}}), clairtest.NewBlobs(t)
+	l := alpine(t)
+	if err := server.Indexing.Index(t.Context(), indexing.Request{Name: "a", URL: blobs.Add(l), Format: "Docker"}); !errors.Is(err, indexing.ErrPanic) {
+		t.Errorf("v1: got %v", err)
+	}
+	_, err := server.Indexing.IndexManifest(t.Context(), indexing.ManifestRequest{Hash: l.Digest(), Layers: []indexing.LayerRequest{{Hash: l.Digest(), URL: blobs.Add(l)}}})
+	if !errors.Is(err, indexing.ErrPanic) {
+		t.Errorf("v4: got %v", err)
+	}
+	for _, request := range []struct{ path, body string }{
+		{"/v1/layers", fmt.Sprintf(`{"Layer":{"Name":"a","Path":%q,"Format":"Docker"}}`, blobs.Add(l))},
+		{"/indexer/api/v1/index_report", fmt.Sprintf(`{"hash":%q,"layers":[{"hash":%[1]q,"uri":%q}]}`, l.Digest(), blobs.Add(l))},
+	} {
+		if r, body := server.Call(t, http.MethodPost, request.path, request.body); r.StatusCode != http.StatusInternalServerError || strings.Contains(body, "goroutine") {
+			t.Errorf("%s: %d %s", request.path, r.StatusCode, body)
+		}
+	}
+}
+
 func TestChainTooLong(t *testing.T) {
 	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
 	base := alpine(t)
