@@ -219,7 +219,7 @@ func (f *fleetOf) fill(ctx context.Context, add func(what, target, of string, c 
 	if err := f.readIDs(ctx); err != nil {
 		return err
 	}
-	if c, err = f.measured(func() error { return f.images(ctx) }); err != nil {
+	if err := f.images(ctx); err != nil {
 		return err
 	}
 	if err := f.settle(ctx); err != nil {
@@ -234,9 +234,28 @@ func (f *fleetOf) fill(ctx context.Context, add func(what, target, of string, c 
 		(select count(*) from matches where gone_at is null)`).Scan(&images, &installed, &matches); err != nil {
 		return err
 	}
+	if err := f.count(ctx, "lists and figures of all of it counted anew, as at an upgrade", add); err != nil {
+		return err
+	}
 	f.rows = append(f.rows, []string{f.engine, "database with all of it", megabytes(size), "", "5000 MB",
 		fmt.Sprintf("%d images with %d packages, %d matches", images, installed, matches)})
 	return nil
+}
+
+// count has everything counted that transactions left, as the server does.
+func (f *fleetOf) count(ctx context.Context, what string, add func(what, target, of string, c cost)) error {
+	parts := 0
+	c, err := f.measured(func() error {
+		for left := 1; left > 0; parts++ {
+			var err error
+			if left, err = f.store.CountFindings(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	add(what, "", fmt.Sprintf("%d transactions", parts), c)
+	return err
 }
 
 func (f *fleetOf) images(ctx context.Context) error {

@@ -203,7 +203,13 @@ func scaleOn(ctx context.Context, o options, d *database, mirrors [3]string, fee
 		return nil, err
 	}
 	add("the next day's documents: every finding right", "5 s", fmt.Sprintf("%d matches, %d ended", before, changed), c)
-	return f.rows, f.newVulnerability(ctx, add)
+	if err := f.count(ctx, "… and then lists and figures", add); err != nil {
+		return nil, err
+	}
+	if err := f.newVulnerability(ctx, add); err != nil {
+		return nil, err
+	}
+	return f.rows, f.count(ctx, "… and then lists and figures", add)
 }
 
 // median is the one in the middle by time.

@@ -26,6 +26,7 @@ type Counts struct {
 	Packages        int         `json:"packages" doc:"Distinct packages."`
 	Vulnerabilities Severities  `json:"vulnerabilities" doc:"Those that affect any of the packages."`
 	Assessments     int         `json:"assessments" doc:"Those that hold now."`
+	Uncounted       int         `json:"uncounted" doc:"Of so many images and vulnerabilities the lists do not show yet what has just changed; it takes seconds. The findings and the verdict of an image are always those of now."`
 }
 
 // ImageCounts are images by the state of their analysis.
@@ -47,7 +48,7 @@ func (a *API) counts(ctx context.Context, _ *struct{}) (*one[Counts], error) {
 	}
 	return &one[Counts]{Counts{
 		CountedAt: s.CountedAt.UTC(), Registries: s.Registries, Repositories: s.Repositories, Tags: s.Tags, BlobBytes: s.BlobBytes,
-		Packages: s.Packages, Assessments: s.Assessments,
+		Packages: s.Packages, Assessments: s.Assessments, Uncounted: s.Uncounted,
 		Images: ImageCounts{Pending: s.Images[image.Pending], Done: s.Images[image.Done], Failed: s.Images[image.Failed]},
 		Vulnerabilities: Severities{
 			Critical: s.Vulnerabilities[advisory.Critical], High: s.Vulnerabilities[advisory.High],

@@ -266,6 +266,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
 	group.Go(func() error { return a.scheduler.Run(running) })
 	group.Go(func() error { return a.watch.run(running) })
+	group.Go(func() error {
+		return counting{count: a.store.CountFindings, log: a.log, pause: time.Second, tell: 5 * time.Second}.run(running)
+	})
 	group.Go(func() error { return a.refusals.Run(work) })
 	group.Go(func() error { return a.unadmitted.Run(work) })
 	group.Go(func() error { return a.events.Run(running) })

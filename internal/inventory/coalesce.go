@@ -30,8 +30,9 @@ func Coalesce(layers []*Layer) Image {
 			cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Version, b.Version),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
 	})
-	img.setRepositories(layers)
-	img.SetDistribution(o.distribution())
+	d := o.distribution()
+	img.setRepositories(layers, &d)
+	img.SetDistribution(d)
 	img.Components = componentsOf(layers)
 	if len(img.Packages) == 0 {
 		img.Warnings = append(img.Warnings, Warning{Code: NoPackages, Message: "no package was found"})

@@ -15,7 +15,11 @@ import (
 // where it had a package from, this is believed more, but not of a build that does
 // not say that it may be (from_dnf_hint): OSBS installed from repositories of its
 // own making.
-func (img *Image) setRepositories(layers []*Layer) {
+//
+// The id of a repository of extended support is the same for all minor releases
+// that have it; the minor release that the image is of is added as Red Hat does it
+// where it names one.
+func (img *Image) setRepositories(layers []*Layer, d *Distribution) {
 	sets, from := contentSetsOf(layers), make(map[string]string)
 	for _, l := range layers {
 		for _, f := range l.Files {
@@ -43,16 +47,37 @@ func (img *Image) setRepositories(layers []*Layer) {
 		repository := from[nevra(p.Package)]
 		switch {
 		case repository != "" && (built == nil || built.Hint || !own):
-			p.Repositories = telling([]string{repository}, present)
+			p.Repositories = telling([]string{ofMinor(repository, d)}, present)
 		case built != nil:
 			list, known := joined[built]
 			if !known {
-				list = telling(built.Repositories, present)
+				ids := make([]string, len(built.Repositories))
+				for i, id := range built.Repositories {
+					ids[i] = ofMinor(id, d)
+				}
+				list = telling(ids, present)
 				joined[built] = list
 			}
 			p.Repositories = list
 		}
 	}
+}
+
+var (
+	extendedRepository = regexp.MustCompile(`^rhel-\d+-for-.+-(?:eus|aus|tus|e4s)(?:-debug)?-rpms$`)
+	minorRelease       = regexp.MustCompile(`\b\d+\.\d+\b`)
+)
+
+// ofMinor makes "rhel-8-for-x86_64-baseos-eus-rpms__8_DOT_4" of the id without the
+// end in an image of "Red Hat Enterprise Linux 8.4 (Ootpa)".
+func ofMinor(id string, d *Distribution) string {
+	if d == nil || !extendedRepository.MatchString(id) {
+		return id
+	}
+	if minor := minorRelease.FindString(d.PrettyName); strings.HasPrefix(minor, d.Version+".") {
+		return id + "__" + strings.ReplaceAll(minor, ".", "_DOT_")
+	}
+	return id
 }
 
 // contentSetsOf gathers what each layer says; nil of one that says nothing.

@@ -28,6 +28,16 @@ func rhelLayer(digest string, packages []string, sets *ContentSets, origins ...O
 	return l
 }
 
+// minor has a layer of RHEL 9 say which minor release it is of.
+func minor(version string, l *Layer) *Layer {
+	for _, f := range l.Files {
+		if f.Distribution != nil {
+			f.Distribution.PrettyName = "Red Hat Enterprise Linux " + version + " (Plow)"
+		}
+	}
+	return l
+}
+
 func TestRepositories(t *testing.T) {
 	const base, ocp = "rhel-9-for-x86_64-baseos-rpms", "rhocp-4.14-for-rhel-9-x86_64-rpms"
 	sets := func(hint bool, ids ...string) *ContentSets { return &ContentSets{Repositories: ids, Hint: hint} }
@@ -59,6 +69,10 @@ func TestRepositories(t *testing.T) {
 		{"Konflux did not", []*Layer{rhelLayer("a", []string{"oc", "bash", "gone"}, sets(true, base, ocp), of(ocp, "oc"), of(base, "bash"))},
 			map[string]string{"oc": ocp, "bash": "", "gone": base + " " + ocp}},
 		{"the last that DNF says holds", []*Layer{rhelLayer("a", []string{"oc"}, nil, of("epel", "oc")), rhelLayer("b", nil, nil, of(ocp, "oc"))}, map[string]string{"oc": ocp}},
+		{"extended support of the image's minor release", []*Layer{minor("8.4", rhelLayer("a", []string{"bash", "jq", "vim"}, nil, of("rhel-9-for-x86_64-baseos-eus-rpms", "bash"), of("rhel-9-for-x86_64-baseos-aus-rpms__9_DOT_2", "jq")))},
+			map[string]string{"bash": "rhel-9-for-x86_64-baseos-eus-rpms", "jq": "rhel-9-for-x86_64-baseos-aus-rpms__9_DOT_2", "vim": ""}},
+		{"which is known", []*Layer{minor("9.4", rhelLayer("a", []string{"bash", "jq", "vim", "oc"}, nil, of("rhel-9-for-x86_64-baseos-eus-rpms", "bash"), of("rhel-9-for-x86_64-baseos-aus-rpms__9_DOT_2", "jq"), of("advanced-virt-for-rhel-8-x86_64-eus-rpms", "oc")))},
+			map[string]string{"bash": "rhel-9-for-x86_64-baseos-eus-rpms__9_DOT_4", "jq": "rhel-9-for-x86_64-baseos-aus-rpms__9_DOT_2", "vim": "", "oc": "advanced-virt-for-rhel-8-x86_64-eus-rpms"}},
 		{"other architectures", []*Layer{rhelLayer("a", []string{"oc"}, sets(true, ocp, "rhocp-4.14-for-rhel-9-ppc64le-rpms", "rhocp-4.14-for-rhel-9-x86_64-source-rpms"))}, map[string]string{"oc": ocp}},
 	}
 	for _, test := range tests {

@@ -18,7 +18,7 @@ type Ecosystems struct {
 }
 
 // Products says by the ids of repositories which products their packages belong
-// to. What is not there is not known.
+// to. What is not there is not known, but for what RepositoryOf tells.
 type Products map[string]Ecosystems
 
 // Of returns the ecosystems of what comes from any of the repositories, whose ids
@@ -28,14 +28,26 @@ func (m Products) Of(repositories string) (e Ecosystems) {
 		return e
 	}
 	for id := range strings.FieldsSeq(repositories) {
-		e.Own = append(e.Own, m[id].Own...)
-		e.Fallback = append(e.Fallback, m[id].Fallback...)
+		of, known := m[id]
+		if !known {
+			of = m[RepositoryOf(id)]
+		}
+		e.Own = append(e.Own, of.Own...)
+		e.Fallback = append(e.Fallback, of.Fallback...)
 	}
 	slices.Sort(e.Own)
 	e.Own = slices.Compact(e.Own)
 	slices.Sort(e.Fallback)
 	e.Fallback = slices.DeleteFunc(slices.Compact(e.Fallback), func(name string) bool { return slices.Contains(e.Own, name) })
 	return e
+}
+
+// RepositoryOf is the id of the repository that one of a minor release belongs to,
+// "rhel-8-for-x86_64-baseos-eus-rpms" of that with "__8_DOT_4" at its end; any other
+// id is its own.
+func RepositoryOf(id string) string {
+	repository, _, _ := strings.Cut(id, "__")
+	return repository
 }
 
 // Heading is what statements on a package are kept under.

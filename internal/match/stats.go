@@ -25,4 +25,7 @@ type Stats struct {
 	Vulnerabilities map[advisory.Severity]int
 	// Assessments counts those that hold.
 	Assessments int
+	// Uncounted is of how many images and vulnerabilities it is not counted yet what
+	// a change did to Vulnerabilities, and to lists.
+	Uncounted int
 }

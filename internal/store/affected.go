@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"maps"
+	"math"
 	"slices"
-
-	"github.com/pratique/pratique/internal/advisory"
 )
 
 // Triggers note in found_due of which images and vulnerabilities findings may have
@@ -16,86 +13,238 @@ import (
 // found in these with the table found, and brings all that counts it up to date:
 // affected, affected_spans and image_risks. So lists and figures are right at
 // once, at a cost in proportion to what changed.
+//
+// Where that is very much, as when a feed speaks of what all images have, the
+// transaction does a part and leaves the rest, which CountFindings does soon after
+// in short transactions. Findings and verdicts of images are never counted: they are
+// right at once, always.
 
-// countBatch bounds the images whose findings are in memory at once.
-const countBatch = 500
+// findingsAtOnce bounds the findings that a transaction counts, which are in memory
+// then: about a tenth of a second's work.
+const findingsAtOnce = 4000
 
-// count does what is due. It comes last in a transaction, since it takes the lock
-// of all who count.
+// dueAtOnce bounds the images and vulnerabilities that it looks at.
+const dueAtOnce = 1000
+
+// count does what is due since the transaction began, or as much as can be done at
+// once. It comes last in a transaction, since it takes the lock of all who count.
 func (s *Store) count(ctx context.Context, tx *sql.Tx) error {
-	for {
-		more, err := s.countSome(ctx, tx, 20*countBatch)
-		if err != nil {
-			return fmt.Errorf("count findings: %w", err)
-		}
-		if !more {
-			return nil
-		}
+	var due bool
+	if err := tx.QueryRowContext(ctx, `select exists (select 1 from found_due where not later)`).Scan(&due); err != nil {
+		return fmt.Errorf("count findings: %w", err)
 	}
+	if !due {
+		return nil
+	}
+	if err := s.countSome(ctx, tx, `not later`); err != nil {
+		return fmt.Errorf("count findings: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `update found_due set later = true where not later`); err != nil {
+		return fmt.Errorf("leave findings to be counted: %w", err)
+	}
+	return nil
 }
 
-// countOld does what a new version of the schema left due, in several transactions.
-func (s *Store) countOld(ctx context.Context) error {
-	for more := true; more; {
-		tx, err := s.write.BeginTx(ctx, nil)
-		if err != nil {
-			return fmt.Errorf("begin: %w", err)
+// CountFindings does a part of the counting that was left, in a transaction that is
+// over soon, and tells how many images and vulnerabilities are left after it.
+func (s *Store) CountFindings(ctx context.Context) (left int, err error) {
+	if left, err = s.uncounted(ctx, s.read); err != nil || left == 0 {
+		return left, err
+	}
+	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
+		if err = s.countSome(ctx, tx, `later`); err == nil {
+			left, err = s.uncounted(ctx, tx)
 		}
-		if more, err = s.countSome(ctx, tx, 4*countBatch); err == nil {
-			err = tx.Commit()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count findings: %w", err)
+	}
+	return left, nil
+}
+
+// uncounted is how many images and vulnerabilities are due.
+func (s *Store) uncounted(ctx context.Context, q querier) (n int, err error) {
+	if err := q.QueryRowContext(ctx, `select count(*) from found_due`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("what is to be counted: %w", err)
+	}
+	return n, nil
+}
+
+// due is a row of found_due, or several on one vulnerability.
+type due struct {
+	ids                  []int64
+	image, vulnerability int64
+	passed               int64
+}
+
+// countSome does at most so much of what is due where a condition holds.
+func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string) error {
+	if s.engine == Postgres {
+		const lockNumber = 727_002
+		if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
+			return fmt.Errorf("lock: %w", err)
 		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("count findings: %w", err), tx.Rollback())
+	}
+	images, vulnerabilities, err := s.dueNow(ctx, tx, where)
+	if err != nil {
+		return err
+	}
+	c := counting{Store: s, tx: tx, of: make(map[int64]*counted), left: s.findingsAtOnce}
+	for chunk := range slices.Chunk(images, 20) {
+		if c.left <= 0 {
+			break
+		}
+		if err := c.images(ctx, chunk); err != nil {
+			return fmt.Errorf("of images: %w", err)
+		}
+	}
+	if err := c.vulnerabilities(ctx, vulnerabilities); err != nil {
+		return fmt.Errorf("of vulnerabilities: %w", err)
+	}
+	return c.write(ctx)
+}
+
+// dueNow reads what is due, each image and vulnerability once.
+func (s *Store) dueNow(ctx context.Context, tx *sql.Tx, where string) (images, vulnerabilities []due, err error) {
+	at := make(map[[2]int64]*due)
+	var order []*due
+	_, err = queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
+		var id, passed int64
+		var image, vulnerability sql.NullInt64
+		if err := rows.Scan(&id, &image, &vulnerability, &passed); err != nil {
+			return none, err
+		}
+		key := [2]int64{image.Int64, vulnerability.Int64}
+		d := at[key]
+		if d == nil {
+			d = &due{image: image.Int64, vulnerability: vulnerability.Int64, passed: passed}
+			at[key] = d
+			order = append(order, d)
+		}
+		d.ids, d.passed = append(d.ids, id), min(d.passed, passed)
+		return none, nil
+	}, `select id, image_id, vulnerability_id, passed from found_due where `+where+` order by id limit $1`, dueAtOnce)
+	for _, d := range order {
+		if d.image != 0 {
+			images = append(images, *d)
+		} else {
+			vulnerabilities = append(vulnerabilities, *d)
+		}
+	}
+	return images, vulnerabilities, err
+}
+
+// done forgets what was due.
+func (c *counting) done(ctx context.Context, list []due) error {
+	var ids []any
+	for _, d := range list {
+		ids = append(ids, anys(d.ids)...)
+	}
+	for chunk := range slices.Chunk(ids, relationRows) {
+		if _, err := c.tx.ExecContext(ctx, `delete from found_due where id in (`+parameters(1, len(chunk))+`)`, chunk...); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// countSome does at most so much of what is due; more tells whether there was any.
-func (s *Store) countSome(ctx context.Context, tx *sql.Tx, limit int) (more bool, err error) {
-	if err := tx.QueryRowContext(ctx, `select exists (select 1 from found_due)`).Scan(&more); err != nil || !more {
-		return false, err
+func (c *counting) images(ctx context.Context, list []due) error {
+	ids := make([]int64, len(list))
+	for i, d := range list {
+		ids[i] = d.image
 	}
-	if s.engine == Postgres {
-		const lockNumber = 727_002
-		if _, err := tx.ExecContext(ctx, `select pg_advisory_xact_lock($1)`, lockNumber); err != nil {
-			return false, fmt.Errorf("lock: %w", err)
+	if err := c.compare(ctx, span{column: "image_id", ids: ids}); err != nil {
+		return err
+	}
+	return c.done(ctx, list)
+}
+
+// vulnerabilities counts those that are small enough together, or a part of the
+// images of the first.
+func (c *counting) vulnerabilities(ctx context.Context, list []due) error {
+	if c.left <= 0 { // images took it all
+		return nil
+	}
+	var small []due
+	left := c.left
+	for i, d := range list {
+		const least = 10 // what one without any finding costs
+		n, err := c.size(ctx, d.vulnerability, max(left, 0)+1)
+		if err != nil {
+			return err
+		}
+		if n <= left && d.passed == 0 {
+			small, left = append(small, d), left-max(n, least)
+			continue
+		}
+		if i == 0 {
+			return c.part(ctx, d)
+		}
+		break
+	}
+	for chunk := range slices.Chunk(small, 50) {
+		ids := make([]int64, len(chunk))
+		for i, d := range chunk {
+			ids[i] = d.vulnerability
+			c.about(d.vulnerability).anew = true
+		}
+		if err := c.compare(ctx, span{column: "vulnerability_id", ids: ids}); err != nil {
+			return err
+		}
+		if err := c.done(ctx, chunk); err != nil {
+			return err
 		}
 	}
-	images, vulnerabilities := make(map[int64]bool), make(map[int64]bool)
-	if _, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
-		var i, v sql.NullInt64
-		if err = rows.Scan(&i, &v); i.Valid {
-			images[i.Int64] = true
-		} else {
-			vulnerabilities[v.Int64] = true
-		}
-		return none, err
-	}, `delete from found_due where id in (select id from found_due order by id limit $1) returning image_id, vulnerability_id`, limit); err != nil {
-		return false, err
+	return nil
+}
+
+// size is about how much there is to be compared of a vulnerability, at most limit
+// of each kind.
+func (c *counting) size(ctx context.Context, vulnerability int64, limit int) (n int, err error) {
+	err = c.tx.QueryRowContext(ctx, `select (select count(*) from (select 1 from matches m join inventory_packages ip on ip.package_id = m.package_id
+				where m.vulnerability_id = $1 and m.gone_at is null limit $2) a)
+			+ (select count(*) from (select 1 from found where vulnerability_id = $1 limit $2) b)
+			+ (select count(*) from (select 1 from source_findings where vulnerability_id = $1 and gone_at is null limit $2) c)`, vulnerability, limit).Scan(&n)
+	return n, err
+}
+
+// part counts the next images of a vulnerability, in the order of their inventories.
+func (c *counting) part(ctx context.Context, d due) error {
+	var n int
+	var upto sql.NullInt64
+	if err := c.tx.QueryRowContext(ctx, `select count(*), max(at) from (select at from (
+			select ip.inventory_id as at from matches m join inventory_packages ip on ip.package_id = m.package_id and ip.inventory_id > $2
+				where m.vulnerability_id = $1 and m.gone_at is null
+			union all select i.inventory_id from found f join images i on i.id = f.image_id
+				where f.vulnerability_id = $1 and i.inventory_id > $2
+			) every order by at limit $3) next`, d.vulnerability, d.passed, c.Store.findingsAtOnce).Scan(&n, &upto); err != nil {
+		return err
 	}
-	c := counting{Store: s, tx: tx, of: make(map[int64]*counted)}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(images)), countBatch) {
-		if err := c.compare(ctx, "image_id", chunk); err != nil {
-			return false, fmt.Errorf("of images: %w", err)
-		}
+	last := n < c.Store.findingsAtOnce
+	if last {
+		upto.Int64 = math.MaxInt64 // and images without an inventory
 	}
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(vulnerabilities)), 10) {
-		if err := c.compare(ctx, "vulnerability_id", chunk); err != nil {
-			return false, fmt.Errorf("of vulnerabilities: %w", err)
-		}
-		for _, id := range chunk {
-			c.about(id).anew = true
-		}
+	c.about(d.vulnerability).anew = true
+	if err := c.compare(ctx, span{column: "vulnerability_id", ids: []int64{d.vulnerability}, part: true, after: d.passed, upto: upto.Int64}); err != nil {
+		return err
 	}
-	return true, c.write(ctx)
+	if last {
+		return c.done(ctx, []due{d})
+	}
+	if err := c.done(ctx, []due{{ids: d.ids[1:]}}); err != nil {
+		return err
+	}
+	_, err := c.tx.ExecContext(ctx, `update found_due set passed = $1 where id = $2`, upto.Int64, d.ids[0])
+	return err
 }
 
 // counting is on its way to bring the figures of vulnerabilities up to date.
 type counting struct {
 	*Store
-	tx *sql.Tx
-	of map[int64]*counted
+	tx   *sql.Tx
+	of   map[int64]*counted
+	left int // findings that may still be looked at
 }
 
 // counted is what changed of a vulnerability.
@@ -113,148 +262,4 @@ func (c *counting) about(id int64) *counted {
 		c.of[id] = &counted{}
 	}
 	return c.of[id]
-}
-
-// pair is a vulnerability in an image.
-type pair struct{ image, vulnerability int64 }
-
-// grade is what is found of a pair.
-type grade struct {
-	severity         int
-	fixable          bool
-	firstSeen, since int64
-}
-
-// builtInAt holds where the built-in analyser is attached to a registry of an image
-// i, and attachedAt where the source of a report m is.
-const (
-	builtInAt = `exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id
-				join registries g on g.id = r.registry_id where mf.digest = i.digest and g.built_in)`
-	attachedAt = `exists (select 1 from manifests mf join repositories r on r.id = mf.repository_id
-				join registry_sources rs on rs.registry_id = r.registry_id where mf.digest = i.digest and rs.source_id = m.source_id)`
-)
-
-// foundIn asks for what all sources find, of images or vulnerabilities $1, $2 ….
-func foundIn(column string, n int) string {
-	in := map[string]string{"image_id": "i.id", "vulnerability_id": "m.vulnerability_id"}[column] + ` in (` + parameters(1, n) + `)`
-	const columns = `, m.vulnerability_id, max(` + effective + `), max(case when m.fixed <> '' then 1 else 0 end), min(m.first_seen)`
-	return `select i.id` + columns + `, min(case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end)
-			from images i
-			join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.owner = ''
-			join matches m on m.package_id = ip.package_id and m.gone_at is null
-			join vulnerabilities v on v.id = m.vulnerability_id
-			where ` + in + ` and ` + builtInAt + `
-			group by i.id, m.vulnerability_id
-		union all
-		select i.id` + columns + `, min(m.first_seen)
-			from source_findings m
-			join images i on i.id = m.image_id
-			join vulnerabilities v on v.id = m.vulnerability_id
-			where ` + in + ` and m.gone_at is null and ` + attachedAt + `
-			group by i.id, m.vulnerability_id`
-}
-
-// compare brings the table found up to date for the images or vulnerabilities that
-// a column names, and notes what that changes.
-func (c *counting) compare(ctx context.Context, column string, ids []int64) error {
-	fresh := make(map[pair]grade)
-	if _, err := queryAll(ctx, c.tx, func(rows *sql.Rows) (none struct{}, err error) {
-		var p pair
-		var g grade
-		var since sql.NullInt64
-		if err := rows.Scan(&p.image, &p.vulnerability, &g.severity, &g.fixable, &g.firstSeen, &since); err != nil {
-			return none, err
-		}
-		g.since = max(since.Int64, g.firstSeen)
-		if other, both := fresh[p]; both {
-			g = grade{max(g.severity, other.severity), g.fixable || other.fixable, min(g.firstSeen, other.firstSeen), min(g.since, other.since)}
-		}
-		fresh[p] = g
-		return none, nil
-	}, foundIn(column, len(ids)), anys(ids)...); err != nil {
-		return err
-	}
-	risks := make(map[int64]*[2]int)
-	risk := func(image int64, severity, by int) {
-		at := slices.Index([]int{int(advisory.Critical), int(advisory.High)}, severity)
-		if at < 0 {
-			return
-		}
-		if risks[image] == nil {
-			risks[image] = &[2]int{}
-		}
-		risks[image][at] += by
-	}
-	var put, gone []any
-	if _, err := queryAll(ctx, c.tx, func(rows *sql.Rows) (none struct{}, err error) {
-		var p pair
-		var severity int
-		if err := rows.Scan(&p.image, &p.vulnerability, &severity); err != nil {
-			return none, err
-		}
-		g, still := fresh[p]
-		if still && g.severity == severity {
-			c.about(p.vulnerability).see(g)
-			delete(fresh, p)
-			return none, nil
-		}
-		risk(p.image, severity, -1)
-		of := c.about(p.vulnerability)
-		of.graded = true
-		of.images-- // and one more below, where it is still found
-		if !still {
-			of.anew = true
-			gone = append(gone, p.image, p.vulnerability)
-		}
-		return none, nil
-	}, `select image_id, vulnerability_id, severity from found where `+column+` in (`+parameters(1, len(ids))+`)`, anys(ids)...); err != nil {
-		return err
-	}
-	for p, g := range fresh {
-		put = append(put, p.image, p.vulnerability, g.severity)
-		risk(p.image, g.severity, 1)
-		of := c.about(p.vulnerability)
-		of.images++
-		of.graded = true
-		of.see(g)
-	}
-	for rows := range slices.Chunk(gone, 2*relationRows) {
-		list := c.relation("image_id bigint, vulnerability_id bigint", rows)
-		if _, err := c.tx.ExecContext(ctx, `with k (image_id, vulnerability_id) as (`+list.query+`)
-			delete from found where (image_id, vulnerability_id) in (select image_id, vulnerability_id from k)`, list.args...); err != nil {
-			return fmt.Errorf("what is gone: %w", err)
-		}
-	}
-	if err := c.insertRows(ctx, c.tx, `found (image_id bigint, vulnerability_id bigint, severity integer)
-		on conflict (image_id, vulnerability_id) do update set severity = excluded.severity`, put); err != nil {
-		return fmt.Errorf("what is found: %w", err)
-	}
-	var changed []any
-	for image, by := range risks {
-		if *by != [2]int{} {
-			changed = append(changed, image, by[0], by[1])
-		}
-	}
-	if err := c.insertRows(ctx, c.tx, `image_risks (image_id bigint, critical integer, high integer) on conflict (image_id)
-		do update set critical = image_risks.critical + excluded.critical, high = image_risks.high + excluded.high`, changed); err != nil {
-		return fmt.Errorf("risks: %w", err)
-	}
-	for some := range slices.Chunk(slices.Sorted(maps.Keys(risks)), relationRows) {
-		list := c.relation("id bigint", anys(some))
-		if _, err := c.tx.ExecContext(ctx, `delete from image_risks where image_id in (`+list.query+`) and critical = 0 and high = 0`, list.args...); err != nil {
-			return fmt.Errorf("risks: %w", err)
-		}
-	}
-	return nil
-}
-
-// see takes in what is found in an image.
-func (of *counted) see(g grade) {
-	of.fixable = of.fixable || g.fixable
-	if of.firstSeen == 0 || g.firstSeen < of.firstSeen {
-		of.firstSeen = g.firstSeen
-	}
-	if of.since == 0 || g.since < of.since {
-		of.since = g.since
-	}
 }

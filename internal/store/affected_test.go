@@ -111,10 +111,18 @@ func TestFiguresFollowEveryChange(t *testing.T) {
 		}
 		order := []string{"an image is pushed", "a feed changes", "a source is attached or detached", "a source answers", "a repository is emptied", "scores change"}
 		most := 0
+		left := 0
 		for n := range 150 {
+			if n == 75 { // from here on hardly anything is counted at once
+				d.CountAtOnce(3)
+			}
 			step := order[min(random.IntN(len(order)), random.IntN(len(order)+2))]
 			steps[step]()
 			d.clock.advance(time.Minute)
+			some, err := d.CountFindings(ctx)
+			must(err)
+			left = max(left, some)
+			d.CountAll(t)
 			kept, counted := d.Kept(t)
 			if diff := cmp.Diff(counted, kept); diff != "" {
 				t.Fatalf("step %d, %s (-counted +kept):\n%s", n, step, diff)
@@ -131,6 +139,9 @@ func TestFiguresFollowEveryChange(t *testing.T) {
 			if diff := cmp.Diff(now, trend[0].Vulnerabilities); diff != "" {
 				t.Fatalf("step %d, %s: the trend (-listed +of now):\n%s", n, step, diff)
 			}
+		}
+		if left < 3 {
+			t.Errorf("never more than %d left to be counted", left)
 		}
 		if most < 15 {
 			t.Errorf("never more than %d lines: too little happened", most)

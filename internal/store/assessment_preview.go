@@ -75,11 +75,19 @@ func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, sco
 		distinct, rows = "", limit*min(len(vulnerabilities), 4)
 	}
 	args = append(args, rows)
+	// What is not counted yet is looked up where it is found.
+	found, uncounted := `found`, false
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id in (`+literals(vulnerabilities)+`))`).Scan(&uncounted); err != nil {
+		return nil, false, fmt.Errorf("images that assessments are about: %w", err)
+	}
+	if uncounted {
+		found = `(` + everyFinding(`in (`+literals(vulnerabilities)+`)`) + `)`
+	}
 	places, err = queryAll(ctx, s.read, func(rows *sql.Rows) (p assess.Place, err error) {
 		err = rows.Scan(&p.Registry, &p.Repository, &p.Digest)
 		return p, err
 	}, `select `+distinct+`g.name, r.name, i.digest
-		from found o
+		from `+found+` o
 		join images i on i.id = o.image_id
 		join manifests mf on mf.digest = i.digest
 		join repositories r on r.id = mf.repository_id

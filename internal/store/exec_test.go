@@ -18,10 +18,28 @@ func (s *Store) Exec(t testing.TB, statements ...string) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	if err := s.countOld(t.Context()); err != nil {
+	if err := s.tx(t.Context(), func(*sql.Tx) error { return nil }); err != nil { // which counts
 		t.Fatal(err)
 	}
+	s.CountAll(t)
 }
+
+// CountAll counts what is left.
+func (s *Store) CountAll(t testing.TB) {
+	t.Helper()
+	for left := 1; left > 0; {
+		var err error
+		if left, err = s.CountFindings(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// FewImages makes n images many.
+func (s *Store) FewImages(n int) { s.fewImages = n }
+
+// CountAtOnce bounds the findings that a transaction counts.
+func (s *Store) CountAtOnce(n int) { s.findingsAtOnce = n }
 
 // EndAssessmentsUnder is what the deletion of a registry or a repository does.
 func (s *Store) EndAssessmentsUnder(ctx context.Context, registry, repository, by string) error {

@@ -127,7 +127,8 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 	if alone {
 		list = s.matchedImages
 	}
-	only, err := s.firstAffected(ctx, vulnerability, after, limit+1)
+	// One more to see whether there are more, and that at which the list goes on.
+	only, err := s.firstAffected(ctx, vulnerability, after, limit+2)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -213,8 +214,12 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 	if err := s.read.QueryRowContext(ctx, `select coalesce(max(images), 0) from affected where vulnerability_id = $1`, vulnerability).Scan(&images); err != nil {
 		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
-	if images < fewImages {
+	if images < s.fewImages {
 		return nil, nil
+	}
+	holds, err := s.holds(ctx, vulnerability)
+	if err != nil {
+		return nil, err
 	}
 	from := match.AffectedCursor{}
 	if after != nil {
@@ -246,8 +251,8 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 		}
 		some, err := queryAll(ctx, s.read, scanString, `select mf.digest
 			from registries g join repositories r on r.registry_id = g.id join manifests mf on mf.repository_id = r.id
-			join images i on i.digest = mf.digest join found o on o.image_id = i.id and o.vulnerability_id = $1
-			where r.id in (`+literals(ids)+`) and (g.name > $2 or r.name > $3 or mf.digest >= $4)
+			join images i on i.digest = mf.digest
+			where r.id in (`+literals(ids)+`) and `+holds+` and (g.name > $2 or r.name > $3 or mf.digest >= $4)
 			order by g.name, r.name, mf.digest limit $5`, vulnerability, from.Registry, from.Repository, from.Digest, limit-len(digests))
 		if err != nil {
 			return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
@@ -259,6 +264,21 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 	}
 	slices.Sort(digests)
 	return slices.Compact(digests), nil
+}
+
+// holds is the condition that the vulnerability $1 is found in an image i: by what
+// was counted, and by all that is found where that is not over.
+func (s *Store) holds(ctx context.Context, vulnerability int64) (string, error) {
+	var due bool
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id = $1)`, vulnerability).Scan(&due); err != nil {
+		return "", fmt.Errorf("what is to be counted of vulnerability %d: %w", vulnerability, err)
+	}
+	if !due {
+		return `exists (select 1 from found o where o.image_id = i.id and o.vulnerability_id = $1)`, nil
+	}
+	return `(exists (select 1 from matches m join inventory_packages ip on ip.package_id = m.package_id and ip.inventory_id = i.inventory_id and ip.owner = ''
+				where m.vulnerability_id = $1 and m.gone_at is null)
+			or exists (select 1 from source_findings x where x.image_id = i.id and x.vulnerability_id = $1 and x.gone_at is null))`, nil
 }
 
 // tagged is a manifest of a repository.

@@ -33,7 +33,7 @@ func productsOf(ctx context.Context, q querier, packages []inventory.Package) (m
 		}
 		last = p.Repositories
 		for id := range strings.FieldsSeq(p.Repositories) {
-			ids[id] = true
+			ids[id], ids[match.RepositoryOf(id)] = true, true
 		}
 	}
 	products := make(match.Products, len(ids))

@@ -76,6 +76,9 @@ func (s *Store) Stats(ctx context.Context, when time.Time) (match.Stats, error) 
 	if err != nil {
 		return match.Stats{}, err
 	}
+	if all.Uncounted, err = s.uncounted(ctx, s.read); err != nil {
+		return match.Stats{}, err
+	}
 	all.Vulnerabilities = make(map[advisory.Severity]int)
 	if err := s.read.QueryRowContext(ctx, `select count(*) from assessments where ended_at is null and (expires_at is null or expires_at > $1)`,
 		micros(when)).Scan(&all.Assessments); err != nil {

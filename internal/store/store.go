@@ -45,6 +45,9 @@ type Store struct {
 	// in is the transaction that all writes go to, where not nil: see within.
 	in      *sql.Tx
 	figures *figures
+	// findingsAtOnce bounds what a transaction counts: see affected.go.
+	findingsAtOnce int
+	fewImages      int // as the constant, but in tests
 }
 
 // Options are the choices that Open leaves to its caller.
@@ -64,7 +67,7 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 	if opts.MaxConnections == 0 {
 		opts.MaxConnections = 16
 	}
-	s := &Store{now: opts.Now, figures: &figures{}}
+	s := &Store{now: opts.Now, figures: &figures{}, findingsAtOnce: findingsAtOnce, fewImages: fewImages}
 	var err error
 	switch {
 	case strings.HasPrefix(location, "sqlite:"):
@@ -81,9 +84,6 @@ func Open(ctx context.Context, location string, opts Options) (*Store, error) {
 		err = s.adoptKeys(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
-	}
-	if err := s.countOld(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", redact(location), err), s.Close())
 	}
 	if err := s.recordOld(ctx); err != nil {

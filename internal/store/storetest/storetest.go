@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,18 +22,32 @@ import (
 // unless $CI is set.
 func Each(t *testing.T, opts store.Options, test func(t *testing.T, s *store.Store)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { test(t, open(t, SQLiteURL(t), opts)) })
-	t.Run("postgres", func(t *testing.T) { test(t, open(t, PostgresURL(t), opts)) })
+	t.Run("sqlite", func(t *testing.T) { test(t, open(t, migrated(t, SQLiteURL, (*pool).sqlite), opts)) })
+	t.Run("postgres", func(t *testing.T) { test(t, open(t, migrated(t, PostgresURL, (*pool).postgres), opts)) })
 }
 
 // SQLite returns a fresh store on SQLite, for tests that are not about the store.
-func SQLite(t testing.TB, opts store.Options) *store.Store { return open(t, SQLiteURL(t), opts) }
+func SQLite(t testing.TB, opts store.Options) *store.Store {
+	t.Helper()
+	return open(t, migrated(t, SQLiteURL, (*pool).sqlite), opts)
+}
 
 // SQLiteURL names a database file that does not exist yet.
 func SQLiteURL(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "pratique.db") }
 
 // PostgresURL names a fresh, empty schema.
 func PostgresURL(t testing.TB) string {
+	t.Helper()
+	name, url := newSchema(t)
+	t.Cleanup(func() {
+		if err := dropSchema(name); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
+}
+
+func newSchema(t testing.TB) (name, url string) {
 	t.Helper()
 	base, err := server()
 	if err != nil {
@@ -41,31 +56,47 @@ func PostgresURL(t testing.TB) string {
 		}
 		t.Skipf("PostgreSQL: %v", err)
 	}
-	db, err := sql.Open("pgx", base)
-	if err != nil {
+	name = "t_" + strings.ToLower(rand.Text()[:16])
+	if err := onServer(func(db *sql.DB) error {
+		_, err := db.Exec("create schema " + name)
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	schema := "t_" + strings.ToLower(rand.Text()[:16])
-	if _, err := db.Exec("create schema " + schema); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		db, err := sql.Open("pgx", base)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer db.Close()
-		if _, err := db.Exec("drop schema " + schema + " cascade"); err != nil {
-			t.Error(err)
-		}
-	})
 	separator := "?"
 	if strings.Contains(base, "?") {
 		separator = "&"
 	}
-	return base + separator + "search_path=" + schema
+	return name, base + separator + "search_path=" + name
+}
+
+func dropSchema(name string) error {
+	return onServer(func(db *sql.DB) error {
+		_, err := db.Exec("drop schema " + name + " cascade")
+		return err
+	})
+}
+
+// onServer lends a connection to the server that there is.
+func onServer(f func(db *sql.DB) error) error {
+	base, err := server()
+	if err != nil {
+		return err
+	}
+	db, err := sql.Open("pgx", base)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(db), db.Close())
+}
+
+// migrated is the place of a store that may have been migrated before.
+func migrated(t testing.TB, fresh func(testing.TB) string, again func(*pool, testing.TB) string) string {
+	t.Helper()
+	if used == nil {
+		return fresh(t)
+	}
+	return again(used, t)
 }
 
 func open(t testing.TB, location string, opts store.Options) *store.Store {

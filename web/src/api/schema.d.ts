@@ -2246,6 +2246,11 @@ export interface components {
             repositories: number;
             /** Format: int64 */
             tags: number;
+            /**
+             * Format: int64
+             * @description Of so many images and vulnerabilities the lists do not show yet what has just changed; it takes seconds. The findings and the verdict of an image are always those of now.
+             */
+            uncounted: number;
             /** @description Those that affect any of the packages. */
             vulnerabilities: components["schemas"]["Severities"];
         };

@@ -17,6 +17,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory/feed/redhat"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/realdata"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 	"github.com/pratique/pratique/internal/version"
@@ -25,15 +26,7 @@ import (
 // realFeeds is the folder of published documents, a mirror of their servers.
 func realFeeds(t testing.TB) string {
 	t.Helper()
-	root := os.Getenv("PRATIQUE_REAL_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "..", "shared")
-	}
-	root = filepath.Join(root, "feeds")
-	if _, err := os.Stat(filepath.Join(root, "security.access.redhat.com")); err != nil {
-		t.Skipf("no published documents: %v", err)
-	}
-	return root
+	return filepath.Dir(realdata.Path(t, "feeds", "security.access.redhat.com"))
 }
 
 // realDocuments are the published documents by name.

@@ -3,7 +3,6 @@ package redhat_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,18 +15,13 @@ import (
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
+	"github.com/pratique/pratique/internal/advisory/feed/feedtest"
 	"github.com/pratique/pratique/internal/advisory/feed/redhat"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 func parse(r io.Reader) (groups []advisory.Group, parsed feed.Parsed, err error) {
 	f := redhat.New()
-	parsed, err = f.Parse(context.Background(), f.Parts()[0], r, func(g advisory.Group) error {
-		groups = append(groups, g)
-		return nil
-	})
-	return groups, parsed, err
+	return feedtest.Parse(f, f.Parts()[0], r)
 }
 
 // line is an advisory in a golden file.
@@ -82,23 +76,8 @@ func TestParse(t *testing.T) {
 					}
 				}
 			}
-			fmt.Fprintf(&b, "ecosystems %q\nskipped %d\n", parsed.Ecosystems, parsed.Skipped.Count)
-			for _, name := range parsed.Skipped.Names {
-				fmt.Fprintf(&b, "  %s\n", name)
-			}
-			golden := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), b.String()); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			feedtest.Summary(&b, parsed)
+			feedtest.Golden(t, name+".golden", b.String())
 		})
 	}
 }

@@ -110,14 +110,43 @@ func (m Repositories) Ecosystems(ids ...string) (own, fallback []string) {
 	return own, fallback
 }
 
-// Products are the ecosystems of each repository.
+// Products are the ecosystems of each repository. A repository that is of several
+// minor releases is there for each of them, too, by the id that Red Hat gives to
+// such where it tells them apart: what is fixed in 9.2 EUS says nothing of 9.4 EUS.
 func (m Repositories) Products() match.Products {
 	products := make(match.Products, len(m))
-	for id := range m {
+	for id, cpes := range m {
 		own, fallback := m.Ecosystems(id)
 		products[id] = match.Ecosystems{Own: own, Fallback: fallback}
+		for minor, some := range byMinor(cpes) {
+			name := id + "__" + strings.ReplaceAll(minor, ".", "_DOT_")
+			if _, known := m[name]; !known {
+				own, fallback := Repositories{id: some}.Ecosystems(id)
+				products[name] = match.Ecosystems{Own: own, Fallback: fallback}
+			}
+		}
 	}
 	return products
+}
+
+// byMinor tells extended streams of different minor releases apart. There is
+// nothing of products that are all of one.
+func byMinor(cpes []string) map[string][]string {
+	minors, others := make(map[string][]string), []string(nil)
+	for _, text := range cpes {
+		if c, ok := parseCPE(text); ok && c.extended() && strings.Contains(c.version, ".") {
+			minors[c.version] = append(minors[c.version], text)
+		} else {
+			others = append(others, text)
+		}
+	}
+	if len(minors) < 2 {
+		return nil
+	}
+	for minor := range minors {
+		minors[minor] = append(minors[minor], others...)
+	}
+	return minors
 }
 
 // RepositoryFeed keeps the mapping up to date. It states no advisories.
@@ -130,7 +159,7 @@ func NewRepositories() RepositoryFeed { return RepositoryFeed{} }
 func (RepositoryFeed) Name() string { return "redhat-repositories" }
 
 // Revision is that of this parser.
-func (RepositoryFeed) Revision() int { return 1 }
+func (RepositoryFeed) Revision() int { return 2 }
 
 // Parts is the one document.
 func (RepositoryFeed) Parts() []feed.Part {

@@ -57,6 +57,34 @@ func TestParseRepositories(t *testing.T) {
 	}
 }
 
+func TestProductsOfMinorReleases(t *testing.T) {
+	products := redhat.Repositories{
+		"baseos-eus-rpms":               {"cpe:/o:redhat:rhel_eus:9.2::baseos", "cpe:/o:redhat:rhel_eus:9.4::baseos", "cpe:/o:redhat:rhel_eus:9.6::baseos"},
+		"baseos-eus-rpms__9_DOT_6":      {"cpe:/o:redhat:rhel_e4s:9.6::baseos"},
+		"baseos-aus-rpms":               {"cpe:/o:redhat:rhel_aus:8.2::baseos"},
+		"virt-for-rhel-8-rpms":          {"cpe:/a:redhat:advanced_virtualization:8.2::el8", "cpe:/a:redhat:advanced_virtualization:8.4::el8"},
+		"rhocp-4.14-for-rhel-9-rpms":    {"cpe:/a:redhat:openshift:4.14::el9"},
+		"rhel-9-for-x86_64-baseos-rpms": {"cpe:/o:redhat:enterprise_linux:9::baseos"},
+	}.Products()
+	if len(products) != 8 {
+		t.Errorf("%d products: %v", len(products), products)
+	}
+	for repositories, want := range map[string][2]string{
+		"baseos-eus-rpms":                         {"cpe:/o:redhat:rhel_eus:9.2 cpe:/o:redhat:rhel_eus:9.4 cpe:/o:redhat:rhel_eus:9.6", "rhel:9"},
+		"baseos-eus-rpms__9_DOT_4":                {"cpe:/o:redhat:rhel_eus:9.4", "rhel:9"},
+		"baseos-eus-rpms__9_DOT_6":                {"cpe:/o:redhat:rhel_e4s:9.6", "rhel:9"},
+		"baseos-aus-rpms__8_DOT_2":                {"cpe:/o:redhat:rhel_aus:8.2", "rhel:8"},
+		"rhel-9-for-x86_64-baseos-rpms__9":        {"rhel:9", ""},
+		"unknown-rpms__9_DOT_2 baseos-aus-rpms__": {"cpe:/o:redhat:rhel_aus:8.2", "rhel:8"},
+		"unknown-rpms":                            {"", ""},
+	} {
+		e := products.Of(repositories)
+		if diff := cmp.Diff(want, [2]string{strings.Join(e.Own, " "), strings.Join(e.Fallback, " ")}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", repositories, diff)
+		}
+	}
+}
+
 func mapping(repositories int) string {
 	var b strings.Builder
 	for n := range repositories {
