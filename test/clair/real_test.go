@@ -91,13 +91,14 @@ func TestAgainstRealClair(t *testing.T) {
 	if _, err := updater.Update(ctx, feed.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	names := []string{"osv/go"}
+	names := []string{"osv/go", "alpine-community-v3.10-updater"}
 	for branch := range images {
 		names = append(names, "alpine-main-"+branch+"-updater")
 	}
 	if err := real.AwaitUpdates(ctx, names...); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("every package of 3.10", func(t *testing.T) { compare(t, real.URL, server.URL, blobs, everyPackage(t, mirror)...) })
 	upper := goLayer(t, inGo)
 	for _, release := range images {
 		t.Run(release, func(t *testing.T) {
@@ -108,6 +109,28 @@ func TestAgainstRealClair(t *testing.T) {
 			compare(t, real.URL, server.URL, blobs, sample.Layer{Content: content}, upper)
 		})
 	}
+}
+
+// everyPackage is an image of Alpine 3.10 with every package that its advisories
+// speak of, in a version that nothing is fixed in.
+func everyPackage(t *testing.T, feeds string) []sample.Layer {
+	t.Helper()
+	var packages []sample.AlpinePackage
+	for _, repository := range []string{"main", "community"} {
+		content, err := os.ReadFile(filepath.Join(feeds, "secdb.alpinelinux.org", "v3.10", repository+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range read[struct {
+			Packages []struct{ Pkg struct{ Name string } }
+		}](t, content).Packages {
+			packages = append(packages, sample.AlpinePackage{Name: p.Pkg.Name, Version: "0.0.1-r0", Origin: p.Pkg.Name})
+		}
+	}
+	must := clairtest.Must(t)
+	// Clair does not read the last line of an entry, which the origin would be on.
+	installed := strings.ReplaceAll(sample.Installed(packages...), "\n\n", "\nt:1\n\n")
+	return []sample.Layer{must(sample.AlpineBase("3.10.3")), must(sample.NewLayer("RUN apk add", sample.File{Path: "lib/apk/db/installed", Content: installed}))}
 }
 
 // goProgram is a Go program: reg, whose modules are of 2019 and known to be
@@ -205,12 +228,37 @@ func (a answerV4) packages() (packages, findings []string) {
 			if pseudoVersion.MatchString(a.Packages[id].Version) && pseudoVersion.MatchString(fixed) {
 				continue // Clair compares three numbers, which are the same
 			}
-			findings = append(findings, fmt.Sprintf("%s %s: %s (%s)", a.Packages[id].Name, a.Packages[id].Version, name, fixed))
+			names := []string{name}
+			if strings.HasPrefix(f.Updater, "alpine-") {
+				names, fixed = ofAlpine(name), strings.ReplaceAll(fixed, ".-r", "-r") // of phpmyadmin, "4.8.0.-r1"
+			}
+			for _, name := range names {
+				findings = append(findings, fmt.Sprintf("%s %s: %s (%s)", a.Packages[id].Name, a.Packages[id].Version, name, fixed))
+			}
 		}
 	}
 	slices.Sort(packages)
 	slices.Sort(findings)
 	return slices.Compact(packages), slices.Compact(findings)
+}
+
+var cveID, otherID = regexp.MustCompile(`(?i)\bCVE[-_](\d{4}-\d+)`), regexp.MustCompile(`\b[A-Z]+-\d+\b`)
+
+// ofAlpine lists what an entry of Alpine's database names. Clair takes the entry as
+// it stands: "CVE-2017-12122 TALOS-2017-0488", "cve-2019-11474", "CVE-2017-17434-1".
+func ofAlpine(entry string) (names []string) {
+	for _, found := range cveID.FindAllStringSubmatch(entry, -1) {
+		names = append(names, "CVE-"+found[1])
+	}
+	for _, other := range otherID.FindAllString(entry, -1) {
+		if names == nil && !strings.HasPrefix(other, "CVE-") { // "CVE-2020-????? XSA-312"
+			return []string{other}
+		}
+	}
+	if names == nil {
+		return []string{entry}
+	}
+	return names
 }
 
 func compare(t *testing.T, theirs, ours string, blobs *clairtest.Blobs, layers ...sample.Layer) {
