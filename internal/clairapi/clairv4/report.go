@@ -176,29 +176,6 @@ func describeThreat(t clairapi.Threat, p inventory.Package) *vulnerability {
 	return v
 }
 
-func score(t clairapi.Threat) (cvssItem, bool) {
-	if t.Vector == "" {
-		return cvssItem{}, false
-	}
-	item := cvssItem{Version: "2.0", VectorString: t.Vector, BaseScore: t.CVSS}
-	if head, _, _ := strings.Cut(t.Vector, "/"); strings.HasPrefix(head, "CVSS:") {
-		item.Version = strings.TrimPrefix(head, "CVSS:")
-	}
-	switch { // https://nvd.nist.gov/vuln-metrics/cvss
-	case t.CVSS == 0:
-		item.BaseSeverity = "NONE"
-	case t.CVSS < 4:
-		item.BaseSeverity = "LOW"
-	case t.CVSS < 7:
-		item.BaseSeverity = "MEDIUM"
-	case t.CVSS < 9 || item.Version == "2.0":
-		item.BaseSeverity = "HIGH"
-	default:
-		item.BaseSeverity = "CRITICAL"
-	}
-	return item, true
-}
-
 // updaters are what Clair calls the updaters of feeds that have one document;
 // those of languages are OSV's.
 var updaters = map[string]string{
