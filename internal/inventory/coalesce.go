@@ -32,7 +32,7 @@ func Coalesce(layers []*Layer) Image {
 	})
 	d := o.distribution()
 	if f := o.files[o.links.follow(apkRepositories)]; f != nil && f.Distribution != nil {
-		img.listed = *f.Distribution
+		img.Listed = *f.Distribution
 	}
 	img.setRepositories(layers, &d)
 	img.SetDistribution(d)

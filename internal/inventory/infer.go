@@ -99,7 +99,7 @@ func (img Image) InferDistribution() (d Distribution, ok bool) {
 	if len(named) > 1 {
 		return Distribution{}, false
 	}
-	if d := img.listed; d.ID != "" && img.OfSystem() && img.MadeBy(d) {
+	if d := img.Listed; d.ID != "" && img.OfSystem() && img.MadeBy(d) {
 		return d, true
 	}
 	most, next := 0, 0

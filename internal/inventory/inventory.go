@@ -194,8 +194,8 @@ type Image struct {
 	Components []Component `json:"components,omitempty"`
 	Warnings   []Warning   `json:"warnings,omitempty"`
 
-	// listed is the distribution whose repositories are listed.
-	listed Distribution
+	// Listed is the distribution whose repositories are listed, for InferDistribution.
+	Listed Distribution `json:"-"`
 }
 
 // empty reports that nothing is known of the file but that it was read.

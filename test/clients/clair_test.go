@@ -9,7 +9,7 @@ import (
 
 // TestReg runs genuinetools/reg, which speaks Clair's v1 API after its v3 API has failed.
 func TestReg(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, []string{"reg"})
 	reg := w.tool("reg")
 	for range 2 { // new, then known
 		out, said, err := reg.try(nil, "vulns", "--clair", w.clair, "-f", "-u", "admin", "-p", password, w.host+"/main/app:1")
@@ -29,7 +29,7 @@ func TestClairctl(t *testing.T) {
 		"with a pre-shared key": {"--clair-psk", key, "--clair-psk-issuers", "clairctl"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, arguments...)
+			w := newWorld(t, []string{"clairctl", "crane"}, arguments...)
 			clairctl, app := w.tool("clairctl"), w.host+"/main/app"
 			var global []string
 			if arguments != nil {

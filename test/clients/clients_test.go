@@ -38,8 +38,14 @@ type world struct {
 	digest string
 }
 
-func newWorld(t *testing.T, arguments ...string) *world {
+// newWorld starts the server, unless one of the clients is absent: then the test is skipped.
+func newWorld(t *testing.T, clients []string, arguments ...string) *world {
 	t.Helper()
+	for _, name := range clients {
+		if _, err := realclair.Find(name); errors.Is(err, realclair.ErrAbsent) {
+			t.Skip(err)
+		}
+	}
 	mirror := t.TempDir()
 	if err := sample.WriteAlpineFeed(mirror, "v3.20", "main", sample.Fixes{"musl": {"1.2.5-r1": {known}}}); err != nil {
 		t.Fatal(err)
@@ -119,7 +125,7 @@ func (w *world) block() {
 	w.rest(http.MethodPost, "/assessments", map[string]any{"vulnerability": known, "type": "Block", "scope": map[string]string{"kind": "everywhere"}}, nil)
 }
 
-// tool is a program that is built; the test is skipped where it is absent.
+// tool is a client.
 type tool struct {
 	*world
 	name, path string
@@ -128,9 +134,6 @@ type tool struct {
 func (w *world) tool(name string) tool {
 	w.t.Helper()
 	path, err := realclair.Find(name)
-	if errors.Is(err, realclair.ErrAbsent) {
-		w.t.Skip(err)
-	}
 	if err != nil {
 		w.t.Fatal(err)
 	}

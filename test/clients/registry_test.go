@@ -15,7 +15,7 @@ import (
 )
 
 func TestCrane(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, []string{"crane"})
 	crane, app := w.tool("crane"), w.host+"/main/app"
 	crane.run("auth", "login", w.host, "-u", "admin", "-p", password)
 	if got := strings.TrimSpace(crane.run("digest", app+":1")); got != w.digest {
@@ -49,7 +49,7 @@ func TestCrane(t *testing.T) {
 }
 
 func TestRegctl(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, []string{"regctl"})
 	regctl, app := w.tool("regctl"), w.host+"/main/app"
 	regctl.run("registry", "set", w.host, "--tls=disabled", "--skip-check")
 	regctl.run("registry", "login", w.host, "-u", "admin", "-p", password, "--skip-check")
@@ -85,7 +85,7 @@ func TestRegctl(t *testing.T) {
 }
 
 func TestOras(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, []string{"oras"})
 	oras, app := w.tool("oras"), w.host+"/main/app"
 	if _, said, err := oras.try([]byte(password), "login", "--plain-http", "-u", "admin", "--password-stdin", w.host); err != nil {
 		t.Fatalf("login: %v: %s", err, said)
@@ -108,7 +108,7 @@ func TestOras(t *testing.T) {
 
 // Trivy lists the packages of an image that it pulls; its list and ours are to be equal.
 func TestTrivy(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, []string{"trivy"})
 	trivy, app := w.tool("trivy"), w.host+"/main/app"
 	trivy.run("image", "--image-src", "remote", "--insecure", "--username", "admin", "--password", password, "--cache-dir", "cache",
 		"--skip-db-update", "--skip-java-db-update", "--offline-scan", "--format", "cyclonedx", "--output", "bill.json", app+":1")
@@ -144,7 +144,7 @@ func TestTrivy(t *testing.T) {
 
 // Skopeo's other commands are in TestSkopeo (test/server).
 func TestSkopeoOfAnIndex(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, []string{"skopeo"})
 	skopeo, app := w.tool("skopeo"), w.host+"/main/app"
 	skopeo.run("copy", "--format", "v2s2", "--src-tls-verify=false", "--dest-tls-verify=false", "docker://"+app+":1", "docker://"+app+":docker")
 	// crane's index names artifact types, which skopeo 1.9 loses, and so the digest.
