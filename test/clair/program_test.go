@@ -32,7 +32,8 @@ type program struct {
 	layers          []imageLayer
 }
 
-// startProgram runs the program, with more arguments, until the test ends.
+// startProgram runs the program with an image and a feed, and with more arguments,
+// until the test ends.
 func startProgram(t *testing.T, arguments ...string) program {
 	t.Helper()
 	mirror := t.TempDir()
@@ -42,32 +43,7 @@ func startProgram(t *testing.T, arguments ...string) program {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	var settings config.Serve
-	parser, err := kong.New(&settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := parser.Parse(append([]string{
-		"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "off",
-		"--admin-password", password, "--feeds-schedule", "off", "--feeds", "alpine", "--feeds-mirror", mirror,
-	}, arguments...)); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.Open(ctx, settings, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	t.Cleanup(sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended: %v", err)
-		}
-	}))
-	p := program{registry: "http://" + a.Address("listen"), clair: "http://" + a.Address("clair-listen")}
+	p := startEmptyProgram(t, append([]string{"--feeds", "alpine", "--feeds-mirror", mirror}, arguments...)...)
 	p.updateFeeds(t)
 
 	must := clairtest.Must(t)
@@ -86,6 +62,37 @@ func startProgram(t *testing.T, arguments ...string) program {
 		p.layers = append(p.layers, imageLayer{digest: l.Digest(), url: p.registry + "/v2/main/app/blobs/" + l.Digest()})
 	}
 	return p
+}
+
+// startEmptyProgram runs the program without anything in it.
+func startEmptyProgram(t *testing.T, arguments ...string) program {
+	t.Helper()
+	var settings config.Serve
+	parser, err := kong.New(&settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{
+		"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "off",
+		"--admin-password", password, "--feeds-schedule", "off",
+	}, arguments...)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a, err := app.Open(ctx, settings, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	t.Cleanup(sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the server ended: %v", err)
+		}
+	}))
+	return program{registry: "http://" + a.Address("listen"), clair: "http://" + a.Address("clair-listen")}
 }
 
 func authorization() string {

@@ -142,7 +142,7 @@ func TestWhereLayersComeFrom(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := startProgram(t, test.arguments...)
+			p := startEmptyProgram(t, test.arguments...)
 			for _, r := range test.requests {
 				for way, fetch := range ways {
 					fetched, words := fetch(t, p, renew().Digest(), r.url, r.header)
@@ -159,7 +159,7 @@ func TestWhereLayersComeFrom(t *testing.T) {
 func TestRates(t *testing.T) {
 	blobs := clairtest.NewBlobs(t)
 	t.Run("downloads", func(t *testing.T) {
-		p := startProgram(t, "--clair-download-rate", "1")
+		p := startEmptyProgram(t, "--clair-download-rate", "1")
 		fetched, words := 0, ""
 		for i := range 10 {
 			for _, fetch := range ways {
@@ -177,7 +177,7 @@ func TestRates(t *testing.T) {
 		}
 	})
 	t.Run("requests", func(t *testing.T) {
-		p := startProgram(t, "--clair-request-rate", "1")
+		p := startEmptyProgram(t, "--clair-request-rate", "1")
 		answers := make(map[int]int)
 		for range 20 {
 			for _, path := range []string{"/v1/namespaces", "/indexer/api/v1/index_state", "/api/v1/metadata"} {
@@ -193,7 +193,7 @@ func TestRates(t *testing.T) {
 
 // With a pre-shared key every path asks for it, whatever API it is of.
 func TestEveryPathAsksForTheKey(t *testing.T) {
-	p := startProgram(t, "--clair-psk", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI=", "--clair-psk-issuers", "quay")
+	p := startEmptyProgram(t, "--clair-psk", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0MTI=", "--clair-psk-issuers", "quay")
 	for _, test := range []struct{ method, path string }{
 		{"POST", "/v1/layers"}, {"GET", "/v1/layers/a"}, {"GET", "/v1/namespaces"}, {"GET", "/v1/metrics"}, {"GET", "/v1/notifications/a?limit=1"},
 		{"POST", "/v1/namespaces/debian:12/vulnerabilities"}, {"POST", "/indexer/api/v1/index_report"}, {"GET", "/indexer/api/v1/index_state"},
