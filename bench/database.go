@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
 
@@ -22,8 +23,16 @@ type database struct {
 	server      *storetest.Server
 }
 
-// engines open a database of each kind.
-var engines = []func(o options) (*database, error){openSQLite, openPostgres}
+// engines opens a database of each kind, or of the one that was asked for.
+func (o options) engines() []func(o options) (*database, error) {
+	switch o.engine {
+	case "sqlite":
+		return []func(o options) (*database, error){openSQLite}
+	case "postgres":
+		return []func(o options) (*database, error){openPostgres}
+	}
+	return []func(o options) (*database, error){openSQLite, openPostgres}
+}
 
 func openSQLite(o options) (*database, error) {
 	d := &database{engine: "SQLite", file: filepath.Join(o.dir, "scale.db")}
@@ -84,6 +93,17 @@ func (d *database) size(ctx context.Context) (n int64, err error) {
 func (d *database) settle(ctx context.Context) error {
 	_, err := d.sql.ExecContext(ctx, `analyze`)
 	return err
+}
+
+// countAll counts what was left to be counted, as a server does in the background,
+// and tells in how many transactions.
+func countAll(ctx context.Context, s *store.Store) (parts int, err error) {
+	for left := 1; left > 0; parts++ {
+		if left, err = s.CountFindings(ctx); err != nil {
+			return parts, err
+		}
+	}
+	return parts, nil
 }
 
 // processor is the processor time that the engine has used in processes of its

@@ -245,14 +245,9 @@ func (f *fleetOf) fill(ctx context.Context, add func(what, target, of string, c 
 // count has everything counted that transactions left, as the server does.
 func (f *fleetOf) count(ctx context.Context, what string, add func(what, target, of string, c cost)) error {
 	parts := 0
-	c, err := f.measured(func() error {
-		for left := 1; left > 0; parts++ {
-			var err error
-			if left, err = f.store.CountFindings(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
+	c, err := f.measured(func() (err error) {
+		parts, err = countAll(ctx, f.store)
+		return err
 	})
 	add(what, "", fmt.Sprintf("%d transactions", parts), c)
 	return err

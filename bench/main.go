@@ -29,6 +29,7 @@ type options struct {
 	turns   int
 	blob    int64   // bytes of the blob that goes up and down
 	size    float64 // of the made-up feeds and images, 1 being all
+	engine  string  // "" for all
 	dir     string
 }
 
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&o.turns, "turns", 5, "turns of which the best counts")
 	flag.Int64Var(&o.blob, "blob", 600_000_000, "bytes of the blob that is pushed and pulled")
 	flag.Float64Var(&o.size, "size", 1, "how large the made-up feeds and images are; 0.05 takes a minute")
+	flag.StringVar(&o.engine, "engine", "", "sqlite or postgres, to measure scale and workflow on one alone")
 	profile := flag.String("cpuprofile", "", "file to write a processor profile of this program to")
 	only := flag.String("only", "", "what to measure, separated by commas: "+strings.Join(names(), ", ")+"; all where empty")
 	flag.Parse()

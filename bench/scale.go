@@ -45,7 +45,7 @@ func scale(ctx context.Context, o options) error {
 		o.size, u.advisories, megabytes(documents), u.changed)
 	feeds := newTable("Feeds", "engine", "what", "time", "processor time of the program", "of the engine", "statements", "rate", "peak memory", "database")
 	var rows [][]string
-	for _, open := range engines {
+	for _, open := range o.engines() {
 		d, err := open(o)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "not measured:", err)

@@ -25,7 +25,7 @@ const listTarget = 100 * time.Millisecond
 // have 1,000,000 findings, on each engine.
 func workflow(ctx context.Context, o options) error {
 	t := newTable("Lists, figures and previews over REST", "engine", "what", "median", "slowest of 20", "target", "of what size")
-	for _, open := range engines {
+	for _, open := range o.engines() {
 		d, err := open(o)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "not measured:", err)
@@ -56,9 +56,12 @@ func workflowOn(ctx context.Context, o options, d *database, t table) error {
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
-	began := time.Now()
 	if s, err = store.Open(ctx, d.url, store.Options{}); err != nil {
 		return err
+	}
+	began := time.Now()
+	if _, err := countAll(ctx, s); err != nil {
+		return errors.Join(err, s.Close())
 	}
 	counted := time.Since(began)
 	if err := s.Close(); err != nil {
@@ -75,7 +78,7 @@ func workflowOn(ctx context.Context, o options, d *database, t table) error {
 	if err != nil {
 		return err
 	}
-	t.row(d.engine, "all of it counted anew, once, at the upgrade", "", fmt.Sprintf("%.1f s", counted.Seconds()), "",
+	t.row(d.engine, "all of it counted anew, in the background", "", fmt.Sprintf("%.1f s", counted.Seconds()), "",
 		fmt.Sprintf("%d images, %d findings of %d vulnerabilities, %s", images, findings, vulnerabilities, megabytes(size)))
 	data := filepath.Join(o.dir, "workflow-"+d.engine)
 	p, err := servePratique(ctx, o, "workflow-"+d.engine, data, "--database", d.url)

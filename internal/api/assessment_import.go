@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -181,33 +182,43 @@ func (a *API) assessmentExport() {
 
 const csvType = "text/csv"
 
-func (a *API) exportAssessments(ctx context.Context, in *struct {
-	Format string `query:"format" enum:"csv,openvex,cyclonedx" default:"csv" doc:"CSV that can be imported again; OpenVEX 0.2.0 or CycloneDX 1.6, as JSON."`
-}) (*sbomDocument, error) {
-	const batch, most = 1000, 200_000
+// batches reads all decisions that are exported, a thousand at a time.
+func (a *API) batches(ctx context.Context, each func([]assess.Assessment) error) error {
+	const batch = 1000
 	people := false
-	filter := assess.Filter{Automatic: &people, Limit: batch}
-	var all []assess.Assessment
-	for {
+	for filter := (assess.Filter{Automatic: &people, Limit: batch}); ; {
 		found, err := a.Assessments.Assessments(ctx, filter, true)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		all = append(all, found...)
-		if len(found) < batch {
-			break
+		if err := each(found); err != nil || len(found) < batch {
+			return err
 		}
-		if filter.Before = found[batch-1].ID; len(all) > most {
-			return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("there are more than %d assessments; list them page by page", most))
-		}
+		filter.Before = found[batch-1].ID
 	}
-	var out bytes.Buffer
+}
+
+func (a *API) exportAssessments(ctx context.Context, in *struct {
+	Format string `query:"format" enum:"csv,openvex,cyclonedx" default:"csv" doc:"CSV that can be imported again; OpenVEX 0.2.0 or CycloneDX 1.6, as JSON."`
+}) (*huma.StreamResponse, error) {
 	if in.Format == "csv" {
-		w, err := exchange.NewCSVWriter(&out)
-		if err == nil {
-			err = w.Write(all)
+		return attachment(csvType+"; charset=utf-8; header=present", "assessments.csv", func(ctx context.Context, out io.Writer) error {
+			w, err := exchange.NewCSVWriter(out)
+			if err != nil {
+				return err
+			}
+			return a.batches(ctx, w.Write)
+		}), nil
+	}
+	const most = 200_000
+	var all []assess.Assessment
+	if err := a.batches(ctx, func(some []assess.Assessment) error {
+		if all = append(all, some...); len(all) > most {
+			return huma.Error422UnprocessableEntity(fmt.Sprintf("there are more than %d assessments, too many for one document; export them as CSV", most))
 		}
-		return &sbomDocument{ContentType: csvType + "; charset=utf-8; header=present", Disposition: `attachment; filename="assessments.csv"`, Body: out.Bytes()}, err
+		return nil
+	}); err != nil {
+		return nil, err
 	}
 	types, err := a.Assessments.Types(ctx)
 	if err != nil {
@@ -220,12 +231,25 @@ func (a *API) exportAssessments(ctx context.Context, in *struct {
 		}
 	}
 	decisions := exchange.Decisions(all, clears, a.version)
-	write, kind, name := vex.WriteDecisionsOpenVEX, openVEXType, "assessments.openvex.json"
 	if in.Format == "cyclonedx" {
-		write, kind, name = vex.WriteDecisionsCycloneDX, sbom.CycloneDXType, "assessments.vex.cdx.json"
+		return attachment(sbom.CycloneDXType, "assessments.vex.cdx.json", func(_ context.Context, out io.Writer) error {
+			return vex.WriteDecisionsCycloneDX(out, decisions)
+		}), nil
 	}
-	if err := write(&out, decisions); err != nil {
-		return nil, err
-	}
-	return &sbomDocument{ContentType: kind, Disposition: `attachment; filename="` + name + `"`, Body: out.Bytes()}, nil
+	return attachment(openVEXType, "assessments.openvex.json", func(_ context.Context, out io.Writer) error {
+		return vex.WriteDecisionsOpenVEX(out, decisions)
+	}), nil
+}
+
+// attachment is a file that is written while it is sent. What fails then can only be
+// told by cutting it off.
+func attachment(kind, name string, write func(context.Context, io.Writer) error) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(h huma.Context) {
+		h.SetHeader("Content-Type", kind)
+		h.SetHeader("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
+		if err := write(h.Context(), h.BodyWriter()); err != nil {
+			slog.ErrorContext(h.Context(), "an attachment was cut off", "name", name, "error", err)
+			panic(http.ErrAbortHandler)
+		}
+	}}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,10 +15,14 @@ import (
 )
 
 // told stores two vulnerabilities.
-func (h *harbour) told(t *testing.T) {
+func (h *harbour) told(t *testing.T) { h.toldOf(t, 2) }
+
+// toldOf stores so many vulnerabilities, from CVE-2024-1 on.
+func (h *harbour) toldOf(t *testing.T, n int) {
 	t.Helper()
 	var entries []feed.Entry
-	for _, name := range []string{"CVE-2024-1", "CVE-2024-2"} {
+	for i := range n {
+		name := fmt.Sprint("CVE-2024-", i+1)
 		entries = append(entries, feed.Entry{Fingerprint: sha256.Sum256([]byte(name)), Group: advisory.Group{Part: "all", Name: name, Advisories: []advisory.Advisory{{
 			Vulnerability: name, Ecosystem: "alpine:v3.7", Package: "musl", Source: true, Status: advisory.Affected, Fixed: "1"}}}})
 	}
@@ -130,5 +135,33 @@ func TestTwoWhoEditTheSame(t *testing.T) {
 				t.Errorf("%s, editor %d: %d, want %d: %s", path, i, answer.StatusCode, want, said)
 			}
 		}
+	}
+}
+
+// TestExportOfMany exports more decisions than are read at once.
+func TestExportOfMany(t *testing.T) {
+	h := newHarbour(t)
+	const most = 2300
+	h.toldOf(t, most)
+	var names []string
+	for n := range most {
+		names = append(names, fmt.Sprintf(`"CVE-2024-%d"`, n+1))
+	}
+	for some := range slices.Chunk(names, 500) {
+		if r := h.send(t, "POST", "/assessments/bulk", `{"vulnerabilities":[`+strings.Join(some, ",")+`],"type":"Ignore","scope":{"kind":"everywhere"}}`, user); r.status != http.StatusCreated {
+			t.Fatalf("%d %.500s", r.status, r.body)
+		}
+	}
+	r := h.send(t, "GET", "/assessments/export", nil, user)
+	lines := strings.Split(strings.TrimSpace(string(r.body)), "\n")
+	seen := make(map[string]bool)
+	for _, line := range lines[1:] {
+		seen[line[:strings.Index(line, ",")]] = true
+	}
+	if r.status != http.StatusOK || len(lines) != 1+most || len(seen) != most {
+		t.Errorf("%d with %d lines, %d of them different; want %d", r.status, len(lines), len(seen), 1+most)
+	}
+	if got := r.header.Get("Content-Disposition"); got != `attachment; filename="assessments.csv"` {
+		t.Errorf("disposition %q", got)
 	}
 }

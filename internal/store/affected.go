@@ -26,6 +26,9 @@ const findingsAtOnce = 4000
 // dueAtOnce bounds the images and vulnerabilities that it looks at.
 const dueAtOnce = 1000
 
+// labelsAtOnce bounds the vulnerabilities whose own properties it takes over.
+const labelsAtOnce = 5000
+
 // count does what is due since the transaction began, or as much as can be done at
 // once. It comes last in a transaction, since it takes the lock of all who count.
 func (s *Store) count(ctx context.Context, tx *sql.Tx) error {
@@ -102,7 +105,31 @@ func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string) error {
 	if err := c.vulnerabilities(ctx, vulnerabilities); err != nil {
 		return fmt.Errorf("of vulnerabilities: %w", err)
 	}
-	return c.write(ctx)
+	if err := c.write(ctx); err != nil {
+		return err
+	}
+	return c.label(ctx, where)
+}
+
+// label brings up to date what is known of vulnerabilities themselves: of many, for
+// that is soon done.
+func (c *counting) label(ctx context.Context, where string) error {
+	ids, err := queryAll(ctx, c.tx, scanID, `delete from found_due where id in (select id from found_due where label and `+where+` order by id limit $1)
+		returning vulnerability_id`, labelsAtOnce)
+	if err != nil {
+		return fmt.Errorf("labels: %w", err)
+	}
+	slices.Sort(ids)
+	for chunk := range slices.Chunk(anys(slices.Compact(ids)), relationRows) {
+		list := c.relation("id bigint", chunk)
+		if _, err := c.tx.ExecContext(ctx, `update affected set (name, cvss, epss, exploited) = (
+				select v.name, v.cvss, coalesce(e.score, 0), v.exploited_at is not null
+				from vulnerabilities v left join epss e on e.name = v.name where v.id = affected.vulnerability_id)
+			where vulnerability_id in (`+list.query+`) and exists (select 1 from vulnerabilities v where v.id = affected.vulnerability_id)`, list.args...); err != nil {
+			return fmt.Errorf("labels: %w", err)
+		}
+	}
+	return nil
 }
 
 // dueNow reads what is due, each image and vulnerability once.
@@ -124,7 +151,7 @@ func (s *Store) dueNow(ctx context.Context, tx *sql.Tx, where string) (images, v
 		}
 		d.ids, d.passed = append(d.ids, id), min(d.passed, passed)
 		return none, nil
-	}, `select id, image_id, vulnerability_id, passed from found_due where `+where+` order by id limit $1`, dueAtOnce)
+	}, `select id, image_id, vulnerability_id, passed from found_due where not label and `+where+` order by id limit $1`, dueAtOnce)
 	for _, d := range order {
 		if d.image != 0 {
 			images = append(images, *d)

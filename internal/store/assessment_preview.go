@@ -77,7 +77,7 @@ func (s *Store) AffectedPlaces(ctx context.Context, vulnerabilities []int64, sco
 	args = append(args, rows)
 	// What is not counted yet is looked up where it is found.
 	found, uncounted := `found`, false
-	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id in (`+literals(vulnerabilities)+`))`).Scan(&uncounted); err != nil {
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id in (`+literals(vulnerabilities)+`) and not label)`).Scan(&uncounted); err != nil {
 		return nil, false, fmt.Errorf("images that assessments are about: %w", err)
 	}
 	if uncounted {

@@ -182,10 +182,17 @@ func (s *Store) statesOfMany(ctx context.Context, narrow map[int64]bool, types m
 			continue
 		}
 		var where conditions
-		arms, args := arms(match.Filter{At: when, Found: match.Found{States: []string{assess.Unassessed}}})
+		arms, args := arms(match.Filter{At: when, Found: match.Found{States: []string{assess.Unassessed}}}, anywhere)
 		where.add(`a.vulnerability_id in (`+questions(len(many))+`)`, anys(many)...)
+		// Where a decision holds everywhere, all findings would be looked at to no avail.
+		where.add(`not exists (select 1 from assessments x where x.vulnerability_id = a.vulnerability_id and x.scope_kind = 'everywhere'
+			and x.ended_at is null and (x.expires_at is null or x.expires_at > ?))`, micros(when))
 		where.add(`(`+arms+`)`, args...)
-		found, err := queryAll(ctx, s.read, scanID, `select a.vulnerability_id from affected a `+where.String(), where.args...)
+		var found []int64
+		err = s.inOrder(ctx, func(q querier) (err error) {
+			found, err = queryAll(ctx, q, scanID, `select a.vulnerability_id from affected a `+where.String(), where.args...)
+			return err
+		})
 		if err != nil {
 			return err
 		}

@@ -161,22 +161,22 @@ func (s *Store) AffectedImages(ctx context.Context, vulnerability int64, after *
 // matchedImages is the query of AffectedImages where the built-in analyser alone reports.
 func (s *Store) matchedImages(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
 	where, args := affectedAfter(vulnerability, after, limit, only)
-	of := `m.vulnerability_id = $1`
+	these, from := `with `, `matches m
+			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
+			join images i on i.inventory_id = ip.inventory_id`
 	if len(only) > 0 {
-		of = `m.vulnerability_id + 0 = $1`
+		these, from = theseImages(len(args)-len(only)+1, len(only))+`, `, theseMatches
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
-	}, `with h (registry, repository, digest, package_id, repository_id) as ( -- little is sorted, and the rest read of what is shown
+	}, these+`h (registry, repository, digest, package_id, repository_id) as ( -- little is sorted, and the rest read of what is shown
 			select distinct g.name, r.name, i.digest, m.package_id, r.id
-			from matches m
-			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-			join images i on i.inventory_id = ip.inventory_id
+			from `+from+`
 			join manifests mf on mf.digest = i.digest
 			join repositories r on r.id = mf.repository_id
 			join registries g on g.id = r.registry_id
-			where `+of+` and m.gone_at is null`+where+`
+			where m.vulnerability_id = $1 and m.gone_at is null`+where+`
 			order by 1, 2, 3, 4 limit $2
 		)
 		select h.digest, h.registry, h.repository, h.repository_id, h.package_id, `+effective+`, m.fixed, `+packageColumns+`
@@ -270,7 +270,7 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 // was counted, and by all that is found where that is not over.
 func (s *Store) holds(ctx context.Context, vulnerability int64) (string, error) {
 	var due bool
-	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id = $1)`, vulnerability).Scan(&due); err != nil {
+	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id = $1 and not label)`, vulnerability).Scan(&due); err != nil {
 		return "", fmt.Errorf("what is to be counted of vulnerability %d: %w", vulnerability, err)
 	}
 	if !due {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/match"
@@ -178,10 +179,11 @@ func (s *Store) reportsByImage(ctx context.Context, digests []string, packages m
 		digest             string
 		vulnerability, pkg int64
 	}
-	known := make(map[key]int)
+	known, ungraded := make(map[key]int), make(map[key]bool)
 	for digest, findings := range all {
 		for i, f := range findings {
-			known[key{digest, f.VulnerabilityID, packages[digest][i]}] = i
+			k := key{digest, f.VulnerabilityID, packages[digest][i]}
+			known[k], ungraded[k] = i, f.Severity == advisory.Unknown
 		}
 	}
 	type row struct {
@@ -214,7 +216,7 @@ func (s *Store) reportsByImage(ctx context.Context, digests []string, packages m
 			continue
 		}
 		f := &all[r.digest][i]
-		if f.Sources[0] != builtInSource { // which proves what it says
+		if f.Sources[0] != builtInSource || ungraded[r.key] { // else it proves what it says
 			f.Severity = max(f.Severity, r.Severity)
 		}
 		f.Sources = append(f.Sources, r.source)

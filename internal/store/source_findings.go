@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/source"
@@ -115,7 +116,8 @@ func scanExternal(rows *sql.Rows) (x external, err error) {
 }
 
 // join makes one finding of what several report of one package: the built-in
-// analyser's where it is one of them, since it proves what it says.
+// analyser's where it is one of them, since it proves what it says. Where it knows no
+// severity the others' counts.
 func join(found []match.Finding, reported []external) []match.Finding {
 	type subject struct {
 		vulnerability int64
@@ -127,7 +129,9 @@ func join(found []match.Finding, reported []external) []match.Finding {
 		line int
 	}
 	own := make(map[subject][]int, len(found))
+	ungraded := make([]bool, len(found))
 	for i, f := range found {
+		ungraded[i] = f.Severity == advisory.Unknown
 		at := subject{f.VulnerabilityID, f.Package}
 		own[at] = append(own[at], i)
 	}
@@ -147,6 +151,9 @@ func join(found []match.Finding, reported []external) []match.Finding {
 		if mine := own[about]; len(mine) > 0 {
 			for _, i := range mine {
 				testify(i, x)
+				if ungraded[i] {
+					found[i].Severity = max(found[i].Severity, x.Severity)
+				}
 			}
 			continue
 		}

@@ -23,18 +23,41 @@ func (s *Store) alone(ctx context.Context) (alone bool, err error) {
 // source and repository, of the vulnerabilities that a condition lets through:
 // vulnerability_id, package_id, image_id, repository_id, severity, fixed, first_seen.
 func everyFinding(vulnerability string) string {
-	return `select m.vulnerability_id, m.package_id, i.id as image_id, p.id as repository_id, m.severity, m.fixed, m.first_seen
-			from matches m
+	return everyFindingOf(`matches m
 			join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-			join images i on i.inventory_id = ip.inventory_id
+			join images i on i.inventory_id = ip.inventory_id`, `source_findings x
+			join images i on i.id = x.image_id`, vulnerability)
+}
+
+// theseImages is the start of a query for the findings of images whose digests are
+// parameters from first on: the engines would start with all findings of a
+// vulnerability.
+func theseImages(first, n int) string {
+	return `with these as materialized (select id, digest, inventory_id from images where digest in (` + parameters(first, n) + `))`
+}
+
+// everyFindingOfThese are those of theseImages.
+func everyFindingOfThese(vulnerability string) string {
+	return everyFindingOf(theseMatches, `these i
+			cross join source_findings x`, vulnerability) + ` and x.image_id = i.id`
+}
+
+// theseMatches joins theseImages as i with matches m. SQLite joins crosswise in the
+// order that is written.
+const theseMatches = `these i
+			cross join matches m
+			join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.package_id = m.package_id and ip.owner = ''`
+
+func everyFindingOf(matches, reports, vulnerability string) string {
+	return `select m.vulnerability_id, m.package_id, i.id as image_id, p.id as repository_id, m.severity, m.fixed, m.first_seen
+			from ` + matches + `
 			join manifests mf on mf.digest = i.digest
 			join repositories p on p.id = mf.repository_id
 			join registries g on g.id = p.registry_id and g.built_in
 			where m.gone_at is null and m.vulnerability_id ` + vulnerability + `
 		union all
 		select x.vulnerability_id, x.package_id, x.image_id, p.id, x.severity, x.fixed, x.first_seen
-			from source_findings x
-			join images i on i.id = x.image_id
+			from ` + reports + `
 			join manifests mf on mf.digest = i.digest
 			join repositories p on p.id = mf.repository_id
 			join registry_sources rs on rs.registry_id = p.registry_id and rs.source_id = x.source_id
@@ -54,14 +77,14 @@ type affectedRow struct {
 // analyser report. Of several that report the gravest counts.
 func (s *Store) affectedOfAll(ctx context.Context, vulnerability int64, after *match.AffectedCursor, limit int, only []string) ([]affectedRow, error) {
 	where, args := affectedAfter(vulnerability, after, limit, only)
-	of := `= $1`
-	if len(only) > 0 { // + 0: the engines would start with all findings of the vulnerability
-		of = `+ 0 = $1 and i.digest in (` + parameters(len(args)-len(only)+1, len(only)) + `)`
+	every := `with every as (` + everyFinding(`= $1`) + `)`
+	if len(only) > 0 {
+		every = theseImages(len(args)-len(only)+1, len(only)) + `, every as (` + everyFindingOfThese(`= $1`) + `)`
 	}
 	found, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r affectedRow, err error) {
 		err = rows.Scan(append([]any{&r.Digest, &r.Registry, &r.Repository, &r.repository, &r.pkg, &r.Severity, &r.Fixed}, packageFields(&r.Package)...)...)
 		return r, err
-	}, `with every as (`+everyFinding(of)+`)
+	}, every+`
 		select i.digest, g.name, r.name, r.id, m.package_id, max(`+effectiveOf+`), max(m.fixed), `+packageColumns+`
 		from every m
 		join vulnerabilities v on v.id = m.vulnerability_id

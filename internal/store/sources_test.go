@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -323,6 +324,48 @@ func TestAnswersJoinFindings(t *testing.T) {
 			t.Fatal(err)
 		}
 		want("deleted")
+	})
+}
+
+// TestSeverityOfAnother: where the built-in analyser knows no severity, the gravest
+// that another source knows is the finding's, wherever it is counted or judged.
+func TestSeverityOfAnother(t *testing.T) {
+	eachDock(t, func(t *testing.T, d dock) {
+		ctx := t.Context()
+		publish(t, d.Store, "alpine", advisory.Group{Part: "v3.7/main", Name: "all", Advisories: []advisory.Advisory{
+			{Vulnerability: "CVE-1", Ecosystem: "alpine:v3.7", Package: "musl", Status: advisory.Affected},
+			{Vulnerability: "CVE-2", Ecosystem: "alpine:v3.7", Package: "musl", Status: advisory.Affected, Severity: advisory.Low},
+			{Vulnerability: "CVE-3", Ecosystem: "alpine:v3.7", Package: "musl", Status: advisory.Affected}}})
+		app := d.image(t, d.main, "app", musl("musl", "1"))
+		says := func(name string, severity advisory.Severity) source.Reported {
+			return source.Reported{Vulnerability: name, Package: "musl", Version: "1", Severity: severity}
+		}
+		d.answer(t, d.source(t, "one", "main"), says("CVE-1", advisory.Critical), says("CVE-2", advisory.Critical), says("CVE-3", advisory.Unknown))
+		d.answer(t, d.source(t, "two", "main"), says("CVE-1", advisory.Medium))
+		want := []string{"CVE-1 critical", "CVE-2 low", "CVE-3 unknown"}
+		found, err := d.ImageFindings(ctx, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judged, err := d.FindingsOf(ctx, []string{app})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, findings := range map[string][]match.Finding{"image": found, "preview": judged[app].Findings} {
+			var got []string
+			for _, f := range findings {
+				got = append(got, fmt.Sprint(f.Vulnerability, " ", f.Severity))
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+		summaries, err := d.ImageSummaries(ctx, []string{app})
+		counts := map[advisory.Severity]int{advisory.Critical: 1, advisory.Low: 1, advisory.Unknown: 1}
+		if diff := cmp.Diff(counts, summaries[app].Findings); err != nil || diff != "" {
+			t.Errorf("summary (-want +got):\n%s%v", diff, err)
+		}
 	})
 }
 

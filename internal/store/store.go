@@ -16,7 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
 	"modernc.org/sqlite"
 )
@@ -117,10 +119,16 @@ func (s *Store) openSQLite(path string, opts Options) error {
 
 func (s *Store) openPostgres(location string, opts Options) error {
 	s.engine = Postgres
-	db, err := sql.Open("pgx", location)
+	config, err := pgx.ParseConfig(location)
 	if err != nil {
 		return fmt.Errorf("database %s: %w", redact(location), err)
 	}
+	// What is asked for is small: to start workers, or to compile a plan, takes longer.
+	// Not as parameters of the connection, which poolers do not let through.
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `set max_parallel_workers_per_gather = 0; set jit = off`)
+		return err
+	}))
 	db.SetMaxOpenConns(opts.MaxConnections)
 	db.SetMaxIdleConns(opts.MaxConnections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -187,6 +195,24 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// inOrder runs fn with what reads tables in the order in which a query joins them:
+// PostgreSQL would think longer about it than the query takes. SQLite does so where
+// they are joined crosswise.
+func (s *Store) inOrder(ctx context.Context, fn func(querier) error) error {
+	if s.engine != Postgres || s.in != nil {
+		return fn(s.read)
+	}
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	if _, err := tx.ExecContext(ctx, `set local join_collapse_limit = 1`); err != nil {
+		return err
+	}
+	return fn(tx)
 }
 
 // within runs fn with a store whose writes are all of one transaction.

@@ -96,7 +96,9 @@ func (s *Store) summaries(ctx context.Context, digests []string) (map[string]ima
 		counts, err := queryAll(ctx, s.read, func(rows *sql.Rows) (c row, err error) {
 			err = rows.Scan(&c.digest, &c.severity, &c.n)
 			return c, err
-		}, `select i.digest, `+effective+`, count(*)
+		}, `select i.digest, case when `+effective+` > 0 then `+effective+` else coalesce((select max(x.severity) from source_findings x
+				where x.image_id = i.id and x.vulnerability_id = m.vulnerability_id and x.package_id = m.package_id and x.gone_at is null
+					and `+strings.Replace(attachedAt, "m.source_id", "x.source_id", 1)+`), 0) end, count(*)
 			from images i
 			join inventory_packages ip on ip.inventory_id = i.inventory_id and ip.owner = ''
 			join matches m on m.package_id = ip.package_id and m.gone_at is null

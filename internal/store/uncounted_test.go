@@ -9,6 +9,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/source"
 )
 
 // TestWhatIsLeftToBeCounted has a vulnerability be of more images than a
@@ -67,6 +68,12 @@ func TestWhatIsLeftToBeCounted(t *testing.T) {
 		check("then the next", 110)
 		d.CountAll(t)
 		check("then all", images)
+		// Where not all is the built-in analyser's, other queries are asked.
+		mustRegistry(t, d.Store, "third")
+		if err := d.DetachSource(ctx, "third", source.BuiltIn); err != nil {
+			t.Fatal(err)
+		}
+		check("looked for in all that is found", images)
 		said(advisory.Low)
 		said(advisory.High)
 		d.CountAll(t)

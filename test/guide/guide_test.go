@@ -172,7 +172,7 @@ func follow(t *testing.T, database string) {
 		"http://localhost:6061", served.Health, "http://clair.example.com:6060/", clair.URL,
 		"docker://docker.io/library/alpine:3.20.3", alpine)
 
-	refused := []string{"is blocked by policy: CVE-2025-26519 (unknown, musl 1.2.5-r0, Block); see " + served.URL + "/"}
+	refused := []string{"is blocked by policy: CVE-2025-26519 (high, musl 1.2.5-r0, Block); see " + served.URL + "/"}
 	want := []expected{
 		{heading: "Guide: from an empty machine to a refused pull", blocks: [][]string{{}}},
 		{heading: "As a program", blocks: [][]string{{"ok"}}},
@@ -184,7 +184,7 @@ func follow(t *testing.T, database string) {
 			{`["built-in","clair"]`},
 			{},
 			{`"known"`, `["built-in","answered"]`, `["clair","answered"]`},
-			{`["CVE-2099-0001","low","unassessed",["clair"]]`, `["CVE-2025-26519","unknown","unassessed",["built-in","clair"]]`},
+			{`["CVE-2025-26519","high","unassessed",["built-in","clair"]]`, `["CVE-2099-0001","low","unassessed",["clair"]]`},
 		}},
 		{heading: "Vulnerability scanning", blocks: [][]string{{`"answered"]`}, {`["CVE-2025-26519",["fixed_version"]]`}}},
 		{heading: "Assess vulnerabilities", blocks: [][]string{
