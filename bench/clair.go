@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,11 +25,12 @@ import (
 )
 
 // Of the comparison with Clair: the packages of the image whose report is read,
-// and by how many clients how often.
+// and by how many clients how often, or as often as there is time for it.
 const (
 	clairPackages = 1000
 	clairClients  = 50
-	clairReports  = 1000
+	clairReports  = 500
+	clairTime     = time.Minute
 )
 
 // scannerUnderTest is a server that speaks Clair's v4 API.
@@ -73,7 +75,7 @@ func clairs(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer clair.Stop()
-	ours, err := pratiqueAsClair(ctx, o, feeds)
+	ours, registry, err := pratiqueAsClair(ctx, o, feeds)
 	if err != nil {
 		return err
 	}
@@ -95,29 +97,36 @@ func clairs(ctx context.Context, o options) (err error) {
 	if err := measureIndexing(ctx, o, list, &layers, server.URL, files); err != nil {
 		return err
 	}
-	return measureReports(ctx, o, list, &layers, server.URL)
+	if err := measureReports(ctx, o, list, &layers, server.URL); err != nil {
+		return err
+	}
+	return measureKnown(ctx, o, list[1], registry, &layers, server.URL)
 }
 
-// pratiqueAsClair starts the program with the advisories that Clair has.
-func pratiqueAsClair(ctx context.Context, o options, feeds string) (*process, error) {
+// pratiqueAsClair starts the program with the advisories that Clair has. The URL
+// is its registry's; that of the process is of the Clair API.
+func pratiqueAsClair(ctx context.Context, o options, feeds string) (p *process, registry string, err error) {
 	data, err := os.MkdirTemp(o.dir, "clair-")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	mirror := []string{"--data", data, "--feeds-mirror", feeds}
 	if out, err := exec.CommandContext(ctx, o.program, append([]string{"feeds", "update", "alpine", "go"}, mirror...)...).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("feeds update: %w: %s", err, tail(out))
+		return nil, "", fmt.Errorf("feeds update: %w: %s", err, tail(out))
 	}
 	var addresses [2]string
 	for i := range addresses {
 		if addresses[i], err = freeAddress(); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return launch(ctx, o, "Pratique", "http://"+addresses[1], "http://"+addresses[1]+"/indexer/api/v1/index_state", o.program, append([]string{"serve",
+	p, err = launch(ctx, o, "Pratique", "http://"+addresses[1], "http://"+addresses[1]+"/indexer/api/v1/index_state", o.program, append([]string{"serve",
 		"--listen", addresses[0], "--clair-listen", addresses[1], "--health-listen", "off", "--feeds-schedule", "off", "--clair-download-rate", "0",
-		"--admin-password", "bench-password"}, mirror...)...)
+		"--admin-password", clairPassword}, mirror...)...)
+	return p, "http://" + addresses[0], err
 }
+
+const clairPassword = "bench-password"
 
 // layerServer serves layers by their digests.
 type layerServer struct{ layers sync.Map }
@@ -277,9 +286,13 @@ func thousandPackages(o options) ([]sample.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	upper, err := sample.NewLayer("RUN apk add", sample.File{Path: "lib/apk/db/installed", Content: sample.Installed(packages[:clairPackages]...)})
+	upper, err := sample.NewLayer("RUN apk add", sample.File{Path: "lib/apk/db/installed", Content: inApksOrder(sample.Installed(packages[:clairPackages]...))})
 	return []sample.Layer{lower, upper}, err
 }
+
+// inApksOrder puts a line after that of the origin, as apk does: Clair does not read
+// the last line of an entry.
+func inApksOrder(installed string) string { return strings.ReplaceAll(installed, "\n\n", "\nt:1\n\n") }
 
 func measureReports(ctx context.Context, o options, list []*scannerUnderTest, layers *layerServer, base string) error {
 	image, err := thousandPackages(o)
@@ -292,7 +305,7 @@ func measureReports(ctx context.Context, o options, list []*scannerUnderTest, la
 	}
 	hash := digests[len(digests)-1]
 	t := newTable(fmt.Sprintf("Clair: reports of %d packages to %d clients", clairPackages, clairClients),
-		"server", "packages", "findings", "p50", "p99", "reports a second", "Clair's p50 / this", "peak memory (without PostgreSQL's)")
+		"server", "packages", "findings", "reports", "p50", "p99", "reports a second", "Clair's p50 / this", "peak memory (without PostgreSQL's)")
 	var first time.Duration
 	for _, s := range list {
 		if err := s.post(ctx, base, hash, digests...); err != nil {
@@ -321,7 +334,7 @@ func measureReports(ctx context.Context, o options, list []*scannerUnderTest, la
 		if s.memory, err = (&process{name: s.name, cmd: &exec.Cmd{Process: &os.Process{Pid: s.pid}}}).memory("VmHWM"); err != nil {
 			return err
 		}
-		t.row(s.name, fmt.Sprint(s.packages), fmt.Sprint(s.findings), best(p50).ms(), best(p99).ms(), fmt.Sprintf("%.0f", float64(len(s.latencies))/took.Seconds()),
+		t.row(s.name, fmt.Sprint(s.packages), fmt.Sprint(s.findings), fmt.Sprint(len(s.latencies)), best(p50).ms(), best(p99).ms(), fmt.Sprintf("%.0f", float64(len(s.latencies))/took.Seconds()),
 			fmt.Sprintf("%.0f", float64(first)/float64(p50)), megabytes(s.memory))
 	}
 	return nil
@@ -334,9 +347,10 @@ func (s *scannerUnderTest) load(ctx context.Context, path string) error {
 	left.Store(clairReports)
 	var wait sync.WaitGroup
 	errs := make([]error, clairClients)
+	end := time.Now().Add(clairTime)
 	for i := range clairClients {
 		wait.Go(func() {
-			for left.Add(-1) >= 0 && errs[i] == nil {
+			for left.Add(-1) >= 0 && errs[i] == nil && time.Now().Before(end) {
 				began := time.Now()
 				errs[i] = s.call(ctx, http.MethodGet, path, nil, http.StatusOK, nil)
 				took := time.Since(began)

@@ -75,6 +75,7 @@ var tiers = map[string]tier{
 	"internal/clairapi/clairv1": edge,
 	"internal/clairapi/clairv4": edge,
 	"internal/oci":              edge,
+	"internal/progetapi":        edge,
 	"internal/webui":            edge,
 
 	"internal/app":    app,

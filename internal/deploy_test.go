@@ -24,7 +24,7 @@ func TestDeployment(t *testing.T) {
 		}
 		return string(text)
 	}
-	var environment []string
+	environment := []string{"PRATIQUE_CONFIG"} // names the file, and is no setting in it
 	for _, s := range config.Settings() {
 		environment = append(environment, s.Env)
 	}

@@ -36,6 +36,9 @@ func (a *API) scan(ctx context.Context, scan clairapi.Scan, base, authorization,
 	scan.State, scan.Error = clairapi.ScanDone, ""
 	if err != nil {
 		scan.State, scan.Error = clairapi.ScanFailed, err.Error()
+		if errors.Is(err, indexing.ErrPanic) {
+			scan.Error = "the image broke the analysis down; the server's log says more"
+		}
 		a.opts.Logger.InfoContext(ctx, "scan failed", "repository", scan.Artifact.Repository, "digest", scan.Artifact.Digest, "error", err)
 	}
 	// How it ended is noted even where it ended because it was told to.
@@ -50,7 +53,7 @@ func (a *API) indexOnce(ctx context.Context, artifact clairapi.Artifact, base, a
 	defer func() {
 		// The bytes are foreign: what they bring down is this scan only.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", indexing.ErrPanic, p, debug.Stack())
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)

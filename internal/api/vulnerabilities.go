@@ -50,6 +50,7 @@ type Vulnerability struct {
 	Severity    string       `json:"severity" enum:"critical,high,medium,low,negligible,unknown"`
 	CVSS        float64      `json:"cvss,omitempty" doc:"Base score."`
 	CVSSVector  string       `json:"cvss_vector,omitempty"`
+	CVSS2       *CVSS2       `json:"cvss2,omitempty" doc:"The score that clients of Clair 2 are told, such as ProGet, which know version 2 alone."`
 	EPSS        float64      `json:"epss,omitempty" doc:"How probable it is, from 0 to 1, that it is exploited within thirty days; absent where that is not known."`
 	Percentile  float64      `json:"epss_percentile,omitempty" doc:"The share of all vulnerabilities for which that is no more probable."`
 	Description string       `json:"description"`
@@ -78,6 +79,21 @@ type Detail struct {
 	Published   *time.Time `json:"published,omitempty"`
 	Modified    *time.Time `json:"modified,omitempty"`
 	Withdrawn   *time.Time `json:"withdrawn,omitempty"`
+}
+
+// CVSS2 is a score of CVSS version 2, or one that stands for it.
+type CVSS2 struct {
+	Base    float64 `json:"base_score"`
+	Vector  string  `json:"vector" doc:"That of version 2, or that of the later version from which the score is derived."`
+	Derived bool    `json:"derived" doc:"Whether nobody gives a score of version 2, and this is that of a later version."`
+}
+
+func showCVSS2(v match.Vulnerability) *CVSS2 {
+	s, derived, ok := match.CVSS2(v.Scores())
+	if !ok {
+		return nil
+	}
+	return &CVSS2{s.Base, s.Vector, derived}
 }
 
 // Score is a CVSS score.
@@ -161,7 +177,7 @@ func (a *API) vulnerability(ctx context.Context, in *VulnerabilityPath) (*one[Vu
 		return nil, err
 	}
 	body := Vulnerability{
-		Name: v.Name, Aliases: orEmpty(v.Aliases), Severity: v.Severity.String(), CVSS: v.CVSS, CVSSVector: v.Vector,
+		Name: v.Name, Aliases: orEmpty(v.Aliases), Severity: v.Severity.String(), CVSS: v.CVSS, CVSSVector: v.Vector, CVSS2: showCVSS2(v),
 		EPSS: v.EPSS, Percentile: v.Percentile, Description: v.Description,
 		Published: orNil(v.Published), Modified: orNil(v.Modified), Withdrawn: orNil(v.Withdrawn), Exploited: orNil(v.Exploited), FirstSeen: v.FirstSeen.UTC(),
 		Details: make([]Detail, len(v.Details)), Advisories: make([]Advisory, len(v.Statements)), Assessments: []Assessment{},

@@ -33,6 +33,7 @@ import (
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/progetapi"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
@@ -187,6 +188,10 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
+	proget := progetapi.New(users, a.assessments, a.store, progetapi.Options{Version: opts.Version, Logger: opts.Log})
+	for _, path := range progetapi.Paths() {
+		mux.Handle(path, proget)
+	}
 	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
 	return a.listen(ctx, mux, users, opts.Version)
 }

@@ -114,6 +114,7 @@ var needless = []struct{ key, why string }{
 	{"clair.notifier.http.", "certificates of the receiver are checked with the system's authorities; client certificates are not sent"},
 	{"clair.database.options.cachesize", "nothing is cached that could be out of date"},
 	{"clair.database.options.paginationkey", "pages are named without a key, and do not expire"},
+	{"clair.database.options.managedatabaselifecycle", "databases are neither made nor dropped"},
 	{"clair.database.options.fixturepath", "fixtures are for Clair's developers"},
 	{"clair.database.type", "SQLite or PostgreSQL, as the database's address says"},
 	{"clair.worker.", "the names of packages and distributions are found by built-in detectors"},
@@ -129,6 +130,7 @@ var needless = []struct{ key, why string }{
 	{"matcher.indexer_addr", "indexer, matcher and notifier share a database and need not find each other"},
 	{"notifier.indexer_addr", "indexer, matcher and notifier share a database and need not find each other"},
 	{"notifier.matcher_addr", "indexer, matcher and notifier share a database and need not find each other"},
+	{"matcher.updater_sets", "Clair itself does not read it any more; updaters.sets counts"},
 	{"matcher.max_conn_pool", "16 connections at most"},
 	{"matcher.update_retention", "ten readings of each document are remembered"},
 	{"matcher.disable_enrichment", "scores are stored beside advisories; feeds-off can leave nvd, epss and kev out"},
@@ -234,8 +236,11 @@ func (i *clairImport) take(path string, node *yaml.Node) (setting, note string, 
 			return "", "feeds are kept up to date on the schedule of feeds-schedule", err
 		}
 		return "feeds-schedule", "off: bring data in by pratique feeds import", i.set("feeds-schedule", Off)
-	case "updaters.sets", "clair.updater.enabledupdaters":
+	case "updaters.sets":
 		return i.feeds(node)
+	case "clair.updater.enabledupdaters":
+		// Scores are no updater there: Clair 2 always reads NVD's, and ProGet wants them.
+		return i.feeds(node, "nvd")
 	}
 	for _, n := range needless {
 		if path == n.key || strings.HasSuffix(n.key, ".") && strings.HasPrefix(path, n.key) || strings.HasPrefix(path, n.key+".") {
@@ -363,9 +368,10 @@ var updaterFeeds = map[string][]string{
 	"alpine": {"alpine"}, "aws": {"amazon"}, "clair.cvss": {"nvd"}, "clair.epss": {"epss"}, "clair.kev": {"kev"}, "debian": {"debian"}, "oracle": {"oracle"},
 	"osv": {"crates-io", "go", "maven", "npm", "nuget", "packagist", "pypi", "rubygems"}, "photon": {"photon"}, "rhcc": {"redhat"}, "rhel": {"redhat"},
 	"rhel-vex": {"redhat"}, "suse": {"suse"}, "ubuntu": {"ubuntu"}, "nvd": {"nvd"}, "pyupio": {"pypi"},
+	"amzn1": {"amazon"}, "amzn2": {"amazon"}, "opensuse": {"suse"}, // of 2.1
 }
 
-func (i *clairImport) feeds(node *yaml.Node) (string, string, error) {
+func (i *clairImport) feeds(node *yaml.Node, besides ...string) (string, string, error) {
 	var sets []string
 	if err := node.Decode(&sets); err != nil {
 		return "", "", errors.New("want a list of names")
@@ -373,7 +379,7 @@ func (i *clairImport) feeds(node *yaml.Node) (string, string, error) {
 	if len(sets) == 0 {
 		return "", "an empty list is all feeds, here as there", nil
 	}
-	var feeds, unknown []string
+	feeds, unknown := slices.Clone(besides), []string(nil)
 	for _, name := range sets {
 		if found := updaterFeeds[name]; found != nil {
 			feeds = append(feeds, found...)

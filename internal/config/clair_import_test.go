@@ -73,7 +73,7 @@ func TestImportClair(t *testing.T) {
 	}{
 		{"2.x", clair2, []string{
 			`clair-listen: "0.0.0.0:6060"`, `health-listen: "0.0.0.0:6061"`, `database: "postgres://postgres:s3cret@postgres:5432/pratique?sslmode=disable"`,
-			`feeds: ["alpine","debian","oracle","redhat","ubuntu"]`, `feeds-schedule: "17 */2 * * *"`, `clair-v1-notify-url: "http://quay/secscan/notify"`,
+			`feeds: ["alpine","debian","nvd","oracle","redhat","ubuntu"]`, `feeds-schedule: "17 */2 * * *"`, `clair-v1-notify-url: "http://quay/secscan/notify"`,
 		}, map[string]string{
 			"clair.updater.enabledupdaters": "NOT TAKEN OVER: beos", "clair.database.options.cachesize": "cached", "clair.api.keyfile": "plain HTTP",
 			"clair.worker.namespace_detectors": "detectors", "clair.notifier.attempts": "until they arrive", "clair.database.type": "SQLite",

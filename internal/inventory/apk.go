@@ -3,9 +3,12 @@ package inventory
 import (
 	"io"
 	"path"
+	"regexp"
+	"strings"
 )
 
 const (
+	apkRepositories = "etc/apk/repositories"
 	apkInstalled    = "lib/apk/db/installed"
 	apkInstalledUsr = "usr/lib/apk/db/installed" // where /usr is merged
 )
@@ -13,21 +16,27 @@ const (
 type apk struct{}
 
 // NewApk returns the detector of Alpine packages: apk's database of installed
-// packages (https://wiki.alpinelinux.org/wiki/Apk_spec, "Installed database").
+// packages (https://wiki.alpinelinux.org/wiki/Apk_spec, "Installed database"), and
+// the list of repositories, which tells the release where no release file does.
 func NewApk() Detector { return apk{} }
 
 func (apk) Name() string { return "apk" }
-func (apk) Version() int { return 3 }
+func (apk) Version() int { return 4 }
 
 func (apk) Directories() []string {
-	return []string{path.Dir(apkInstalled), path.Dir(apkInstalledUsr)}
+	return []string{path.Dir(apkInstalled), path.Dir(apkInstalledUsr), path.Dir(apkRepositories)}
 }
 
-func (apk) Wants(p string) bool { return p == apkInstalled || p == apkInstalledUsr }
+func (apk) Wants(p string) bool {
+	return p == apkInstalled || p == apkInstalledUsr || p == apkRepositories
+}
 
 func (apk) Detect(p string, c *Content) (File, []Warning, error) {
 	found := newFindings(p, "apk")
 	in := newLines(c)
+	if p == apkRepositories {
+		return detectRepositories(in, found)
+	}
 	var s apkRecord
 	blank := true
 	for {
@@ -53,6 +62,34 @@ func (apk) Detect(p string, c *Content) (File, []Warning, error) {
 		}
 	}
 	s.finish(found)
+	return found.result(nil)
+}
+
+// mainRepository is a line of the list (apk-repositories(5)): packages of a release
+// come from its repository "main".
+var mainRepository = regexp.MustCompile(`^(?:https?|ftp)://\S+/(v\d{1,3}\.\d{1,3}|edge)/main/?$`)
+
+// detectRepositories tells the release whose repository is listed; nothing where
+// there are several.
+func detectRepositories(in *lines, found *findings) (File, []Warning, error) {
+	releases := make(map[string]bool)
+	for {
+		err := in.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return found.result(err)
+		}
+		if m := mainRepository.FindStringSubmatch(strings.TrimSpace(string(in.text))); m != nil {
+			releases[m[1]] = true
+		}
+	}
+	if len(releases) == 1 {
+		for release := range releases {
+			found.file.Distribution = &Distribution{ID: "alpine", Version: release}
+		}
+	}
 	return found.result(nil)
 }
 

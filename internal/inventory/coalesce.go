@@ -31,6 +31,9 @@ func Coalesce(layers []*Layer) Image {
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line))
 	})
 	d := o.distribution()
+	if f := o.files[o.links.follow(apkRepositories)]; f != nil && f.Distribution != nil {
+		img.Listed = *f.Distribution
+	}
 	img.setRepositories(layers, &d)
 	img.SetDistribution(d)
 	img.Components = componentsOf(layers)

@@ -168,7 +168,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestSetOf(t *testing.T) {
-	if got := SetOf(Detectors()); got != "apk/3 binary/2 conda/1 dart/1 dnf/1 dotnet/1 dpkg/3 erlang/1 java/3 node/2 php/1 python/2 redhat/2 release/2 rpm/3 ruby/1" {
+	if got := SetOf(Detectors()); got != "apk/4 binary/2 conda/1 dart/1 dnf/1 dotnet/1 dpkg/3 erlang/1 java/3 node/2 php/1 python/2 redhat/2 release/2 rpm/3 ruby/1" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -54,8 +54,8 @@ var releaseMarks = map[string][]struct {
 }
 
 // InferDistribution tells a distribution by the packages of the operating
-// system: by the one whose version is the release's, else by the endings of
-// versions ("+deb12u1", ".el9"). ok is false where nothing tells it, or where
+// system: by the one whose version is the release's, else by the list of apk's
+// repositories or by the endings of versions ("+deb12u1", ".el9"). ok is false where nothing tells it, or where
 // the endings of two releases are about as many: those of the release before
 // may be left over from an upgrade.
 func (img Image) InferDistribution() (d Distribution, ok bool) {
@@ -98,6 +98,9 @@ func (img Image) InferDistribution() (d Distribution, ok bool) {
 	}
 	if len(named) > 1 {
 		return Distribution{}, false
+	}
+	if d := img.Listed; d.ID != "" && img.OfSystem() && img.MadeBy(d) {
+		return d, true
 	}
 	most, next := 0, 0
 	for candidate, n := range votes {

@@ -1,6 +1,9 @@
 package inventory
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestInferDistribution(t *testing.T) {
 	type p struct{ kind, name, version string }
@@ -36,6 +39,48 @@ func TestInferDistribution(t *testing.T) {
 			d, ok := img.InferDistribution()
 			if !ok {
 				d = Distribution{}
+			}
+			if got := d.String(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// Where an Alpine layer has no release file, its list of repositories tells the
+// release, if it names but one.
+func TestInferFromRepositories(t *testing.T) {
+	const installed = "C:Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA=\nP:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\n"
+	for _, test := range []struct{ name, list, release, want string }{
+		{"none", "", "", ""},
+		{"one", "http://dl-cdn.alpinelinux.org/alpine/v3.20/main\nhttps://mirror.example/alpine/v3.20/community\n", "", "alpine:v3.20"},
+		{"edge", "https://dl-cdn.alpinelinux.org/alpine/edge/main/\n", "", "alpine:edge"},
+		{"besides packages of edge", "https://a/alpine/v3.19/main\n@edge https://a/alpine/edge/testing\n", "", "alpine:v3.19"},
+		{"comments", "# https://a/alpine/v3.18/main\nhttps://a/alpine/v3.19/main\r\n", "", "alpine:v3.19"},
+		{"two", "https://a/alpine/v3.19/main\nhttps://a/alpine/v3.20/main\n", "", ""},
+		{"the newest, whichever it is", "https://a/alpine/latest-stable/main\n", "", ""},
+		{"of something else", "https://packages.wolfi.dev/os\n/media/cdrom/apks\n", "", ""},
+		{"nonsense", "\x00\xffhttps://a/v3/main\n" + strings.Repeat("a", 100_000), "", ""},
+		{"a release file comes first", "https://a/alpine/v3.19/main\n", "3.20.3\n", "alpine:v3.20"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := &Layer{Digest: "sha256:1"}
+			for p, text := range map[string]string{apkInstalled: installed, apkRepositories: test.list, "etc/alpine-release": test.release} {
+				for _, d := range []Detector{NewApk(), NewRelease()} {
+					if text == "" || !d.Wants(p) {
+						continue
+					}
+					f, _, err := d.Detect(p, contentOf(strings.NewReader(text)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					l.Files = append(l.Files, f)
+				}
+			}
+			img := Coalesce([]*Layer{l})
+			d := img.Distribution
+			if d.ID == "" {
+				d, _ = img.InferDistribution()
 			}
 			if got := d.String(); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)

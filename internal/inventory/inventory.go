@@ -193,6 +193,9 @@ type Image struct {
 	// first, the image's own last where it is one.
 	Components []Component `json:"components,omitempty"`
 	Warnings   []Warning   `json:"warnings,omitempty"`
+
+	// Listed is the distribution whose repositories are listed, for InferDistribution.
+	Listed Distribution `json:"-"`
 }
 
 // empty reports that nothing is known of the file but that it was read.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -136,6 +137,37 @@ func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Findin
 		return nil, fmt.Errorf("findings of inventory %d: %w", id, err)
 	}
 	return sorted(findings), nil
+}
+
+// InventoryScores returns what each feed says of the vulnerabilities of these
+// packages, by name: of those details that give scores.
+func (s *Store) InventoryScores(ctx context.Context, id int64) (map[string][]match.Stated, error) {
+	type row struct {
+		name, text string
+		match.Stated
+	}
+	rows, err := queryAll(ctx, s.read, func(rows *sql.Rows) (o row, err error) {
+		if err = rows.Scan(&o.name, &o.Feed, &o.Part, &o.text); err == nil {
+			err = json.Unmarshal([]byte(o.text), &o.Detail)
+		}
+		return o, err
+	}, `select v.name, g.feed, g.part, d.detail
+		from vulnerability_details d
+		join advisory_groups g on g.id = d.group_id
+		join vulnerabilities v on v.id = d.vulnerability_id
+		where d.detail like '%"scores"%' and d.vulnerability_id in (
+			select m.vulnerability_id from inventory_packages ip
+			join matches m on m.package_id = ip.package_id and m.gone_at is null
+			where ip.inventory_id = $1 and ip.owner = '')
+		order by g.feed, g.part, g.name`, id)
+	if err != nil {
+		return nil, fmt.Errorf("scores of inventory %d: %w", id, err)
+	}
+	stated := make(map[string][]match.Stated)
+	for _, o := range rows {
+		stated[o.name] = append(stated[o.name], o.Stated)
+	}
+	return stated, nil
 }
 
 // Namespaces lists the distributions that some feed speaks of, in order.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/clairapi"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
@@ -224,6 +225,20 @@ func TestInventoryOfClairLayer(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
+		}
+
+		if err := s.ReplaceAdvisories(t.Context(), advisory.NVD, "all", []feed.Entry{
+			{Group: advisory.Group{Part: "all", Name: "CVE-2019-14697", Details: map[string]advisory.Detail{"CVE-2019-14697": {Scores: []advisory.Score{{Version: "2.0", Vector: "AV:N", Base: 7.5}}}}}},
+			{Group: advisory.Group{Part: "all", Name: "CVE-2019-1", Details: map[string]advisory.Detail{"CVE-2019-1": {Scores: []advisory.Score{{Version: "2.0", Vector: "AV:L", Base: 1}}}}}},
+		}, nil, match.Package); err != nil {
+			t.Fatal(err)
+		}
+		scores, err := s.InventoryScores(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(scores) != 1 || len(scores["CVE-2019-14697"]) != 1 || scores["CVE-2019-14697"][0].Scores[0].Base != 7.5 || scores["CVE-2019-14697"][0].Feed != advisory.NVD {
+			t.Errorf("scores are %+v", scores)
 		}
 
 		// The feed takes it back: no new inventory is needed.

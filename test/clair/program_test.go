@@ -8,9 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +32,8 @@ type program struct {
 	layers          []imageLayer
 }
 
-// startProgram runs the program, with more arguments, until the test ends.
+// startProgram runs the program with an image and a feed, and with more arguments,
+// until the test ends.
 func startProgram(t *testing.T, arguments ...string) program {
 	t.Helper()
 	mirror := t.TempDir()
@@ -44,32 +43,7 @@ func startProgram(t *testing.T, arguments ...string) program {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	var settings config.Serve
-	parser, err := kong.New(&settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := parser.Parse(append([]string{
-		"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "off",
-		"--admin-password", password, "--feeds-schedule", "off", "--feeds", "alpine", "--feeds-mirror", mirror,
-	}, arguments...)); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	a, err := app.Open(ctx, settings, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- a.Run(ctx) }()
-	t.Cleanup(sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended: %v", err)
-		}
-	}))
-	p := program{registry: "http://" + a.Address("listen"), clair: "http://" + a.Address("clair-listen")}
+	p := startEmptyProgram(t, append([]string{"--feeds", "alpine", "--feeds-mirror", mirror}, arguments...)...)
 	p.updateFeeds(t)
 
 	must := clairtest.Must(t)
@@ -88,6 +62,37 @@ func startProgram(t *testing.T, arguments ...string) program {
 		p.layers = append(p.layers, imageLayer{digest: l.Digest(), url: p.registry + "/v2/main/app/blobs/" + l.Digest()})
 	}
 	return p
+}
+
+// startEmptyProgram runs the program without anything in it.
+func startEmptyProgram(t *testing.T, arguments ...string) program {
+	t.Helper()
+	var settings config.Serve
+	parser, err := kong.New(&settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{
+		"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--clair-listen", "127.0.0.1:0", "--health-listen", "off",
+		"--admin-password", password, "--feeds-schedule", "off",
+	}, arguments...)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a, err := app.Open(ctx, settings, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	t.Cleanup(sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the server ended: %v", err)
+		}
+	}))
+	return program{registry: "http://" + a.Address("listen"), clair: "http://" + a.Address("clair-listen")}
 }
 
 func authorization() string {
@@ -171,22 +176,62 @@ func TestDownloadFromTheProgram(t *testing.T) {
 	}
 }
 
-// TestRealReg runs genuinetools/reg v0.16.1.
-func TestRealReg(t *testing.T) {
-	reg := tool(t, "reg")
+// klar reads the manifest of Docker's type with an empty Authorization first. It
+// wants that type to the letter, a challenge in a fixed order, and the token as
+// "token".
+func TestKlarAtTheRegistry(t *testing.T) {
 	p := startProgram(t)
-	image := strings.TrimPrefix(p.registry, "http://") + "/main/app:1"
-	for range 2 { // new, then known
-		cmd := exec.CommandContext(t.Context(), reg, "vulns", "--clair", p.clair, "-f", "-u", "admin", "-p", password, image)
-		cmd.Env = append(os.Environ(), "HOME="+filepath.Clean(t.TempDir()))
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		for _, want := range []string{"CVE-2025-26519: [Unknown]", "CVE-2023-42363: [Unknown]", "CVE-2023-42364: [Unknown]", "Unknown: 3"} {
-			if !strings.Contains(string(out), want) {
-				t.Errorf("%q is not in\n%s", want, out)
-			}
-		}
+	const docker = "application/vnd.docker.distribution.manifest.v2+json"
+	owner := newClient(t, p.registry, "Authorization", authorization(), "Accept", "application/vnd.oci.image.manifest.v1+json")
+	status, _, content := owner.do(http.MethodGet, "/v2/main/app/manifests/1", nil)
+	wantStatus(t, "manifest", status, http.StatusOK, content)
+	converted := strings.NewReplacer("application/vnd.oci.image.manifest.v1+json", docker,
+		"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json",
+		"application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip").Replace(string(content))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.registry+"/v2/main/app/manifests/docker", strings.NewReader(converted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{"Authorization": {authorization()}, "Content-Type": {docker}}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	wantStatus(t, "put", response.StatusCode, http.StatusCreated, nil)
+
+	accept := docker + ", application/vnd.docker.distribution.manifest.v1+prettyjws, application/vnd.docker.distribution.manifest.list.v2+json"
+	status, header, _ := newClient(t, p.registry, "Accept", accept, "Authorization", "").do(http.MethodGet, "/v2/main/app/manifests/docker", nil)
+	wantStatus(t, "first try", status, http.StatusUnauthorized, nil)
+	challenge := regexp.MustCompile(`^Bearer realm="(.*?)",service="(.*?)",scope="(.*?)"`).FindStringSubmatch(header.Get("WWW-Authenticate"))
+	if challenge == nil {
+		t.Fatalf("the challenge is %q", header.Get("WWW-Authenticate"))
+	}
+	realm := strings.TrimPrefix(challenge[1], p.registry)
+	status, _, content = newClient(t, p.registry, "Authorization", authorization()).do(http.MethodGet, realm+"?service="+challenge[2]+"&scope="+challenge[3], nil)
+	wantStatus(t, "token", status, http.StatusOK, content)
+	token := read[struct{ Token string }](t, content).Token
+	status, header, content = newClient(t, p.registry, "Accept", accept, "Authorization", "Bearer "+token).do(http.MethodGet, "/v2/main/app/manifests/docker", nil)
+	wantStatus(t, "manifest", status, http.StatusOK, content)
+	if header.Get("Content-Type") != docker {
+		t.Errorf("the type is %q", header.Get("Content-Type"))
+	}
+	image := read[struct {
+		Config struct{ Digest string }
+		Layers []struct{ Digest string }
+	}](t, content)
+	c, parent := newClient(t, p.clair), ""
+	for _, l := range image.Layers {
+		name := strings.TrimPrefix(image.Config.Digest, "sha256:") + strings.TrimPrefix(l.Digest, "sha256:")
+		status, _, content := c.do(http.MethodPost, "/v1/layers", envelopeOf(post{
+			Name: name, Path: p.registry + "/v2/main/app/blobs/" + l.Digest, ParentName: parent, Format: "Docker", Headers: map[string]string{"Authorization": "Bearer " + token},
+		}))
+		wantStatus(t, "post", status, http.StatusCreated, content)
+		parent = name
+	}
+	status, _, content = c.do(http.MethodGet, "/v1/layers/"+parent+"?vulnerabilities", nil)
+	wantStatus(t, "get", status, http.StatusOK, content)
+	if diff := cmp.Diff(wantProgram, read[envelope](t, content).Layer.findings()); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }

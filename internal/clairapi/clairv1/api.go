@@ -44,6 +44,9 @@ type Store interface {
 	InventoryPackages(ctx context.Context, id int64) ([]inventory.Installed, error)
 	// InventoryFindings returns what affects these packages now.
 	InventoryFindings(ctx context.Context, id int64) ([]match.Finding, error)
+	// InventoryScores returns what gives scores of the vulnerabilities of these
+	// packages, by name.
+	InventoryScores(ctx context.Context, id int64) (map[string][]match.Stated, error)
 	// Namespaces lists the distributions that some feed speaks of, in order.
 	Namespaces(ctx context.Context) ([]string, error)
 	// NamespaceVulnerabilities lists vulnerabilities of a distribution by name,
@@ -188,7 +191,7 @@ func (a *API) route(pattern string, h func(*http.Request) (answer, error)) {
 		var result answer
 		if err == nil {
 			r.Body = io.NopCloser(bytes.NewReader(content))
-			result, err = a.call(h, r.WithContext(ctx))
+			result, err = a.inTime(ctx, h, r)
 		}
 		if err != nil {
 			result = a.failure(r, err)
@@ -211,6 +214,34 @@ type panicked struct {
 }
 
 func (p *panicked) Error() string { return "panic in a handler" }
+
+// inTime calls h, and does not wait for it longer than a second after ctx has
+// ended: a disk that hangs knows no contexts, and a client that gets no answer
+// abandons its whole run. What comes later is lost; h still ends by itself.
+func (a *API) inTime(ctx context.Context, h func(*http.Request) (answer, error), r *http.Request) (answer, error) {
+	type outcome struct {
+		result answer
+		err    error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		result, err := a.call(h, r.WithContext(ctx))
+		done <- outcome{result, err}
+	}()
+	select {
+	case o := <-done:
+		return o.result, o.err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(time.Second)
+	defer grace.Stop()
+	select {
+	case o := <-done:
+		return o.result, o.err
+	case <-grace.C:
+		return answer{}, ctx.Err()
+	}
+}
 
 func (a *API) call(h func(*http.Request) (answer, error), r *http.Request) (result answer, err error) {
 	defer func() {

@@ -2,10 +2,13 @@ package clairv1_test
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -267,6 +270,32 @@ func TestStoreIsGone(t *testing.T) {
 		if response.StatusCode != http.StatusInternalServerError || strings.Contains(body, "sql") || !strings.Contains(body, `"Message"`) {
 			t.Errorf("%s: got %d %s", path, response.StatusCode, body)
 		}
+	}
+}
+
+// hanging is an Indexing that looks at no context, as a disk does that is gone.
+type hanging chan struct{}
+
+func (h hanging) Index(context.Context, indexing.Request) error {
+	<-h
+	return nil
+}
+
+// Whatever hangs, there is an answer in time: ProGet abandons its whole run
+// without one, after 100 s.
+func TestAnswerWhateverHangs(t *testing.T) {
+	h := make(hanging)
+	defer close(h)
+	server := httptest.NewServer(clairv1.New(h, nil, clairv1.Options{Timeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}))
+	defer server.Close()
+	response, err := http.Post(server.URL+"/v1/layers", "application/json", strings.NewReader(`{"Layer":{"Name":"a","Path":"http://127.0.0.1/","Format":"Docker"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	wantJSON(t, response)
+	if content, err := io.ReadAll(response.Body); response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(content), `"Type":"Timeout"`) {
+		t.Errorf("got %s %s, %v", response.Status, content, err)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestFeaturesOfOneSource(t *testing.T) {
 	packages = append(packages, inventory.Installed{Package: inventory.Package{Type: "pypi", Name: "zlib", Version: "1"}}) // no feature
 	list := newFeatureList([]clairapi.Layer{{Name: "a"}, {Name: "b"}, {Name: "c"}}, packages)
 	list.affect([]match.Finding{found(0, advisory.Low, "3"), found(1, advisory.High, ""), found(0, advisory.High, "4")})
-	got := (&API{}).sorted(list)
+	got := (&API{}).sorted(list, nil)
 	if len(got) != 2 || got[0].AddedBy != "b" || got[1].Vulnerabilities != nil {
 		t.Fatalf("got %+v", got)
 	}

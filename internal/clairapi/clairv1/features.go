@@ -77,9 +77,9 @@ func (l featureList) affect(findings []match.Finding) {
 	}
 }
 
-// sorted returns the features by name and version, each with its vulnerabilities.
-// Clair's order is random.
-func (a *API) sorted(l featureList) []featureBody {
+// sorted returns the features by name and version, each with its vulnerabilities,
+// whose scores are given by name. Clair's order is random.
+func (a *API) sorted(l featureList, scores map[string][]match.Stated) []featureBody {
 	list := make([]featureBody, 0, len(l))
 	for k, e := range l {
 		found := make([]match.Finding, 0, len(e.findings))
@@ -90,7 +90,7 @@ func (a *API) sorted(l featureList) []featureBody {
 		for _, f := range found {
 			e.body.Vulnerabilities = append(e.body.Vulnerabilities, vulnerabilityBody{
 				Name: f.Vulnerability, NamespaceName: k.namespace, Description: f.Description,
-				Link: link(k.namespace, f.Vulnerability), Severity: severityName(f.Severity), FixedBy: f.Fixed, Metadata: a.findingMetadata(f),
+				Link: link(k.namespace, f.Vulnerability), Severity: severityName(f.Severity), FixedBy: f.Fixed, Metadata: a.findingMetadata(f, scores[f.Vulnerability]),
 			})
 		}
 		list = append(list, e.body)

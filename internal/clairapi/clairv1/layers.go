@@ -8,6 +8,7 @@ import (
 
 	"github.com/pratique/pratique/internal/clairapi"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
+	"github.com/pratique/pratique/internal/match"
 )
 
 // postLayer indexes a layer and echoes the request, secrets included, as Clair
@@ -68,14 +69,18 @@ func (a *API) getLayer(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	list := newFeatureList(chain, packages)
+	var scores map[string][]match.Stated
 	if vulnerable {
 		findings, err := a.store.InventoryFindings(r.Context(), l.InventoryID)
 		if err != nil {
 			return answer{}, err
 		}
+		if scores, err = a.store.InventoryScores(r.Context(), l.InventoryID); err != nil {
+			return answer{}, err
+		}
 		list.affect(findings)
 	}
-	body.Features = a.sorted(list)
+	body.Features = a.sorted(list, scores)
 	return answer{http.StatusOK, layerEnvelope{body}}, nil
 }
 

@@ -36,28 +36,20 @@ type cvss3 struct {
 // metadata is the CVSS scores of a vulnerability: of each version NVD's where it
 // gives one, else the first. It is nil where there is none.
 func (a *API) metadata(v match.Vulnerability) json.RawMessage {
-	scores := make(map[string]advisory.Score) // by the first digit of the version
-	nvd := make(map[string]bool)
 	var published time.Time
 	for _, d := range v.Details {
 		if published.IsZero() || !d.Published.IsZero() && d.Feed == advisory.NVD {
 			published = d.Published
 		}
-		for _, s := range d.Scores {
-			version := s.Version[:min(1, len(s.Version))]
-			if _, known := scores[version]; !known || d.Feed == advisory.NVD && !nvd[version] {
-				scores[version], nvd[version] = s, d.Feed == advisory.NVD
-			}
-		}
 	}
-	return a.score(scores, published)
+	return a.score(v.Scores(), published)
 }
 
-// findingMetadata is the same of a finding, of which only the score that counts
-// is known.
-func (a *API) findingMetadata(f match.Finding) json.RawMessage {
-	if f.Vector == "" {
-		return nil
+// findingMetadata is the same of a finding. Where no feed gives a score of the
+// vulnerability as such, it is the one that counts for the finding.
+func (a *API) findingMetadata(f match.Finding, stated []match.Stated) json.RawMessage {
+	if text := a.metadata(match.Vulnerability{Details: stated}); text != nil || f.Vector == "" {
+		return text
 	}
 	s := advisory.Score{Version: "2.0", Vector: f.Vector, Base: f.CVSS}
 	if head, _, _ := strings.Cut(f.Vector, "/"); strings.HasPrefix(head, "CVSS:") {
@@ -73,15 +65,12 @@ func (a *API) score(scores map[string]advisory.Score, published time.Time) json.
 		m.NVD.CVSSv3 = &cvss3{Vectors: metrics, Score: s.Base}
 		m.NVD.CVSSv3.ExploitabilityScore, m.NVD.CVSSv3.ImpactScore = subscores(metrics)
 	}
-	if s, ok := scores["2"]; ok {
+	switch s, derived, ok := match.CVSS2(scores); {
+	case !ok, derived && !a.opts.DeriveCVSS2:
+	case derived:
+		m.NVD.CVSSv2 = &cvss2{Score: s.Base, Derived: s.Vector}
+	default:
 		m.NVD.CVSSv2 = &cvss2{Vectors: s.Vector, Score: s.Base}
-	} else if a.opts.DeriveCVSS2 {
-		for _, version := range []string{"3", "4"} {
-			if s, ok := scores[version]; ok {
-				m.NVD.CVSSv2 = &cvss2{Score: s.Base, Derived: s.Vector}
-				break
-			}
-		}
 	}
 	if m.NVD.CVSSv2 == nil && m.NVD.CVSSv3 == nil {
 		return nil

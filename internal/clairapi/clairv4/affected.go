@@ -114,7 +114,7 @@ func asAdvisory(v vulnerability) advisory.Advisory {
 		if found, ok := inventory.NewDistribution(d.DID, version, d.VersionCodeName, d.PrettyName); ok {
 			out.Ecosystem = found.String()
 		}
-	} else if v.Repository != nil {
+	} else if v.Repository != nil && v.Repository.Name != "" {
 		for kind, from := range repositories {
 			if from.Name == v.Repository.Name {
 				out.Ecosystem, out.Source = kind, false

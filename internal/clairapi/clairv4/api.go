@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -101,6 +102,7 @@ type API struct {
 	mux      *http.ServeMux
 	document document
 	slots    chan struct{} // nil without a bound
+	reports  *flights
 	duration *prometheus.HistogramVec
 }
 
@@ -135,7 +137,9 @@ func New(service Indexing, store Store, opts Options) (*API, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = prometheus.NewRegistry()
 	}
-	a := &API{indexing: service, store: store, opts: opts, mux: http.NewServeMux(), duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	// What makes a report is the processor, so more at a time would only take memory.
+	reports := newFlights(runtime.GOMAXPROCS(0)+1, opts.Timeout)
+	a := &API{indexing: service, store: store, opts: opts, mux: http.NewServeMux(), reports: reports, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "clair_http_request_duration_seconds",
 		Help:    "How long requests of Clair's v4 API took.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
@@ -188,7 +192,7 @@ func addSlash(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer is a successful response; a nil body is an empty one, and text is a
-// body that is written as it is.
+// body that is written as it is, in the Content-Encoding of the header if there is one.
 type answer struct {
 	status int
 	header http.Header
@@ -230,7 +234,7 @@ func (a *API) route(path string, by methods) {
 		var result answer
 		var err error
 		if h := by[r.Method]; h != nil {
-			result, err = a.call(h, r.WithContext(ctx))
+			result, err = recovered(func() (answer, error) { return h(r.WithContext(ctx)) })
 		} else {
 			allowed := make([]string, 0, len(by))
 			for m := range by {
@@ -258,13 +262,14 @@ type panicked struct {
 
 func (p *panicked) Error() string { return "panic in a handler" }
 
-func (a *API) call(h handler, r *http.Request) (result answer, err error) {
+// recovered calls f, and makes an error of a panic.
+func recovered(f func() (answer, error)) (result answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &panicked{p, debug.Stack()}
 		}
 	}()
-	return h(r)
+	return f()
 }
 
 // failure words an error, and logs it: this is where errors end.

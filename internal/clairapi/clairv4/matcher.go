@@ -1,6 +1,8 @@
 package clairv4
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,18 +29,26 @@ func (a *API) getVulnerabilityReport(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	m, err := a.store.ClairManifest(r.Context(), hash)
+	coding := encoding(r)
+	return a.reports.do(r.Context(), hash+" "+kind+" "+coding, func(ctx context.Context) (answer, error) {
+		return a.vulnerabilityReport(ctx, hash, kind, coding)
+	})
+}
+
+// vulnerabilityReport is the answer in one media type and coding.
+func (a *API) vulnerabilityReport(ctx context.Context, hash, kind, coding string) (answer, error) {
+	m, err := a.store.ClairManifest(ctx, hash)
 	if errors.Is(err, clairapi.ErrNotFound) || err == nil && m.Error != "" {
 		return answer{}, failed(http.StatusNotFound, "index report for manifest %q not found", hash)
 	}
 	if err != nil {
 		return answer{}, err
 	}
-	packages, err := a.store.IndexedPackages(r.Context(), m.InventoryID)
+	packages, err := a.store.IndexedPackages(ctx, m.InventoryID)
 	if err != nil {
 		return answer{}, err
 	}
-	threats, err := a.store.InventoryThreats(r.Context(), m.InventoryID)
+	threats, err := a.store.InventoryThreats(ctx, m.InventoryID)
 	if err != nil {
 		return answer{}, err
 	}
@@ -46,8 +56,20 @@ func (a *API) getVulnerabilityReport(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, header: http.Header{
+	text, err := json.Marshal(report)
+	if err != nil {
+		return answer{}, fmt.Errorf("report of %s: %w", hash, err)
+	}
+	text = append(text, '\n')
+	header := http.Header{
 		"Content-Type":  {kind},
 		"Cache-Control": {fmt.Sprintf("max-age=%.f", a.opts.CacheAge.Seconds())},
-	}, body: report}, nil
+	}
+	if coding != "" && len(text) > smallBody {
+		if text, err = pack(text, coding); err != nil {
+			return answer{}, err
+		}
+		header.Set("Content-Encoding", coding)
+	}
+	return answer{status: http.StatusOK, header: header, text: text}, nil
 }

@@ -159,7 +159,7 @@ func write(w http.ResponseWriter, r *http.Request, a answer) error {
 		return nil
 	}
 	header.Set("Vary", "Accept-Encoding")
-	if coding := encoding(r); coding != "" && len(content) > smallBody {
+	if coding := encoding(r); coding != "" && len(content) > smallBody && header.Get("Content-Encoding") == "" {
 		packed, err := pack(content, coding)
 		if err != nil {
 			return err

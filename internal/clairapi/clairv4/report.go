@@ -43,7 +43,10 @@ func newIndexReport(m clairapi.Manifest, packages []clairapi.IndexedPackage) ind
 		if r.Packages[id] == nil {
 			r.Packages[id] = describePackage(id, p.Package)
 		}
-		e := environment{PackageDB: database(p.Installed), DistributionID: where, RepositoryIDs: []string{}}
+		e := environment{PackageDB: database(p.Installed), RepositoryIDs: []string{}}
+		if inventory.OfSystem(p.Type) {
+			e.DistributionID = where
+		}
 		if p.LayerIndex < len(m.Layers) {
 			e.IntroducedIn = m.Layers[p.LayerIndex].Hash
 		}
@@ -110,8 +113,8 @@ func newVulnerabilityReport(index indexReport, packages []clairapi.IndexedPackag
 		}
 		v := describeThreat(*t, *p)
 		if known := r.Vulnerabilities[v.ID]; known == nil {
-			if inventory.OfSystem(p.Type) {
-				v.Distribution = index.Distributions[distributionID]
+			if d := index.Distributions[distributionID]; d != nil && inventory.OfSystem(p.Type) {
+				v.Distribution = d
 			}
 			r.Vulnerabilities[v.ID] = v
 			if item, ok := score(*t); ok {
@@ -146,7 +149,8 @@ func newVulnerabilityReport(index indexReport, packages []clairapi.IndexedPackag
 
 // describeThreat writes a vulnerability with the package that it is stated of:
 // that is the source's where the statement is on sources. Its id is the same for
-// the same statement on the same version, in every report.
+// the same statement on the same version, in every report. Distribution and
+// repository are there, if empty: clair-scanner reads of them without a look.
 func describeThreat(t clairapi.Threat, p inventory.Package) *vulnerability {
 	s := t.Statement
 	subject := &packageBody{Name: p.Name, Version: p.Version, Kind: "binary", Arch: p.Architecture, Module: p.Module}
@@ -157,7 +161,7 @@ func describeThreat(t clairapi.Threat, p inventory.Package) *vulnerability {
 	v := &vulnerability{
 		Updater: updaterName(s.Feed, s.Part), Name: t.Vulnerability, Description: t.Description, Issued: t.Published,
 		Links: strings.Join(clairapi.Pages(p, t), " "), Severity: cmp.Or(s.Note, clairapi.SeverityName(t.Severity)), NormalizedSeverity: clairapi.SeverityName(t.Severity),
-		Package: subject, FixedInVersion: s.Fixed,
+		Package: subject, Distribution: &distribution{}, Repository: &repository{}, FixedInVersion: s.Fixed,
 	}
 	if from, ok := repositories[p.Type]; ok {
 		v.Repository = &repository{Name: from.Name, URI: from.URI}
@@ -170,29 +174,6 @@ func describeThreat(t clairapi.Threat, p inventory.Package) *vulnerability {
 	v.ID = strconv.FormatUint(h.Sum64()>>1, 10)
 	subject.ID = v.ID
 	return v
-}
-
-func score(t clairapi.Threat) (cvssItem, bool) {
-	if t.Vector == "" {
-		return cvssItem{}, false
-	}
-	item := cvssItem{Version: "2.0", VectorString: t.Vector, BaseScore: t.CVSS}
-	if head, _, _ := strings.Cut(t.Vector, "/"); strings.HasPrefix(head, "CVSS:") {
-		item.Version = strings.TrimPrefix(head, "CVSS:")
-	}
-	switch { // https://nvd.nist.gov/vuln-metrics/cvss
-	case t.CVSS == 0:
-		item.BaseSeverity = "NONE"
-	case t.CVSS < 4:
-		item.BaseSeverity = "LOW"
-	case t.CVSS < 7:
-		item.BaseSeverity = "MEDIUM"
-	case t.CVSS < 9 || item.Version == "2.0":
-		item.BaseSeverity = "HIGH"
-	default:
-		item.BaseSeverity = "CRITICAL"
-	}
-	return item, true
 }
 
 // updaters are what Clair calls the updaters of feeds that have one document;

@@ -185,7 +185,9 @@ func describeChange(c clairapi.Change, after bool) *vulnerability {
 		t.Severity = s.Severity
 	}
 	v := describeThreat(t, c.Package)
-	v.Distribution = describeKey(c.Package.Distribution)
+	if d := describeKey(c.Package.Distribution); d != nil {
+		v.Distribution = d
+	}
 	v.ID += "-" + strconv.Itoa(int(t.Severity)) + "-" + s.Fixed
 	return v
 }

@@ -97,13 +97,6 @@ type (
 		FixedInVersion     string        `json:"fixed_in_version"`
 	}
 
-	cvssItem struct {
-		Version      string  `json:"version"`
-		VectorString string  `json:"vectorString"`
-		BaseScore    float64 `json:"baseScore"`
-		BaseSeverity string  `json:"baseSeverity"`
-	}
-
 	epssItem struct {
 		ModelVersion string  `json:"modelVersion"`
 		Date         string  `json:"date"`

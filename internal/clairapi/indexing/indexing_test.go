@@ -165,6 +165,49 @@ func TestLayerAloneWithoutDistribution(t *testing.T) {
 	}
 }
 
+// Layers of one repository that were sent one after the other belong together, as
+// long as all that is known of the repository is of one distribution.
+func TestLayerAloneTakesTheDistributionOfItsRepository(t *testing.T) {
+	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
+	at := func(repository string, l sample.Layer) indexing.Request {
+		return indexing.Request{Name: l.Digest(), URL: blobs.Serve("/v2/feed/"+repository+"/blobs/"+l.Digest(), l.Content), Format: "Docker"}
+	}
+	index := func(r indexing.Request) error { t.Helper(); return server.Indexing.Index(t.Context(), r) }
+	upper := func(version string) sample.Layer {
+		return upperLayer(t, musl, sample.AlpinePackage{Name: "curl", Version: version, Origin: "curl"})
+	}
+	if err := index(at("app", alpine(t))); err != nil {
+		t.Fatal(err)
+	}
+	first := at("app", upper("1-r0"))
+	if err := index(first); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := server.Store.ClairChain(t.Context(), first.Name)
+	if err != nil || !chain[0].Inferred || chain[0].Distribution != "alpine:v3.7" {
+		t.Errorf("got %+v, %v", chain, err)
+	}
+	if err := index(at("other", upper("2-r0"))); !errors.Is(err, builtin.ErrNoDistribution) {
+		t.Errorf("of another repository: got %v", err)
+	}
+	// A second distribution makes it ambiguous; what was inferred is no proof.
+	if err := index(at("app", clairtest.Must(t)(sample.AlpineBase("3.20.0", musl)))); err != nil {
+		t.Fatal(err)
+	}
+	if err := index(at("app", upper("3-r0"))); !errors.Is(err, builtin.ErrNoDistribution) {
+		t.Errorf("of two distributions: got %v", err)
+	}
+	// Its own list of repositories tells it.
+	listed := clairtest.Must(t)(sample.NewLayer("RUN apk add", sample.File{Path: "lib/apk/db/installed", Content: sample.Installed(musl)},
+		sample.File{Path: "etc/apk/repositories", Content: "https://dl-cdn.alpinelinux.org/alpine/v3.19/main\n"}))
+	if err := index(at("app", listed)); err != nil {
+		t.Fatal(err)
+	}
+	if chain, err = server.Store.ClairChain(t.Context(), listed.Digest()); err != nil || !chain[0].Inferred || chain[0].Distribution != "alpine:v3.19" {
+		t.Errorf("got %+v, %v", chain, err)
+	}
+}
+
 func TestFilesOnly(t *testing.T) {
 	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
 	files := clairtest.Must(t)(sample.NewLayer("COPY . /app", sample.File{Path: "app/main.js", Content: "1"}))
@@ -343,6 +386,33 @@ func TestNewDetectors(t *testing.T) {
 	for _, name := range []string{"upper", "third"} {
 		if got := names(t, server.Store, name); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
+
+type breaking struct{ inventory.Detector }
+
+func (breaking) Detect(string, *inventory.Content) (inventory.File, []inventory.Warning, error) {
+	panic("what no detector should do")
+}
+
+// A layer that breaks a detector down is that layer's fault: the server goes on.
+func TestDetectorThatPanics(t *testing.T) {
+	server, blobs := clairtest.Start(t, clairtest.Options{Detectors: []inventory.Detector{breaking{inventory.NewRelease()}}}), clairtest.NewBlobs(t)
+	l := alpine(t)
+	if err := server.Indexing.Index(t.Context(), indexing.Request{Name: "a", URL: blobs.Add(l), Format: "Docker"}); !errors.Is(err, indexing.ErrPanic) {
+		t.Errorf("v1: got %v", err)
+	}
+	_, err := server.Indexing.IndexManifest(t.Context(), indexing.ManifestRequest{Hash: l.Digest(), Layers: []indexing.LayerRequest{{Hash: l.Digest(), URL: blobs.Add(l)}}})
+	if !errors.Is(err, indexing.ErrPanic) {
+		t.Errorf("v4: got %v", err)
+	}
+	for _, request := range []struct{ path, body string }{
+		{"/v1/layers", fmt.Sprintf(`{"Layer":{"Name":"a","Path":%q,"Format":"Docker"}}`, blobs.Add(l))},
+		{"/indexer/api/v1/index_report", fmt.Sprintf(`{"hash":%q,"layers":[{"hash":%[1]q,"uri":%q}]}`, l.Digest(), blobs.Add(l))},
+	} {
+		if r, body := server.Call(t, http.MethodPost, request.path, request.body); r.StatusCode != http.StatusInternalServerError || strings.Contains(body, "goroutine") {
+			t.Errorf("%s: %d %s", request.path, r.StatusCode, body)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -119,7 +120,13 @@ func (s *Service) layer(ctx context.Context, client string, l LayerRequest) (str
 }
 
 // download fetches and analyses a layer, and checks that it is the one.
-func (s *Service) download(ctx context.Context, client string, l LayerRequest) (string, error) {
+func (s *Service) download(ctx context.Context, client string, l LayerRequest) (of string, err error) {
+	defer func() {
+		// It runs in a goroutine of its own, where a panic would end the program.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrPanic, p, debug.Stack())
+		}
+	}()
 	body, err := s.fetch(ctx, client, l.URL, l.Header)
 	if err != nil {
 		return "", err

@@ -35,6 +35,8 @@ var (
 	ErrRate = errors.New("too many downloads for this client")
 	// ErrPending is returned where the indexing goes on after the context ended.
 	ErrPending = errors.New("layer is still being indexed")
+	// ErrPanic is returned where the analysis broke down; its text is for the log only.
+	ErrPanic = errors.New("panic")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("shutting down")
 )
@@ -271,7 +273,7 @@ func (s *Service) run(name string, work func(context.Context) error) (err error)
 	defer func() {
 		// The bytes are foreign: what they bring down is this layer only.
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s: panic: %v\n%s", name, p, debug.Stack())
+			err = fmt.Errorf("%s: %w: %v\n%s", name, ErrPanic, p, debug.Stack())
 		}
 	}()
 	select {

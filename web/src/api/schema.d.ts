@@ -2105,6 +2105,14 @@ export interface components {
             /** Format: int64 */
             count: number;
         };
+        CVSS2: {
+            /** Format: double */
+            base_score: number;
+            /** @description Whether nobody gives a score of version 2, and this is that of a later version. */
+            derived: boolean;
+            /** @description That of version 2, or that of the later version from which the score is derived. */
+            vector: string;
+        };
         "Change-admissionRequest": {
             hosts?: string[];
             /** @enum {string} */
@@ -4100,6 +4108,8 @@ export interface components {
              * @description Base score.
              */
             cvss?: number;
+            /** @description The score that clients of Clair 2 are told, such as ProGet, which know version 2 alone. */
+            cvss2?: components["schemas"]["CVSS2"];
             cvss_vector?: string;
             description: string;
             /** @description What each feed says of it as such. */
