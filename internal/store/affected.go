@@ -91,7 +91,7 @@ func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string) error {
 		return err
 	}
 	c := counting{Store: s, tx: tx, of: make(map[int64]*counted), left: s.findingsAtOnce}
-	for chunk := range slices.Chunk(images, 20) {
+	for chunk := range slices.Chunk(images, 8) {
 		if c.left <= 0 {
 			break
 		}
