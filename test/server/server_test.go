@@ -146,10 +146,14 @@ func realData(t *testing.T) string {
 	return root
 }
 
-// eachDatabase runs a test on each engine.
+// eachDatabase runs a test on each engine, at the same time: most of it is waiting.
 func eachDatabase(t *testing.T, test func(t *testing.T, database string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, storetest.SQLiteURL(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, storetest.PostgresURL(t)) })
+	for name, database := range map[string]func(testing.TB) string{"sqlite": storetest.SQLiteURL, "postgres": storetest.PostgresURL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, database(t))
+		})
+	}
 }
 
 // muslFeed writes a feed that says musl was mended in 1.2.5-r1.

@@ -116,7 +116,7 @@ func TestSources(t *testing.T) {
 			State         string   `json:"state"`
 			Sources       []string `json:"sources"`
 		}
-		want := []witnessed{{"CLAIR-ONLY-1", "critical", "unassessed", []string{"clair"}}, {"CVE-2025-26519", "unknown", "unassessed", []string{"built-in", "clair", "scanner"}}}
+		want := []witnessed{{"CLAIR-ONLY-1", "critical", "unassessed", []string{"clair"}}, {"CVE-2025-26519", "high", "unassessed", []string{"built-in", "clair", "scanner"}}}
 		if diff := cmp.Diff(want, call[list[witnessed]](t, s, http.MethodGet, "/images/"+first+"/findings", nil, http.StatusOK).Items); diff != "" {
 			t.Errorf("findings (-want +got):\n%s", diff)
 		}
