@@ -287,7 +287,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 			return fmt.Errorf("resume analyses: %w", err)
 		}
 		// What an earlier run left of the bills that registries ask for.
-		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil {
+		if _, err := a.queue.Enqueue(work, attachSBOMs, "", registryPayload{}, job.EnqueueOptions{}); err != nil && running.Err() == nil {
 			return fmt.Errorf("resume bills: %w", err)
 		}
 		if _, err := a.store.AskNew(running, ""); err != nil && running.Err() == nil {

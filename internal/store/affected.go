@@ -14,14 +14,13 @@ import (
 // affected, affected_spans and image_risks. So lists and figures are right at
 // once, at a cost in proportion to what changed.
 //
-// Where that is very much, as when a feed speaks of what all images have, the
-// transaction does a part and leaves the rest, which CountFindings does soon after
-// in short transactions. Findings and verdicts of images are never counted: they are
+// Where that is much, as when a feed speaks of what many images have, the
+// transaction leaves it, and CountFindings does it soon after in short transactions. Findings and verdicts of images are never counted: they are
 // right at once, always.
 
 // findingsAtOnce bounds the findings that a transaction counts, which are in memory
-// then: about a tenth of a second's work.
-const findingsAtOnce = 4000
+// then: some hundredths of a second's work.
+const findingsAtOnce = 1000
 
 // dueAtOnce bounds the images and vulnerabilities that it looks at.
 const dueAtOnce = 1000
@@ -39,7 +38,7 @@ func (s *Store) count(ctx context.Context, tx *sql.Tx) error {
 	if !due {
 		return nil
 	}
-	if err := s.countSome(ctx, tx, `not later`); err != nil {
+	if err := s.countSome(ctx, tx, `not later`, true); err != nil {
 		return fmt.Errorf("count findings: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `update found_due set later = true where not later`); err != nil {
@@ -55,7 +54,7 @@ func (s *Store) CountFindings(ctx context.Context) (left int, err error) {
 		return left, err
 	}
 	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
-		if err = s.countSome(ctx, tx, `later`); err == nil {
+		if err = s.countSome(ctx, tx, `later`, false); err == nil {
 			left, err = s.uncounted(ctx, tx)
 		}
 		return err
@@ -81,8 +80,9 @@ type due struct {
 	passed               int64
 }
 
-// countSome does at most so much of what is due where a condition holds.
-func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string) error {
+// countSome does at most so much of what is due where a condition holds; where it is
+// little, vulnerabilities are counted only if that is soon done.
+func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string, little bool) error {
 	if err := s.lockCounting(ctx, tx); err != nil {
 		return err
 	}
@@ -97,6 +97,16 @@ func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string) error {
 		}
 		if err := c.images(ctx, chunk); err != nil {
 			return fmt.Errorf("of images: %w", err)
+		}
+	}
+	if little {
+		c.left = min(c.left, s.findingsAtOnce/2)
+		soon, err := c.soon(ctx, vulnerabilities)
+		if err != nil {
+			return fmt.Errorf("sizes of vulnerabilities: %w", err)
+		}
+		if !soon {
+			vulnerabilities = nil
 		}
 	}
 	if err := c.vulnerabilities(ctx, vulnerabilities); err != nil {
@@ -187,6 +197,22 @@ func (c *counting) images(ctx context.Context, list []due) error {
 		return err
 	}
 	return c.done(ctx, list)
+}
+
+// soon reports whether all of the vulnerabilities can be counted now.
+func (c *counting) soon(ctx context.Context, list []due) (bool, error) {
+	const most = 50
+	if len(list) > most {
+		return false, nil
+	}
+	left := c.left
+	for _, d := range list {
+		n, err := c.size(ctx, d.vulnerability, max(left, 0)+1)
+		if left -= n; err != nil || left < 0 {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // vulnerabilities counts those that are small enough together, or a part of the

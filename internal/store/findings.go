@@ -214,12 +214,18 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 	if err := s.read.QueryRowContext(ctx, `select coalesce(max(images), 0) from affected where vulnerability_id = $1`, vulnerability).Scan(&images); err != nil {
 		return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
 	}
-	if images < s.fewImages {
-		return nil, nil
-	}
-	holds, err := s.holds(ctx, vulnerability)
+	holds, due, err := s.holds(ctx, vulnerability)
 	if err != nil {
 		return nil, err
+	}
+	if due {
+		if err := s.read.QueryRowContext(ctx, `select count(*) from (select 1 from matches m join inventory_packages ip on ip.package_id = m.package_id
+				where m.vulnerability_id = $1 and m.gone_at is null limit $2) few`, vulnerability, s.fewImages).Scan(&images); err != nil {
+			return nil, fmt.Errorf("images affected by vulnerability %d: %w", vulnerability, err)
+		}
+	}
+	if images < s.fewImages {
+		return nil, nil
 	}
 	from := match.AffectedCursor{}
 	if after != nil {
@@ -267,18 +273,17 @@ func (s *Store) firstAffected(ctx context.Context, vulnerability int64, after *m
 }
 
 // holds is the condition that the vulnerability $1 is found in an image i: by what
-// was counted, and by all that is found where that is not over.
-func (s *Store) holds(ctx context.Context, vulnerability int64) (string, error) {
-	var due bool
+// was counted, and by all that is found where it is due to be.
+func (s *Store) holds(ctx context.Context, vulnerability int64) (condition string, due bool, err error) {
 	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from found_due where vulnerability_id = $1 and not label)`, vulnerability).Scan(&due); err != nil {
-		return "", fmt.Errorf("what is to be counted of vulnerability %d: %w", vulnerability, err)
+		return "", false, fmt.Errorf("what is to be counted of vulnerability %d: %w", vulnerability, err)
 	}
 	if !due {
-		return `exists (select 1 from found o where o.image_id = i.id and o.vulnerability_id = $1)`, nil
+		return `exists (select 1 from found o where o.image_id = i.id and o.vulnerability_id = $1)`, false, nil
 	}
 	return `(exists (select 1 from matches m join inventory_packages ip on ip.package_id = m.package_id and ip.inventory_id = i.inventory_id and ip.owner = ''
 				where m.vulnerability_id = $1 and m.gone_at is null)
-			or exists (select 1 from source_findings x where x.image_id = i.id and x.vulnerability_id = $1 and x.gone_at is null))`, nil
+			or exists (select 1 from source_findings x where x.image_id = i.id and x.vulnerability_id = $1 and x.gone_at is null))`, true, nil
 }
 
 // tagged is a manifest of a repository.

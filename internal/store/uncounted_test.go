@@ -35,14 +35,21 @@ func TestWhatIsLeftToBeCounted(t *testing.T) {
 		check := func(step string, counted int) {
 			t.Helper()
 			list, err := d.Vulnerabilities(ctx, match.Filter{Limit: 10})
-			if err != nil || len(list) != 1 || list[0].Images != counted || list[0].Severity != advisory.High {
-				t.Fatalf("%s: listed %+v, %v; want %d images", step, list, err, counted)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if counted == 0 && len(list) > 0 || counted > 0 && (len(list) != 1 || list[0].Images != counted || list[0].Severity != advisory.High) {
+				t.Fatalf("%s: listed %+v; want %d images", step, list, counted)
+			}
+			v, err := d.VulnerabilityByName(ctx, "CVE-1")
+			if err != nil {
+				t.Fatal(err)
 			}
 			got := make(map[string]bool)
 			var after *match.AffectedCursor
 			for more := true; more; more = after != nil {
 				var page []match.Affected
-				if page, after, err = d.AffectedImages(ctx, list[0].ID, after, 25); err != nil {
+				if page, after, err = d.AffectedImages(ctx, v.ID, after, 25); err != nil {
 					t.Fatal(err)
 				}
 				for _, a := range page {
@@ -55,17 +62,19 @@ func TestWhatIsLeftToBeCounted(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s: affected (-want +got):\n%s", step, diff)
 			}
-			places, all, err := d.AffectedPlaces(ctx, []int64{list[0].ID}, []assess.Scope{{Kind: assess.Everywhere}}, 1000)
+			places, all, err := d.AffectedPlaces(ctx, []int64{v.ID}, []assess.Scope{{Kind: assess.Everywhere}}, 1000)
 			if err != nil || !all || len(places) != images {
 				t.Errorf("%s: an assessment is of %d places, all %v, %v", step, len(places), all, err)
 			}
 		}
 		said(advisory.High)
-		check("a part is counted at once", 55)
-		if left, err := d.CountFindings(ctx); err != nil || left != 1 {
-			t.Fatalf("%d left, %v", left, err)
+		check("nothing is counted at once", 0)
+		for _, counted := range []int{55, 110} {
+			if left, err := d.CountFindings(ctx); err != nil || left != 1 {
+				t.Fatalf("%d left, %v", left, err)
+			}
+			check("then a part", counted)
 		}
-		check("then the next", 110)
 		d.CountAll(t)
 		check("then all", images)
 		// Where not all is the built-in analyser's, other queries are asked.
