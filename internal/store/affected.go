@@ -15,8 +15,8 @@ import (
 // once, at a cost in proportion to what changed.
 //
 // Where that is much, as when a feed speaks of what many images have, the
-// transaction leaves it, and CountFindings does it soon after in short transactions. Findings and verdicts of images are never counted: they are
-// right at once, always.
+// transaction leaves it, and CountFindings does it soon after in short transactions.
+// Findings and verdicts of images are never counted: they are right at once, always.
 
 // findingsAtOnce bounds the findings that a transaction counts, which are in memory
 // then: some hundredths of a second's work.
@@ -38,7 +38,7 @@ func (s *Store) count(ctx context.Context, tx *sql.Tx) error {
 	if !due {
 		return nil
 	}
-	if err := s.countSome(ctx, tx, `not later`, true); err != nil {
+	if err := s.countSome(ctx, tx, false); err != nil {
 		return fmt.Errorf("count findings: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `update found_due set later = true where not later`); err != nil {
@@ -54,7 +54,7 @@ func (s *Store) CountFindings(ctx context.Context) (left int, err error) {
 		return left, err
 	}
 	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
-		if err = s.countSome(ctx, tx, `later`, false); err == nil {
+		if err = s.countSome(ctx, tx, true); err == nil {
 			left, err = s.uncounted(ctx, tx)
 		}
 		return err
@@ -80,9 +80,13 @@ type due struct {
 	passed               int64
 }
 
-// countSome does at most so much of what is due where a condition holds; where it is
-// little, vulnerabilities are counted only if that is soon done.
-func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string, little bool) error {
+// countSome does at most so much of what was left for later, or of what this
+// transaction made due: then vulnerabilities are counted only if all of them soon are.
+func (s *Store) countSome(ctx context.Context, tx *sql.Tx, later bool) error {
+	where := `not later`
+	if later {
+		where = `later`
+	}
 	if err := s.lockCounting(ctx, tx); err != nil {
 		return err
 	}
@@ -99,17 +103,7 @@ func (s *Store) countSome(ctx context.Context, tx *sql.Tx, where string, little 
 			return fmt.Errorf("of images: %w", err)
 		}
 	}
-	if little {
-		c.left = min(c.left, s.findingsAtOnce/2)
-		soon, err := c.soon(ctx, vulnerabilities)
-		if err != nil {
-			return fmt.Errorf("sizes of vulnerabilities: %w", err)
-		}
-		if !soon {
-			vulnerabilities = nil
-		}
-	}
-	if err := c.vulnerabilities(ctx, vulnerabilities); err != nil {
+	if err := c.vulnerabilities(ctx, vulnerabilities, later); err != nil {
 		return fmt.Errorf("of vulnerabilities: %w", err)
 	}
 	if err := c.write(ctx); err != nil {
@@ -199,30 +193,18 @@ func (c *counting) images(ctx context.Context, list []due) error {
 	return c.done(ctx, list)
 }
 
-// soon reports whether all of the vulnerabilities can be counted now.
-func (c *counting) soon(ctx context.Context, list []due) (bool, error) {
-	const most = 50
-	if len(list) > most {
-		return false, nil
-	}
-	left := c.left
-	for _, d := range list {
-		n, err := c.size(ctx, d.vulnerability, max(left, 0)+1)
-		if left -= n; err != nil || left < 0 {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
 // vulnerabilities counts those that are small enough together, or a part of the
-// images of the first.
-func (c *counting) vulnerabilities(ctx context.Context, list []due) error {
-	if c.left <= 0 { // images took it all
+// images of the first; where some is no use, all or none.
+func (c *counting) vulnerabilities(ctx context.Context, list []due, some bool) error {
+	const few = 50
+	left := c.left
+	if !some {
+		left = min(left, c.findingsAtOnce/2)
+	}
+	if left <= 0 || !some && len(list) > few { // images took it all, or only to size them takes long
 		return nil
 	}
 	var small []due
-	left := c.left
 	for i, d := range list {
 		const least = 10 // what one without any finding costs
 		n, err := c.size(ctx, d.vulnerability, max(left, 0)+1)
@@ -233,12 +215,15 @@ func (c *counting) vulnerabilities(ctx context.Context, list []due) error {
 			small, left = append(small, d), left-max(n, least)
 			continue
 		}
-		if i == 0 {
+		switch {
+		case !some:
+			return nil
+		case i == 0:
 			return c.part(ctx, d)
 		}
 		break
 	}
-	for chunk := range slices.Chunk(small, 50) {
+	for chunk := range slices.Chunk(small, few) {
 		ids := make([]int64, len(chunk))
 		for i, d := range chunk {
 			ids[i] = d.vulnerability
@@ -273,10 +258,10 @@ func (c *counting) part(ctx context.Context, d due) error {
 				where m.vulnerability_id = $1 and m.gone_at is null
 			union all select i.inventory_id from found f join images i on i.id = f.image_id
 				where f.vulnerability_id = $1 and i.inventory_id > $2
-			) every order by at limit $3) next`, d.vulnerability, d.passed, c.Store.findingsAtOnce).Scan(&n, &upto); err != nil {
+			) every order by at limit $3) next`, d.vulnerability, d.passed, c.findingsAtOnce).Scan(&n, &upto); err != nil {
 		return err
 	}
-	last := n < c.Store.findingsAtOnce
+	last := n < c.findingsAtOnce
 	if last {
 		upto.Int64 = math.MaxInt64 // and images without an inventory
 	}
