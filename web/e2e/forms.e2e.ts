@@ -133,6 +133,23 @@ test('a webhook is created, tested and told again', async () => {
   }
 })
 
+test('a registry gets a quota and rules for its tags', async () => {
+  const { page } = window
+  await go(page, '/registries/main/manage')
+  const panel = page.getByRole('region', { name: 'Quota and tags' })
+  await panel.getByLabel('Quota', { exact: true }).fill('0.2')
+  await panel.getByLabel('Immutable tags', { exact: true }).fill('v*')
+  await page.keyboard.press('Enter')
+  await panel.getByRole('switch', { name: /follow the highest version/ }).check()
+  await panel.getByRole('button', { name: 'Save' }).click()
+  await panel.getByText('Saved').waitFor()
+  await panel.getByText(/ used of 200 MB/).waitFor()
+  await look('registry-rules')
+  await go(page, '/registries/main/repositories/shop/checkout')
+  await page.getByRole('link', { name: 'latest', exact: true }).waitFor()
+  expect(window.complaints()).toEqual([])
+})
+
 test('filters narrow the list, are in its address, and are taken away together', async () => {
   const { page } = window
   await go(page, '/vulnerabilities')
