@@ -53,6 +53,7 @@ type Services struct {
 	Clusters  Clusters
 	Finder    Finder
 	Sources   Sources
+	Promotion Promotions
 }
 
 // Options are the choices of an API.
@@ -135,6 +136,7 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.promotions()
 	a.policies()
 	a.exceptions()
 	a.admission()

@@ -33,6 +33,7 @@ import (
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/promote"
 	"github.com/pratique/pratique/internal/progetapi"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/secret"
@@ -174,7 +175,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder,
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a},
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
