@@ -151,6 +151,28 @@ test('a registry gets a quota and rules for its tags', async () => {
   expect(window.complaints()).toEqual([])
 })
 
+test('what retention rules let go is seen, held, and confirmed', async () => {
+  const { page } = window
+  await go(page, '/registries/main/manage')
+  const panel = page.getByRole('region', { name: 'Retention' })
+  await panel.getByRole('switch', { name: /^Each night/ }).check()
+  await panel.getByLabel('Keep the last').fill('1')
+  await panel.getByRole('button', { name: 'See what goes' }).click()
+  await panel.getByText(/ would go now\.$/).waitFor()
+  await panel.getByRole('cell', { name: /^shop\/checkout:1\.3\.0/ }).waitFor()
+  await look('retention')
+  await panel.getByLabel('Keep the last').fill('')
+  await panel.getByLabel('Keep tags for').fill('1')
+  await panel.getByRole('button', { name: 'Save' }).click()
+  await panel.getByText('Saved').waitFor()
+  await panel.getByRole('button', { name: 'See what goes' }).click()
+  await panel.getByText('That is most of the registry').waitFor()
+  await panel.getByRole('button', { name: 'Let it go' }).click()
+  await panel.getByText(/^Confirmed/).waitFor()
+  await look('retention-confirmed')
+  expect(window.complaints()).toEqual([])
+})
+
 test('an image is promoted, once what keeps it out is gone', async () => {
   const { page } = window
   const status = await page.evaluate(async () => (await fetch('/api/v1/registries', {

@@ -1197,6 +1197,71 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a registry's retention rules */
+        get: operations["get-retention"];
+        /**
+         * Change a registry's retention rules
+         * @description What was confirmed is so no longer.
+         *
+         *     For administrators.
+         */
+        put: operations["change-retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm what retention rules come to
+         * @description Needed where a plan is held. Another plan needs a word of its own.
+         *
+         *     For administrators.
+         */
+        post: operations["confirm-retention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what retention rules come to
+         * @description Those of the registry, or those that are given. Nothing changes; it is what the job would delete now.
+         */
+        post: operations["preview-retention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries/{registry}/usage": {
         parameters: {
             query?: never;
@@ -2326,6 +2391,10 @@ export interface components {
             media_type: string;
             os?: string;
             variant?: string;
+        };
+        "Confirm-retentionRequest": {
+            /** @description As the preview says. */
+            plan: string;
         };
         Connection: {
             /**
@@ -3914,6 +3983,85 @@ export interface components {
              * @description When a manifest or tag last changed; null where nothing was ever pushed.
              */
             updated_at: string | null;
+        };
+        RetentionDeletion: {
+            digest: string;
+            reason: string;
+            repository: string;
+            /** @description The tag that goes; without, the manifest itself does. */
+            tag?: string;
+        };
+        RetentionDocument: {
+            /** @description Whether the job apply-retention does what the rules say. */
+            enabled: boolean;
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Patterns of the tags that stay. */
+            except?: string[];
+            /**
+             * Format: int64
+             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             */
+            keep_days?: number;
+            /**
+             * Format: int64
+             * @description How many of these tags stay in a repository: those that were set last.
+             */
+            keep_last?: number;
+            /** @description Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all. */
+            repositories?: string[];
+            /** @description Patterns of the tags that may go. None: all. */
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             */
+            untagged_days?: number;
+        };
+        RetentionPreview: {
+            confirmed: boolean;
+            /** @description What goes: the first thousand. */
+            deletions: components["schemas"]["RetentionDeletion"][];
+            /** Format: int64 */
+            gone_manifests: number;
+            /** Format: int64 */
+            gone_tags: number;
+            /** @description More than half of the manifests would go, or every tag: it is done only once it is confirmed. */
+            held: boolean;
+            /** Format: int64 */
+            manifests: number;
+            /** @description The identity of the plan, to confirm it. */
+            plan: string;
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            tags: number;
+        };
+        RetentionRules: {
+            /** @description Whether the job apply-retention does what the rules say. */
+            enabled: boolean;
+            /** @description Patterns of the tags that stay. */
+            except?: string[];
+            /**
+             * Format: int64
+             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             */
+            keep_days?: number;
+            /**
+             * Format: int64
+             * @description How many of these tags stay in a repository: those that were set last.
+             */
+            keep_last?: number;
+            /** @description Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all. */
+            repositories?: string[];
+            /** @description Patterns of the tags that may go. None: all. */
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             */
+            untagged_days?: number;
         };
         Schedule: {
             /** @description Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly. */
@@ -6979,6 +7127,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTag"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-retention": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionRules"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "confirm-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirm-retentionRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RetentionRules"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPreview"];
                 };
             };
             /** @description Error */

@@ -12,6 +12,7 @@ import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
 import { PolicyForm } from './PolicyForm'
+import { Retention } from './Retention'
 import { Rules } from './Rules'
 import { Saved } from './Saved'
 import { Sources } from './Sources'
@@ -32,6 +33,7 @@ export function Component() {
           <Rules name={registry} registry={about.data} disabled={!administrator} />
           <Sources registry={registry} administrator={administrator} />
           <RegistryPolicy name={registry} disabled={!administrator} />
+          <Retention name={registry} disabled={!administrator} />
           {administrator && <Remove name={registry} />}
         </Stack>
       ) : <Waiting query={about} what={`The registry ${registry} cannot be shown`} />}
