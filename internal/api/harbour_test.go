@@ -91,6 +91,10 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Fatal(err)
 		}
 	}
+	all := auth.Principal{Name: admin, Rights: auth.RightsOf([]auth.Grant{{Role: auth.RoleAdminister}})}
+	if _, err := users.GrantRole(t.Context(), all, auth.RoleGrant{Grant: auth.Grant{Role: auth.RoleMaintain}, To: auth.Grantee{Kind: auth.ToUser, Name: user}}); err != nil {
+		t.Fatal(err)
+	}
 	events := event.New(s, event.Options{Now: c.Now, Poll: 5 * time.Millisecond})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -34,6 +34,14 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	switch {
 	case errors.As(err, &status):
 		return err
+	case errors.Is(err, errHidden):
+		return huma.Error404NotFound(strings.TrimSuffix(err.Error(), ": "+errHidden.Error()))
+	case errors.Is(err, errForbidden), errors.Is(err, auth.ErrOwnAlone):
+		return huma.Error403Forbidden(err.Error())
+	case errors.Is(err, auth.ErrNoGrantee):
+		return invalid("body.to", auth.ErrNoGrantee.Error())
+	case errors.Is(err, auth.ErrRegistry):
+		return invalid("body.registry", err.Error())
 	case sourceProblem(err) != nil:
 		return sourceProblem(err)
 	case errors.As(err, &value):

@@ -42,14 +42,14 @@ type RegistryPath struct {
 
 func (a *API) registries() {
 	const tag = "registries"
-	register(a, operation{id: "list-registries", method: http.MethodGet, path: "/registries", tag: tag,
+	register(a, operation{id: "list-registries", access: access{place: signedIn}, method: http.MethodGet, path: "/registries", tag: tag,
 		summary: "List registries", doc: "By name."}, a.listRegistries)
 	register(a, operation{id: "create-registry", method: http.MethodPost, path: "/registries", tag: tag, status: http.StatusCreated,
 		summary: "Add a registry", administrators: true}, a.createRegistry)
 	register(a, operation{id: "get-registry", method: http.MethodGet, path: "/registries/{registry}", tag: tag,
 		summary: "Show a registry"}, a.registry)
 	register(a, operation{id: "change-registry", method: http.MethodPatch, path: "/registries/{registry}", tag: tag,
-		summary: "Change a registry", doc: "What is absent stays, in the policy too.", administrators: true}, a.changeRegistry)
+		summary: "Change a registry", doc: "What is absent stays, in the policy too."}, a.changeRegistry)
 	register(a, operation{id: "delete-registry", method: http.MethodDelete, path: "/registries/{registry}", tag: tag, status: http.StatusNoContent,
 		summary: "Delete a registry", doc: "One that holds repositories is deleted only with force. Assessments in its scope end.", administrators: true}, a.deleteRegistry)
 	register(a, operation{id: "list-repositories", method: http.MethodGet, path: "/registries/{registry}/repositories", tag: tag,
@@ -64,7 +64,7 @@ func (a *API) listRegistries(ctx context.Context, in *struct{ Paging }) (*listed
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Registries.Registries(ctx, orZero(from), in.PageSize+1)
+	found, err := a.readableRegistries(ctx, orZero(from), in.PageSize+1)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +79,29 @@ func (a *API) listRegistries(ctx context.Context, in *struct{ Paging }) (*listed
 		}
 	}
 	return page(in.Paging, list, shown, func(r Registry) string { return r.Name }, func(r Registry) Registry { return r }), nil
+}
+
+// readableRegistries lists those that the principal may read.
+func (a *API) readableRegistries(ctx context.Context, after string, limit int) ([]registry.Registry, error) {
+	names := readable(ctx)
+	if names == nil {
+		return a.Registries.Registries(ctx, after, limit)
+	}
+	var found []registry.Registry
+	for _, name := range names {
+		if name <= after || len(found) == limit {
+			continue
+		}
+		r, err := a.Registries.Registry(ctx, name)
+		if errors.Is(err, registry.ErrRegistryUnknown) {
+			continue // deleted a moment ago
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, nil
 }
 
 func (a *API) createRegistry(ctx context.Context, in *struct {

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,9 +33,17 @@ type SignedIn struct {
 
 // SignedInUser is the user who makes a request.
 type SignedInUser struct {
-	ID            int64  `json:"id"`
-	Name          string `json:"name"`
-	Administrator bool   `json:"administrator"`
+	ID            int64      `json:"id" doc:"0 for a robot."`
+	Name          string     `json:"name"`
+	Administrator bool       `json:"administrator"`
+	Everywhere    []string   `json:"everywhere" nullable:"false" enum:"read,push,delete,assess,administer" doc:"What they may do in all registries."`
+	Registries    []RightsIn `json:"registries" nullable:"false" doc:"What they may do in single registries, by name."`
+}
+
+// RightsIn is what someone may do in a registry.
+type RightsIn struct {
+	Registry string   `json:"registry"`
+	Rights   []string `json:"rights" nullable:"false" enum:"read,push,delete,assess,administer"`
 }
 
 // withCookie is an answer that sets a cookie.
@@ -62,7 +72,24 @@ func (a *API) session() {
 }
 
 func (a *API) signedIn(p auth.Principal, expires time.Time) SignedIn {
-	return SignedIn{User: &SignedInUser{ID: p.UserID, Name: p.Name, Administrator: p.Administrator}, ExpiresAt: orNil(expires), Version: a.version}
+	user := &SignedInUser{ID: p.UserID, Name: p.Name, Administrator: p.Administrator, Everywhere: rightNames(p.Rights.Everywhere), Registries: []RightsIn{}}
+	for _, name := range slices.Sorted(maps.Keys(p.Rights.Registries)) {
+		user.Registries = append(user.Registries, RightsIn{name, rightNames(p.Rights.Registries[name])})
+	}
+	return SignedIn{User: user, ExpiresAt: orNil(expires), Version: a.version}
+}
+
+func rightNames(r auth.Right) []string {
+	names := []string{}
+	for _, known := range []struct {
+		right auth.Right
+		name  string
+	}{{auth.Read, "read"}, {auth.Push, "push"}, {auth.Delete, "delete"}, {auth.Assess, "assess"}, {auth.Administer, "administer"}} {
+		if r&known.right != 0 {
+			names = append(names, known.name)
+		}
+	}
+	return names
 }
 
 func (a *API) showSession(_ context.Context, in *requestOf) (*one[SignedIn], error) {

@@ -102,7 +102,8 @@ func (s *Service) Session(r *http.Request) (Principal, Session, error) {
 			s.opts.Logger.WarnContext(r.Context(), "use of a session was not noted", "session", session.ID, "error", err)
 		}
 	}
-	return Principal{UserID: user.ID, Name: user.Name, Administrator: user.Administrator}, session, nil
+	p, err := s.stand(r.Context(), Subject{UserID: user.ID})
+	return p, session, err
 }
 
 // sessionSecret is the value of the cookie; "" where there is none.
