@@ -22,6 +22,8 @@ type Registries interface {
 	Repository(ctx context.Context, registry, name string) (registry.Repository, error)
 	Repositories(ctx context.Context, registry, after string, limit int) ([]registry.Repository, error)
 	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error)
+	// RegistryBytes is the size of all blobs of a registry, each counted once.
+	RegistryBytes(ctx context.Context, registryID int64) (int64, error)
 }
 
 // Registry is a named container feed.
@@ -32,6 +34,9 @@ type Registry struct {
 	Policy        Policy    `json:"policy" doc:"What holds, with what is inherited: see registries/{registry}/policy."`
 	AttachSBOM    string    `json:"attach_sbom" enum:"none,cyclonedx,spdx" doc:"The format of the software bills of materials that are made of images and stored beside them, as referrers."`
 	HonourVEX     bool      `json:"honour_vex" doc:"Whether VEX documents that are attached to images assess them."`
+	QuotaBytes    int64     `json:"quota_bytes" doc:"The registry's blobs, each counted once, have at most so many bytes; 0 is no bound."`
+	ImmutableTags []string  `json:"immutable_tags" nullable:"false" doc:"Tags of these patterns stay at the manifest at which they first pointed."`
+	VersionTags   bool      `json:"version_tags" doc:"Whether the tags latest, 3 and 3.4 follow the highest version that they stand for, such as 3.4.1."`
 	CreatedAt     time.Time `json:"created_at"`
 	ETag          string    `json:"etag" doc:"Give it as If-Match to change what you saw. The policy has one of its own: see registries/{registry}/policy."`
 }
@@ -52,6 +57,8 @@ func (a *API) registries() {
 		summary: "Change a registry", doc: "What is absent stays, in the policy too."}, a.changeRegistry)
 	register(a, operation{id: "delete-registry", method: http.MethodDelete, path: "/registries/{registry}", tag: tag, status: http.StatusNoContent,
 		summary: "Delete a registry", doc: "One that holds repositories is deleted only with force. Assessments in its scope end.", administrators: true}, a.deleteRegistry)
+	register(a, operation{id: "get-registry-usage", method: http.MethodGet, path: "/registries/{registry}/usage", tag: tag,
+		summary: "Say how much a registry holds"}, a.registryUsage)
 	register(a, operation{id: "list-repositories", method: http.MethodGet, path: "/registries/{registry}/repositories", tag: tag,
 		summary: "List a registry's repositories", doc: "By name."}, a.listRepositories)
 	register(a, operation{id: "list-tags", method: http.MethodGet, path: "/registries/{registry}/repositories/{repository}/tags", tag: tag,
@@ -111,6 +118,9 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 		AnonymousPull bool         `json:"anonymous_pull,omitempty"`
 		Policy        PolicyChange `json:"policy,omitempty"`
 		AttachSBOM    string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" default:"none"`
+		QuotaBytes    int64        `json:"quota_bytes,omitempty" minimum:"0"`
+		ImmutableTags []string     `json:"immutable_tags,omitempty" nullable:"false" maxItems:"50" example:"[\"v*\"]"`
+		VersionTags   bool         `json:"version_tags,omitempty"`
 	}
 }) (*tagged[Registry], error) {
 	b := in.Body
@@ -118,7 +128,11 @@ func (a *API) createRegistry(ctx context.Context, in *struct {
 	if err := a.Policies.Check(ctx, settings); err != nil {
 		return nil, inMember("policy", err)
 	}
-	r, err := a.Registries.CreateRegistry(ctx, registry.Registry{Name: b.Name, Description: b.Description, AnonymousPull: b.AnonymousPull, Policy: settings.String(), AttachSBOM: registry.BillFormat(b.AttachSBOM)})
+	rules := registry.Rules{Quota: b.QuotaBytes, ImmutableTags: b.ImmutableTags, VersionTags: b.VersionTags}
+	if err := checkRules(rules); err != nil {
+		return nil, err
+	}
+	r, err := a.Registries.CreateRegistry(ctx, registry.Registry{Rules: rules, Name: b.Name, Description: b.Description, AnonymousPull: b.AnonymousPull, Policy: settings.String(), AttachSBOM: registry.BillFormat(b.AttachSBOM)})
 	if errors.Is(err, registry.ErrNameInvalid) {
 		return nil, invalid("body.name", err.Error())
 	}
@@ -141,6 +155,21 @@ func (a *API) registry(ctx context.Context, in *RegistryPath) (*tagged[Registry]
 	return &tagged[Registry]{shown.ETag, shown}, err
 }
 
+// RegistryUsage is how much a registry holds.
+type RegistryUsage struct {
+	Bytes      int64 `json:"bytes" doc:"The size of all its blobs, each counted once."`
+	QuotaBytes int64 `json:"quota_bytes" doc:"What it may hold; 0 is no bound."`
+}
+
+func (a *API) registryUsage(ctx context.Context, in *RegistryPath) (*one[RegistryUsage], error) {
+	r, err := a.Registries.Registry(ctx, in.Registry)
+	if err != nil {
+		return nil, err
+	}
+	held, err := a.Registries.RegistryBytes(ctx, r.ID)
+	return &one[RegistryUsage]{RegistryUsage{held, r.Quota}}, err
+}
+
 func (a *API) changeRegistry(ctx context.Context, in *struct {
 	RegistryPath
 	IfMatch
@@ -150,11 +179,21 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		Policy        *PolicyChange `json:"policy,omitempty"`
 		AttachSBOM    *string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" doc:"The bills of images that are stored already are made, or removed, in the background."`
 		HonourVEX     *bool         `json:"honour_vex,omitempty"`
+		QuotaBytes    *int64        `json:"quota_bytes,omitempty" minimum:"0" doc:"For administrators."`
+		ImmutableTags *[]string     `json:"immutable_tags,omitempty" nullable:"false" maxItems:"50" example:"[\"v*\"]"`
+		VersionTags   *bool         `json:"version_tags,omitempty" doc:"The tags that follow versions are set at once, in repositories that have versions."`
 	}
 }) (*tagged[Registry], error) {
 	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull,
-		AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM), HonourVEX: in.Body.HonourVEX}
-	var err error
+		AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM), HonourVEX: in.Body.HonourVEX,
+		Quota: in.Body.QuotaBytes, ImmutableTags: in.Body.ImmutableTags, VersionTags: in.Body.VersionTags}
+	if change.Quota != nil && !principal(ctx).Administrator {
+		return nil, forbiddenError{"only administrators may change a quota"} // who is bound by it may not lift it
+	}
+	err := checkRules(registry.Rules{Quota: orZero(change.Quota), ImmutableTags: orZero(change.ImmutableTags)})
+	if err != nil {
+		return nil, err
+	}
 	if change.Tag, err = in.tag(); err != nil {
 		return nil, err
 	}
@@ -181,6 +220,14 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		}
 	}
 	return a.changedRegistry(ctx, "registry.change", r)
+}
+
+func checkRules(rules registry.Rules) error {
+	var rule *registry.RuleError
+	if err := rules.Check(); errors.As(err, &rule) {
+		return invalid("body."+rule.Field, rule.Reason)
+	}
+	return nil
 }
 
 // inMember puts the field of an error below a member of the body.
@@ -227,6 +274,7 @@ func (i inherited) show(r registry.Registry) (Registry, error) {
 	return Registry{
 		Name: r.Name, Description: r.Description, AnonymousPull: r.AnonymousPull, HonourVEX: r.HonourVEX, CreatedAt: r.CreatedAt.UTC(), ETag: quoted(r.Tag()),
 		Policy: showEffective(policy.Resolve(i.global, own).Policy, i.types), AttachSBOM: string(r.AttachSBOM),
+		QuotaBytes: r.Quota, ImmutableTags: append([]string{}, r.ImmutableTags...), VersionTags: r.VersionTags,
 	}, nil
 }
 

@@ -102,6 +102,9 @@ func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, t target, 
 			return err
 		}
 	}
+	if err := h.store.Room(ctx, repository.ID, max(r.ContentLength, 0)); err != nil {
+		return err
+	}
 	id, err := h.blobs.Start(ctx, algorithm)
 	if err != nil {
 		return err
@@ -222,7 +225,8 @@ func (h *Handler) finishUpload(w http.ResponseWriter, r *http.Request, t target,
 	}
 	err = h.commit(w, r, t, u, digest)
 	var other *blob.DigestError
-	if errors.As(err, &other) {
+	var full *registry.QuotaError
+	if errors.As(err, &other) || errors.As(err, &full) {
 		// More bytes cannot make these right: a client that tries again starts anew.
 		return errors.Join(err, h.drop(r, u.ID))
 	}
@@ -252,6 +256,11 @@ func (h *Handler) append(w http.ResponseWriter, r *http.Request, t target, u reg
 			return 0, fault(http.StatusRequestedRangeNotSatisfiable, codeUploadInvalid, "the Content-Range is not START-END of the body")
 		}
 		offset = start
+	}
+	if r.ContentLength > 0 {
+		if err := h.store.Room(r.Context(), u.RepositoryID, r.ContentLength); err != nil {
+			return 0, err
+		}
 	}
 	size, err := h.blobs.Append(r.Context(), u.ID, offset, body(w, r))
 	var elsewhere *blob.OffsetError

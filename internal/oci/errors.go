@@ -99,6 +99,9 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 		offset    *blob.OffsetError
 		lack      *registry.MissingError
 		inUse     *registry.InUseError
+		immutable *registry.ImmutableError
+		follows   *registry.FollowsError
+		full      *registry.QuotaError
 		tooLarge  *http.MaxBytesError
 		unread    *bodyError
 		malformed = errors.Is(err, blob.ErrDigestMalformed)
@@ -131,6 +134,14 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 		return f
 	case errors.As(err, &inUse):
 		return fault(http.StatusConflict, codeDenied, inUse.Error())
+	case errors.As(err, &immutable):
+		return fault(http.StatusConflict, codeDenied, immutable.Error())
+	case errors.As(err, &follows):
+		return fault(http.StatusConflict, codeDenied, follows.Error())
+	case errors.As(err, &full):
+		f := fault(http.StatusForbidden, codeDenied, full.Error())
+		f.detail = map[string]int64{"quota": full.Quota, "used": full.Used, "asked": full.Asked}
+		return f
 	case errors.As(err, &tooLarge):
 		return fault(http.StatusRequestEntityTooLarge, codeSizeInvalid, "the body is too large")
 	case errors.As(err, &unread) && errors.Is(err, os.ErrDeadlineExceeded):

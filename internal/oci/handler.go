@@ -41,6 +41,8 @@ type Store interface {
 	BlobRepositories(ctx context.Context, digest string, limit int) ([]registry.Repository, error)
 	MountBlob(ctx context.Context, from, to int64, digest string) (size int64, err error)
 	UnlinkBlob(ctx context.Context, repositoryID int64, digest string) error
+	// Room returns *registry.QuotaError where so many bytes more do not fit.
+	Room(ctx context.Context, repositoryID, size int64) error
 	CreateUpload(ctx context.Context, id string, repositoryID int64) error
 	Upload(ctx context.Context, id string) (registry.Upload, error)
 	FinishUpload(ctx context.Context, u registry.Upload, digest string, size int64) error

@@ -32,7 +32,7 @@ const labelsAtOnce = 5000
 // once. It comes last in a transaction, since it takes the lock of all who count.
 func (s *Store) count(ctx context.Context, tx *sql.Tx) error {
 	var due bool
-	if err := tx.QueryRowContext(ctx, `select exists (select 1 from found_due where not later)`).Scan(&due); err != nil {
+	if err := tx.QueryRowContext(ctx, `select exists (select 1 from found_due where later = false)`).Scan(&due); err != nil {
 		return fmt.Errorf("count findings: %w", err)
 	}
 	if !due {
@@ -41,7 +41,7 @@ func (s *Store) count(ctx context.Context, tx *sql.Tx) error {
 	if err := s.countSome(ctx, tx, false); err != nil {
 		return fmt.Errorf("count findings: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `update found_due set later = true where not later`); err != nil {
+	if _, err := tx.ExecContext(ctx, `update found_due set later = true where later = false`); err != nil {
 		return fmt.Errorf("leave findings to be counted: %w", err)
 	}
 	return nil
@@ -83,9 +83,9 @@ type due struct {
 // countSome does at most so much of what was left for later, or of what this
 // transaction made due: then vulnerabilities are counted only if all of them soon are.
 func (s *Store) countSome(ctx context.Context, tx *sql.Tx, later bool) error {
-	where := `not later`
+	where := `later = false`
 	if later {
-		where = `later`
+		where = `later = true`
 	}
 	if err := s.lockCounting(ctx, tx); err != nil {
 		return err

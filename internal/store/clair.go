@@ -129,14 +129,11 @@ func scanInstalled(rows *sql.Rows) (p inventory.Installed, err error) {
 // most severe first, then by vulnerability, package and path. Layers are given
 // by index only; FirstSeen is when the package was first known to be affected.
 func (s *Store) InventoryFindings(ctx context.Context, id int64) ([]match.Finding, error) {
-	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, '', m.first_seen
-		from inventory_packages ip
-		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
-		where ip.inventory_id = $1`, id)
+	findings, err := s.matched(ctx, id, liveNow)
 	if err != nil {
 		return nil, fmt.Errorf("findings of inventory %d: %w", id, err)
 	}
-	return sorted(findings), nil
+	return findings, nil
 }
 
 // InventoryScores returns what each feed says of the vulnerabilities of these

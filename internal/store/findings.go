@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 )
@@ -21,14 +19,6 @@ const builtInSource = "built-in"
 // for the package, else the vulnerability's.
 const effective = `(case when m.severity > 0 then m.severity else v.severity end)`
 
-// findingColumns are those of a match m of a vulnerability v with a package p
-// that file f of an inventory proves, as ip states it, for scanFinding. What
-// follows them are the layer's digest and when the finding was first seen.
-const findingColumns = `v.id, v.name, v.description, ` + effective + `, v.cvss, v.cvss_vector, v.exploited_at,
-			coalesce(e.score, 0), coalesce(e.percentile, 0), ` + packageColumns + `,
-			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note,
-			ip.layer_position, ip.line, ip.evidence, f.path, f.detector`
-
 // sorted orders findings: the most severe first, then by vulnerability, package
 // and path. The engines would carry all that is read through their sorting.
 func sorted(findings []match.Finding) []match.Finding {
@@ -38,60 +28,6 @@ func sorted(findings []match.Finding) []match.Finding {
 			strings.Compare(a.Package.Architecture, b.Package.Architecture), strings.Compare(a.Evidence.Path, b.Evidence.Path))
 	})
 	return findings
-}
-
-// findingJoins go from an inventory_packages row ip to all that findingColumns name.
-const findingJoins = `
-		join packages p on p.id = ip.package_id
-		join vulnerabilities v on v.id = m.vulnerability_id
-		join files f on f.id = ip.file_id
-		left join epss e on e.name = v.name`
-
-// matchedFindings are those of ImageFindings that the built-in analyser reports.
-func (s *Store) matchedFindings(ctx context.Context, digest string) ([]match.Finding, error) {
-	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
-			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
-		from images i
-		join inventory_packages ip on ip.inventory_id = i.inventory_id
-		join matches m on m.package_id = ip.package_id and m.gone_at is null and ip.owner = '' `+findingJoins+`
-		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1`, digest)
-	if err != nil {
-		return nil, fmt.Errorf("findings of image %s: %w", digest, err)
-	}
-	return sorted(findings), nil
-}
-
-// matchedFindingsAt are those of ImageFindingsAt that the built-in analyser reports.
-func (s *Store) matchedFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
-	findings, err := queryAll(ctx, s.read, scanFinding, `select `+findingColumns+`, coalesce(il.digest, ''),
-			case when m.first_seen > i.analysed_at then m.first_seen else i.analysed_at end
-		from images i
-		join inventory_packages ip on ip.inventory_id = i.inventory_id
-		join matches m on m.package_id = ip.package_id and ip.owner = '' and m.first_seen <= $2 and (m.gone_at is null or m.gone_at > $2)`+findingJoins+`
-		left join image_layers il on il.image_id = i.id and il.position = ip.layer_position
-		where i.digest = $1 and i.analysed_at <= $2`, digest, micros(when))
-	if err != nil {
-		return nil, fmt.Errorf("findings of image %s at %s: %w", digest, when, err)
-	}
-	return sorted(findings), nil
-}
-
-func scanFinding(rows *sql.Rows) (f match.Finding, err error) {
-	var a advisory.Advisory
-	var exploited, firstSeen sql.NullInt64
-	into := append([]any{&f.VulnerabilityID, &f.Vulnerability, &f.Description, &f.Severity, &f.CVSS, &f.Vector, &exploited,
-		&f.EPSS, &f.Percentile}, packageFields(&f.Package)...)
-	err = rows.Scan(append(into, &a.Introduced, &a.Fixed, &a.LastAffected, &f.Fix, &a.Source, &f.Evidence.Feed, &f.Evidence.Part, &f.Evidence.Advisory, &f.Evidence.Note,
-		&f.LayerIndex, &f.Evidence.Line, &f.Evidence.Record, &f.Evidence.Path, &f.Evidence.Detector, &f.LayerDigest, &firstSeen)...)
-	f.Fixed, f.ExploitedSince, f.FirstSeen = a.Fixed, at(exploited), at(firstSeen)
-	f.Evidence.Subject = f.Package.Name
-	if a.Source {
-		f.Evidence.Subject = f.Package.SourceName
-	}
-	f.Evidence.Comparison = match.Comparison(f.Package, a)
-	f.Sources = []string{builtInSource}
-	return f, err
 }
 
 // ImagePackages returns the packages of an image with their proof, by name,

@@ -67,7 +67,8 @@ func (s *Store) ResolveManifest(ctx context.Context, repositoryID int64, referen
 
 // PutManifest stores a manifest and points the tags at it, if all that it
 // refers to is in the repository; else it returns *registry.MissingError and
-// nothing changes. A manifest that is there already keeps who pushed it first
+// nothing changes. It returns *registry.ImmutableError or *registry.FollowsError
+// where the rules of the registry keep a tag where it is. A manifest that is there already keeps who pushed it first
 // and when. Its ID and PushedAt are filled in.
 func (s *Store) PutManifest(ctx context.Context, repositoryID int64, m *registry.Manifest, tags []string) error {
 	annotations, err := annotationsText(m)
@@ -84,14 +85,7 @@ func (s *Store) PutManifest(ctx context.Context, repositoryID int64, m *registry
 		if err := s.insertManifest(ctx, tx, repositoryID, m, annotations); err != nil {
 			return err
 		}
-		for _, tag := range tags {
-			if _, err := tx.ExecContext(ctx, `insert into tags (repository_id, name, digest, updated_at) values ($1, $2, $3, $4)
-				on conflict (repository_id, name) do update set digest = excluded.digest, updated_at = excluded.updated_at`,
-				repositoryID, tag, m.Digest, micros(s.now())); err != nil {
-				return fmt.Errorf("tag %s: %w", tag, err)
-			}
-		}
-		return nil
+		return s.setTags(ctx, tx, repositoryID, m.Digest, tags)
 	})
 	if err != nil {
 		return fmt.Errorf("store manifest %s: %w", m.Digest, err)
@@ -232,17 +226,14 @@ func list(first, n int) string {
 }
 
 // DeleteManifest removes a manifest with its tags, which it returns, and with
-// the bills that were attached to it here, or returns registry.ErrManifestUnknown.
+// the bills that were attached to it here, or returns registry.ErrManifestUnknown;
+// *registry.ImmutableError where one of the tags stays.
 func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
-		rows, err := tx.QueryContext(ctx, `delete from tags where repository_id = $1 and digest = $2 returning name`, repositoryID, digest)
-		if err != nil {
-			return err
-		}
-		if tags, err = collect(rows, func(tag *string) []any { return []any{tag} }); err != nil {
+		if tags, err = s.dropTags(ctx, tx, repositoryID, digest); err != nil {
 			return err
 		}
 		if err := removeAttachments(ctx, tx, repositoryID, digest, ""); err != nil {
@@ -260,17 +251,14 @@ func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest s
 	return tags, nil
 }
 
-// DeleteTag removes a tag, or returns registry.ErrManifestUnknown.
+// DeleteTag removes a tag, or returns registry.ErrManifestUnknown,
+// *registry.ImmutableError or *registry.FollowsError.
 func (s *Store) DeleteTag(ctx context.Context, repositoryID int64, tag string) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
-		done, err := tx.ExecContext(ctx, `delete from tags where repository_id = $1 and name = $2`, repositoryID, tag)
-		if err != nil {
-			return err
-		}
-		return changedOne(done, missing{registry.ErrManifestUnknown})
+		return s.dropTag(ctx, tx, repositoryID, tag)
 	})
 	if err != nil {
 		return fmt.Errorf("delete tag %s: %w", tag, err)

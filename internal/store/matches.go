@@ -220,21 +220,23 @@ func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow)
 		match.Statement
 	}
 	given := s.relation("id bigint", idsOf(packages))
-	const key = `(case when a.source then p.source_key else p.version_key end)`
-	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...)...)
-		return r, err
-	}, `select p.id, v.id, v.name, s.fallback, `+statementColumns+`
-		from packages p
+	const key = `(case when s.source then p.source_key else p.version_key end)`
+	arm := func(fixed string) string {
+		return `select p.id, v.id, v.name, s.fallback, ` + statementColumns + `, a.id as stated
+		from k join packages p on p.id = k.id
 		join package_subjects s on s.package_id = p.id
-		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source
+		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source and ` + fixed + `
 		join advisory_groups g on g.id = a.group_id
 		join vulnerabilities v on v.id = a.vulnerability_id
-		where p.id in (`+given.query+`) and a.status = 'affected' and `+key+` is not null
-			and (a.introduced_key is null or `+key+` >= a.introduced_key)
-			and (a.fixed_key is null or `+key+` < a.fixed_key)
-			and (a.last_key is null or `+key+` <= a.last_key)
-		order by a.id`, given.args...)
+		where a.status = 'affected' and ` + key + ` is not null
+			and (a.introduced_key is null or ` + key + ` >= a.introduced_key)
+			and (a.last_key is null or ` + key + ` <= a.last_key)`
+	}
+	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
+		var stated int64
+		err = rows.Scan(append(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...), &stated)...)
+		return r, err
+	}, `with k (id) as (`+given.query+`) `+arm(`a.fixed_key > `+key)+` union all `+arm(`a.fixed_key is null`)+` order by stated`, given.args...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read advisories: %w", err)
 	}

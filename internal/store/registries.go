@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -23,13 +24,17 @@ func (e existing) Is(target error) bool { return target == ErrConflict }
 
 func (e existing) Unwrap() error { return e.error }
 
-const registryColumns = `id, name, description, anonymous_pull, policy, attach_sbom, created_at, honour_vex`
+const registryColumns = `id, name, description, anonymous_pull, policy, attach_sbom, created_at, honour_vex, quota, immutable_tags, version_tags`
 
 func scanRegistry(row interface{ Scan(...any) error }) (r registry.Registry, err error) {
 	var created sql.NullInt64
-	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &r.AttachSBOM, &created, &r.HonourVEX)
+	var immutable string
+	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.AnonymousPull, &r.Policy, &r.AttachSBOM, &created, &r.HonourVEX, &r.Quota, &immutable, &r.VersionTags)
+	if err != nil {
+		return r, err
+	}
 	r.CreatedAt = at(created)
-	return r, err
+	return r, json.Unmarshal([]byte(immutable), &r.ImmutableTags)
 }
 
 // CreateRegistry adds a registry and returns it as it is stored. It returns
@@ -44,11 +49,16 @@ func (s *Store) CreateRegistry(ctx context.Context, r registry.Registry) (regist
 	if r.AttachSBOM == "" {
 		r.AttachSBOM = registry.NoBill
 	}
+	immutable, err := patternsText(r.ImmutableTags)
+	if err != nil {
+		return registry.Registry{}, err
+	}
 	var stored registry.Registry
-	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
 		stored, err = scanRegistry(tx.QueryRowContext(ctx,
-			`insert into registries (name, description, anonymous_pull, policy, attach_sbom, created_at) values ($1, $2, $3, $4, $5, $6) returning `+registryColumns,
-			r.Name, r.Description, r.AnonymousPull, r.Policy, r.AttachSBOM, micros(s.now())))
+			`insert into registries (name, description, anonymous_pull, policy, attach_sbom, created_at, quota, immutable_tags, version_tags)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning `+registryColumns,
+			r.Name, r.Description, r.AnonymousPull, r.Policy, r.AttachSBOM, micros(s.now()), r.Quota, immutable, r.VersionTags))
 		return err
 	})
 	if conflicting(err) {
@@ -94,6 +104,14 @@ func (s *Store) Registries(ctx context.Context, after string, limit int) ([]regi
 // UpdateRegistry changes a registry and returns it as it then is, or
 // registry.ErrRegistryUnknown; registry.ErrChanged where it has another tag.
 func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Change) (r registry.Registry, err error) {
+	var immutable *string
+	if c.ImmutableTags != nil {
+		text, err := patternsText(*c.ImmutableTags)
+		if err != nil {
+			return registry.Registry{}, err
+		}
+		immutable = &text
+	}
 	err = s.tx(ctx, func(tx *sql.Tx) (err error) {
 		if c.Tag != "" {
 			if _, err := lockRegistry(ctx, tx, name); err != nil {
@@ -110,14 +128,28 @@ func (s *Store) UpdateRegistry(ctx context.Context, name string, c registry.Chan
 				description = coalesce($1, description),
 				anonymous_pull = coalesce($2, anonymous_pull),
 				attach_sbom = coalesce($3, attach_sbom),
-				honour_vex = coalesce($4, honour_vex)
-			where name = $5 returning `+registryColumns, c.Description, c.AnonymousPull, c.AttachSBOM, c.HonourVEX, name))
+				honour_vex = coalesce($4, honour_vex),
+				quota = coalesce($5, quota),
+				immutable_tags = coalesce($6, immutable_tags),
+				version_tags = coalesce($7, version_tags)
+			where name = $8 returning `+registryColumns, c.Description, c.AnonymousPull, c.AttachSBOM, c.HonourVEX, c.Quota, immutable, c.VersionTags, name))
 		return noRows(err, missing{registry.ErrRegistryUnknown})
 	})
+	if err == nil && c.VersionTags != nil && *c.VersionTags {
+		err = s.followAll(ctx, r.ID)
+	}
 	if err != nil {
 		return registry.Registry{}, fmt.Errorf("update registry %q: %w", name, err)
 	}
 	return r, nil
+}
+
+func patternsText(patterns []string) (string, error) {
+	if len(patterns) == 0 {
+		return "[]", nil
+	}
+	text, err := json.Marshal(patterns)
+	return string(text), err
 }
 
 // DeleteRegistry removes a registry and ends the assessments that hold in it

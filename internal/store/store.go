@@ -105,11 +105,11 @@ func (s *Store) openSQLite(path string, opts Options) error {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
 	var err error
-	if s.write, err = sql.Open("sqlite", dsn()+"&_txlock=immediate"); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn("cache_size(-32768)")+"&_txlock=immediate"); err != nil {
 		return fmt.Errorf("database sqlite:%s: %w", path, err)
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn("query_only(1)")); err != nil {
+	if s.read, err = sql.Open("sqlite", dsn("query_only(1)", "cache_size(-8192)")); err != nil {
 		return errors.Join(fmt.Errorf("database sqlite:%s: %w", path, err), s.write.Close())
 	}
 	s.read.SetMaxOpenConns(opts.MaxConnections)

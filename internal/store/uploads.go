@@ -67,9 +67,12 @@ func (s *Store) PromiseBlob(ctx context.Context, repositoryID int64, digest stri
 }
 
 // LinkBlob makes a stored blob readable in a repository. It returns
-// registry.ErrRepositoryUnknown where that is gone.
+// registry.ErrRepositoryUnknown where that is gone, and *registry.QuotaError.
 func (s *Store) LinkBlob(ctx context.Context, repositoryID int64, digest string, size int64) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.claim(ctx, tx, repositoryID, digest, size); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, linkBlob, repositoryID, digest, size, micros(s.now()))
 		return err
 	})
@@ -80,10 +83,17 @@ func (s *Store) LinkBlob(ctx context.Context, repositoryID int64, digest string,
 }
 
 // MountBlob links a blob of one repository in another and returns its size, or
-// registry.ErrBlobUnknown where the first has none.
+// registry.ErrBlobUnknown where the first has none; *registry.QuotaError.
 func (s *Store) MountBlob(ctx context.Context, from, to int64, digest string) (size int64, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `insert into repository_blobs (repository_id, digest, size, linked_at)
+		err := tx.QueryRowContext(ctx, `select size from repository_blobs where repository_id = $1 and digest = $2`, from, digest).Scan(&size)
+		if err == nil {
+			err = s.claim(ctx, tx, to, digest, size)
+		}
+		if err != nil {
+			return noRows(err, missing{registry.ErrBlobUnknown})
+		}
+		err = tx.QueryRowContext(ctx, `insert into repository_blobs (repository_id, digest, size, linked_at)
 			select $1, digest, size, $2 from repository_blobs where repository_id = $3 and digest = $4`+keyShare[s.engine]+`
 			on conflict (repository_id, digest) do update set size = excluded.size, linked_at = excluded.linked_at returning size`,
 			to, micros(s.now()), from, digest).Scan(&size)
@@ -150,9 +160,12 @@ func (s *Store) Upload(ctx context.Context, id string) (registry.Upload, error) 
 }
 
 // FinishUpload links the blob that an upload became in its repository and
-// forgets the upload.
+// forgets the upload, or returns *registry.QuotaError.
 func (s *Store) FinishUpload(ctx context.Context, u registry.Upload, digest string, size int64) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.claim(ctx, tx, u.RepositoryID, digest, size); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, linkBlob, u.RepositoryID, digest, size, micros(s.now())); err != nil {
 			return err
 		}

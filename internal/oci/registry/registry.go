@@ -29,12 +29,13 @@ type Registry struct {
 	// HonourVEX lets VEX documents that are attached to images assess them; a
 	// new registry does.
 	HonourVEX bool
+	Rules
 	CreatedAt time.Time
 }
 
 // Tag is another one whenever what Change changes is.
 func (r Registry) Tag() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %t %s %t", r.ID, r.Description, r.AnonymousPull, r.AttachSBOM, r.HonourVEX))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %t %s %t %d %q %t", r.ID, r.Description, r.AnonymousPull, r.AttachSBOM, r.HonourVEX, r.Quota, r.ImmutableTags, r.VersionTags))
 	return hex.EncodeToString(sum[:12])
 }
 
@@ -54,6 +55,9 @@ type Change struct {
 	AnonymousPull *bool
 	AttachSBOM    *BillFormat
 	HonourVEX     *bool
+	Quota         *int64
+	ImmutableTags *[]string
+	VersionTags   *bool
 	// Tag is the one of the registry that was seen; "" where any will do.
 	Tag string
 }

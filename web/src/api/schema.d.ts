@@ -1153,6 +1153,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say how much a registry holds */
+        get: operations["get-registry-usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries/{registry}/vulnerability-sources": {
         parameters: {
             query?: never;
@@ -2220,7 +2237,17 @@ export interface components {
             attach_sbom?: "none" | "cyclonedx" | "spdx";
             description?: string;
             honour_vex?: boolean;
+            /**
+             * @example [
+             *       "v*"
+             *     ]
+             */
+            immutable_tags?: string[];
             policy?: components["schemas"]["PolicyChange"];
+            /** Format: int64 */
+            quota_bytes?: number;
+            /** @description The tags that follow versions are set at once, in repositories that have versions. */
+            version_tags?: boolean;
         };
         "Change-scheduleRequest": {
             /** @example 17 *\/6 * * * */
@@ -2399,9 +2426,18 @@ export interface components {
              */
             attach_sbom?: "none" | "cyclonedx" | "spdx";
             description?: string;
+            /**
+             * @example [
+             *       "v*"
+             *     ]
+             */
+            immutable_tags?: string[];
             /** @description Lower-case letters and digits, separated by one of . _ __ -. */
             name: string;
             policy?: components["schemas"]["PolicyChange"];
+            /** Format: int64 */
+            quota_bytes?: number;
+            version_tags?: boolean;
         };
         "Create-userRequest": {
             administrator?: boolean;
@@ -3701,9 +3737,18 @@ export interface components {
             etag: string;
             /** @description Whether VEX documents that are attached to images assess them. */
             honour_vex: boolean;
+            /** @description Tags of these patterns stay at the manifest at which they first pointed. */
+            immutable_tags: string[];
             name: string;
             /** @description What holds, with what is inherited: see registries/{registry}/policy. */
             policy: components["schemas"]["Policy"];
+            /**
+             * Format: int64
+             * @description The registry's blobs, each counted once, have at most so many bytes; 0 is no bound.
+             */
+            quota_bytes: number;
+            /** @description Whether the tags latest, 3 and 3.4 follow the highest version that they stand for, such as 3.4.1. */
+            version_tags: boolean;
         };
         RegistrySource: {
             /**
@@ -3713,6 +3758,18 @@ export interface components {
             attached_at?: string;
             extension: string;
             name: string;
+        };
+        RegistryUsage: {
+            /**
+             * Format: int64
+             * @description The size of all its blobs, each counted once.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description What it may hold; 0 is no bound.
+             */
+            quota_bytes: number;
         };
         Remedy: {
             base: components["schemas"]["Base"];
@@ -6717,6 +6774,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTag"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-registry-usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistryUsage"];
                 };
             };
             /** @description Error */

@@ -4,6 +4,7 @@ import { Link, Navigate } from 'react-router'
 
 import { api, type Schemas } from '../api/client'
 import { imagePath } from '../registries/reference'
+import { Counting } from '../ui/Counting'
 import { bytes, number, percent, plural, shortDigest } from '../ui/format'
 import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
@@ -32,6 +33,7 @@ export function Component() {
   const found = total(stats.data.vulnerabilities)
   return (
     <Page title="Dashboard">
+      <Counting />
       <Stack gap="md">
         <div className={classes.tiles}>
           <Tile label="Vulnerabilities" to="/vulnerabilities" value={number(found)}><SeverityBar counts={stats.data.vulnerabilities} /></Tile>

@@ -7,13 +7,13 @@ import { Link, useNavigate, useParams } from 'react-router'
 import { api, type Schemas } from '../api/client'
 import { useAdministrator } from '../shell/session'
 import { Confirm } from '../ui/Confirm'
-import { Failure } from '../ui/Failure'
 import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
-import { Verdict } from '../ui/Verdict'
 import { PolicyForm } from './PolicyForm'
+import { Rules } from './Rules'
+import { Saved } from './Saved'
 import { Sources } from './Sources'
 
 type Registry = Schemas['Registry']
@@ -29,6 +29,7 @@ export function Component() {
       {about.data ? (
         <Stack gap="md" maw={760}>
           <General name={registry} registry={about.data} disabled={!administrator} />
+          <Rules name={registry} registry={about.data} disabled={!administrator} />
           <Sources registry={registry} administrator={administrator} />
           <RegistryPolicy name={registry} disabled={!administrator} />
           {administrator && <Remove name={registry} />}
@@ -96,20 +97,6 @@ function RegistryPolicy({ name, disabled }: { name: string; disabled: boolean })
     <Panel title="Policy" actions={<Anchor component={Link} to="/administration/policies" fz="sm">global policy</Anchor>}>
       {policy.data ? <PolicyForm key={round} document={policy.data} disabled={disabled} change={change} onReload={reload} onSave={(body, version) => change.mutate({ params: { path: { registry: name }, header: { 'If-Match': `"${version}"` } }, body })} /> : <Waiting query={policy} what="The policy cannot be shown" />}
     </Panel>
-  )
-}
-
-function Saved({ change, disabled, onReload }: Pick<Form, 'change' | 'disabled' | 'onReload'>) {
-  return (
-    <>
-      <Failure what="It was not saved" error={change.error} reload={onReload} />
-      {!disabled && (
-        <Group>
-          <Button type="submit" loading={change.isPending}>Save</Button>
-          <span role="status">{change.isSuccess && <Verdict kind="good">Saved</Verdict>}</span>
-        </Group>
-      )}
-    </>
   )
 }
 

@@ -6,7 +6,7 @@ import { api, client, type Schemas } from '../api/client'
 import { DataTable } from '../ui/DataTable'
 import { Dialog } from '../ui/Dialog'
 import { Failure } from '../ui/Failure'
-import { number } from '../ui/format'
+import { number, plural } from '../ui/format'
 import { Verdict } from '../ui/Verdict'
 import { words } from './Effect'
 
@@ -62,7 +62,7 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
             <>
               <Text size="sm" role="status">
                 {result.applied ? 'Imported: ' : bad > 0 && !skip ? 'Nothing can be imported as it is: ' : 'It would come to this: '}
-                {number(result.counts.new + result.counts.replaces)} decisions, {number(result.counts.waits)} that wait, {number(result.counts.same)} that are there, {number(result.counts.skipped)} left out, {number(bad)} bad lines.
+                {plural(result.counts.new + result.counts.replaces, 'decision')}, {number(result.counts.waits)} that wait, {number(result.counts.same)} that are there, {number(result.counts.skipped)} left out, {plural(bad, 'bad line')}.
                 {result.preview && ` ${words(result.preview)}`}
               </Text>
               <div style={{ maxHeight: 320, overflow: 'auto' }}>

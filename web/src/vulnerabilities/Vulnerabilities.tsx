@@ -5,6 +5,7 @@ import { useState } from 'react'
 import { Link } from 'react-router'
 
 import { api, type Schemas } from '../api/client'
+import { Counting } from '../ui/Counting'
 import { DataTable } from '../ui/DataTable'
 import { Empty } from '../ui/Empty'
 import { number, percent, plural } from '../ui/format'
@@ -65,6 +66,7 @@ export function Component() {
     <Page title="Vulnerabilities" lead="Everything that affects an image stored here, the gravest first."
       actions={<Button disabled={names.length === 0} onClick={dialog.open}>{names.length === 0 ? 'Choose some to assess' : `Assess ${names.length}`}</Button>}
     >
+      <Counting />
       <Filters url={url} />
       {list.data ? (
         <>

@@ -1,0 +1,70 @@
+package guide_test
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pratique/pratique/test/program"
+	"github.com/pratique/pratique/test/sample"
+)
+
+// TestRegistriesPage runs the commands of docs/registries.md.
+func TestRegistriesPage(t *testing.T) {
+	needs(t, "bash", "curl", "skopeo")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	served := serve(t, new(program.Clock), "--feeds", "alpine")
+	host := strings.TrimPrefix(served.URL, "http://")
+	dir := t.TempDir()
+	for _, name := range []string{"image", "other"} {
+		layer, err := sample.NewLayer("COPY "+name, sample.File{Path: name, Content: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, ctx, served, filepath.Join(dir, name), layer)
+	}
+	here := strings.NewReplacer("localhost:8624", host, "PASSWORD", password)
+	want := map[string][]string{
+		"Registries":                {""},
+		"Make one":                  {`"name":"releases"`},
+		"Quota":                     {`"quota_bytes":20000000`},
+		"Immutable tags":            {`"immutable_tags":["v*","*-release"]`, "the tag v1 is immutable in this registry"},
+		"Tags that follow versions": {`"latest"`},
+	}
+	sh := bash(t, ctx, dir)
+	for _, got := range steps(t, "../../docs/registries.md") {
+		texts := want[got.heading]
+		if len(texts) == 0 {
+			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
+		}
+		want[got.heading] = texts[1:]
+		out, status := sh.run(t, here.Replace(got.commands))
+		refused := strings.Contains(got.commands, "dir:other")
+		if (status != 0) != refused || !strings.Contains(out, texts[0]) {
+			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
+		}
+	}
+	for heading, texts := range want {
+		if len(texts) > 0 {
+			t.Errorf("%q has too few blocks", heading)
+		}
+	}
+}
+
+// write pushes an image of one layer elsewhere and has skopeo write it to a folder.
+func write(t *testing.T, ctx context.Context, served *program.Program, folder string, layer sample.Layer) {
+	t.Helper()
+	name := "main/made/" + filepath.Base(folder)
+	if _, err := (sample.Registry{URL: served.URL, User: "admin", Password: password}).Push(ctx, name, "1", layer); err != nil {
+		t.Fatal(err)
+	}
+	from := "docker://" + strings.TrimPrefix(served.URL, "http://") + "/" + name + ":1"
+	out, err := exec.CommandContext(ctx, "skopeo", "copy", "-q", "--src-creds", "admin:"+password, "--src-tls-verify=false", from, "dir:"+folder).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
