@@ -69,7 +69,7 @@ func (g *Gatekeeper) Authorize(r *http.Request, wants ...Access) (Principal, err
 	if claims, ok := g.pull(c); ok {
 		return g.byPull(r, claims, wants)
 	}
-	if c.scheme == schemeBearer && !strings.HasPrefix(c.password, keyPrefix) {
+	if c.scheme == schemeBearer && !strings.HasPrefix(c.password, keyPrefix) && !strings.HasPrefix(c.password, robotPrefix) {
 		return g.byToken(r, c.password, wants)
 	}
 	if c.scheme == schemeNone {
