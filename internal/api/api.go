@@ -29,6 +29,7 @@ const Prefix = "/api/v1"
 type Services struct {
 	Authenticator   Authenticator
 	Sessions        Sessions
+	SignIn          SignIn
 	Registries      Registries
 	Images          Images
 	Vulnerabilities Vulnerabilities
@@ -152,6 +153,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.feeds()
 	a.users()
 	a.keys()
+	a.signInProvider()
 	a.groups()
 	a.roles()
 	a.robots()

@@ -17,6 +17,7 @@ import (
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
@@ -114,7 +115,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		source.Options{BaseURL: func(context.Context) string { return base.url }, Changed: gate.Invalidate})
 	feeds := new(someFeeds)
 	handler, err := api.New(api.Services{
-		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
+		SignIn: oidc.New(s, box, users, oidc.Options{Now: c.Now}), Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
 		Feeds: feeds, Users: users, Audit: s, Stats: s, System: someFacts{}, Summaries: s, Trends: s,
 		Notify: notify.New(s, vexQueue{queue}, notify.Options{Now: c.Now, Poster: noPoster{}, Sealer: box}),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -28,6 +29,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var field *assess.FieldError
 	var fields assess.FieldErrors
 	var credential *auth.FieldError
+	var provider *oidc.FieldError
 	var value *setting.InvalidError
 	var receiver *notify.FieldError
 	var asked *job.FieldError
@@ -52,6 +54,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalidAll(fields)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
+	case errors.As(err, &provider):
+		return invalid("body."+provider.Field, provider.Reason)
 	case errors.As(err, &receiver):
 		return invalid("body."+receiver.Field, receiver.Reason)
 	case errors.As(err, &asked):

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 )
 
 // Sessions signs people in with a cookie; *auth.Service is one.
@@ -28,7 +29,14 @@ type Sessions interface {
 type SignedIn struct {
 	User      *SignedInUser `json:"user" doc:"Null where nobody is signed in."`
 	ExpiresAt *time.Time    `json:"expires_at" doc:"When the session ends, whatever happens; null where there is none."`
+	SignIn    *SignInAt     `json:"sign_in" doc:"Where one can sign in other than with a password; null for nowhere, or where somebody is signed in."`
 	Version   string        `json:"version,omitempty" doc:"The program's; absent where nobody is signed in."`
+}
+
+// SignInAt is a provider of sign-ins.
+type SignInAt struct {
+	Title string `json:"title"`
+	Path  string `json:"path" doc:"Where to send the browser, to which ?to= may be added: where it comes back to."`
 }
 
 // SignedInUser is the user who makes a request.
@@ -92,14 +100,18 @@ func rightNames(r auth.Right) []string {
 	return names
 }
 
-func (a *API) showSession(_ context.Context, in *requestOf) (*one[SignedIn], error) {
+func (a *API) showSession(ctx context.Context, in *requestOf) (*one[SignedIn], error) {
 	p, session, err := a.Sessions.Session(in.r)
 	if errors.Is(err, auth.ErrCredentials) { // an API key, then
 		p, err = a.Authenticator.Authenticate(in.r)
 	}
 	switch {
 	case errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrThrottled), err == nil && p.Anonymous():
-		return &one[SignedIn]{}, nil
+		at, err := a.SignIn.Provider(ctx)
+		if err != nil || !at.Enabled {
+			return &one[SignedIn]{}, err
+		}
+		return &one[SignedIn]{SignedIn{SignIn: &SignInAt{at.Title, oidc.StartPath}}}, nil
 	case err != nil:
 		return nil, err
 	}

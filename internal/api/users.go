@@ -46,12 +46,13 @@ type User struct {
 	ID            int64     `json:"id"`
 	Name          string    `json:"name"`
 	Administrator bool      `json:"administrator"`
+	Issuer        string    `json:"issuer,omitempty" doc:"The provider at which they sign in, where that made them."`
 	CreatedAt     time.Time `json:"created_at"`
 	ETag          string    `json:"etag" doc:"Give it as If-Match to change what you saw."`
 }
 
 func showUser(u auth.User) User {
-	return User{ID: u.ID, Name: u.Name, Administrator: u.Administrator, CreatedAt: u.CreatedAt.UTC(), ETag: quoted(u.Tag)}
+	return User{ID: u.ID, Name: u.Name, Administrator: u.Administrator, Issuer: u.Issuer, CreatedAt: u.CreatedAt.UTC(), ETag: quoted(u.Tag)}
 }
 
 type UserPath struct {

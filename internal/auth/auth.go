@@ -20,6 +20,9 @@ type User struct {
 	Name          string
 	Administrator bool
 	CreatedAt     time.Time
+	// Issuer is the provider of sign-ins that knows them, "" for users who have a
+	// password here alone.
+	Issuer string
 	// Tag is another one whenever the password, or what else may change, is.
 	Tag string
 }
@@ -86,6 +89,7 @@ func (e *FieldError) Error() string { return fmt.Sprintf("%s %s", e.Field, e.Rea
 // Store keeps users, keys, sessions and secrets. Methods return ErrNotFound and ErrExists.
 type Store interface {
 	SessionStore
+	IdentityStore
 	GroupStore
 	RobotStore
 	RoleStore

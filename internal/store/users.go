@@ -13,12 +13,12 @@ import (
 )
 
 // The hash of the password makes the tag.
-const userColumns = `u.id, u.name, u.administrator, u.created_at, u.password_hash`
+const userColumns = `u.id, u.name, u.administrator, u.created_at, u.password_hash, u.issuer`
 
 func scanUser(row interface{ Scan(...any) error }, more ...any) (u auth.User, err error) {
 	var created sql.NullInt64
 	var passwordHash string
-	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created, &passwordHash}, more...)...)
+	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created, &passwordHash, &u.Issuer}, more...)...)
 	u.CreatedAt, u.Tag = at(created), userTag(passwordHash, u.Administrator)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
@@ -38,7 +38,7 @@ func (s *Store) CreateUser(ctx context.Context, u auth.User, passwordHash string
 	name := u.Name
 	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
 		u, err = scanUser(tx.QueryRowContext(ctx, `insert into users (name, password_hash, administrator, created_at)
-			values ($1, $2, $3, $4) returning id, name, administrator, created_at, password_hash`, name, passwordHash, u.Administrator, micros(s.now())))
+			values ($1, $2, $3, $4) returning id, name, administrator, created_at, password_hash, issuer`, name, passwordHash, u.Administrator, micros(s.now())))
 		return err
 	})
 	if conflicting(err) {
@@ -161,7 +161,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash []byte) (auth.Key, auth.User
 	var created sql.NullInt64
 	var passwordHash string
 	k, err := scanKey(s.read.QueryRowContext(ctx, `select `+keyColumns+`, `+userColumns+` from api_keys k join users u on u.id = k.user_id
-		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created, &passwordHash)
+		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created, &passwordHash, &u.Issuer)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}

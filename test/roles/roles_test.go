@@ -21,6 +21,7 @@ import (
 
 	"github.com/pratique/pratique/internal/adapterapi"
 	"github.com/pratique/pratique/internal/admission"
+	"github.com/pratique/pratique/internal/auth/oidc"
 	"github.com/pratique/pratique/internal/clairapi/clairv4"
 	"github.com/pratique/pratique/internal/oci"
 	"github.com/pratique/pratique/internal/progetapi"
@@ -221,7 +222,7 @@ func (w *world) routes() (all []route) {
 		method, path, _ := strings.Cut(line, " ")
 		all = append(all, route{line: line, method: method, url: w.p.URL + v2.Replace(path)})
 	}
-	for _, line := range []string{"GET /v2/_auth", "GET /", "GET /api/v1/openapi.json", "POST " + admission.Path, "POST " + admission.Path + "/token",
+	for _, line := range []string{"GET /v2/_auth", "GET " + oidc.StartPath, "GET " + oidc.CallbackPath, "GET /", "GET /api/v1/openapi.json", "POST " + admission.Path, "POST " + admission.Path + "/token",
 		"POST /api/sca/assess", "POST /api/sca/audit-package-vulns"} {
 		method, path, _ := strings.Cut(line, " ")
 		all = append(all, route{line: line, method: method, url: w.p.URL + path, contentType: "application/json", body: "{}"})
