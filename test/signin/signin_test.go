@@ -295,26 +295,26 @@ func TestSignInAtAProvider(t *testing.T) {
 
 	for name, why := range map[string]string{"impostor": "taken", "control": "name", "robot": "name"} {
 		b := newBrowser(t, p.URL)
-		if to := b.signIn(name, false); to.Query().Get("sign_in") != why || b.session().User != nil {
+		if to := b.signIn(name, false); to.Query().Get("failed") != why || b.session().User != nil {
 			t.Errorf("%s was led to %s", name, to)
 		}
 	}
 	if b := newBrowser(t, p.URL); b.signIn("markup", false).Path != "/registries" || b.session().User.Name != "<img src=x>" {
 		t.Error("a name with markup is a name")
 	}
-	if to, _ := ada.get(p.URL + "/auth/oidc/callback?error=access_denied&state=x"); to.Query().Get("sign_in") != "expired" {
+	if to, _ := ada.get(p.URL + "/auth/oidc/callback?error=access_denied&state=x"); to.Query().Get("failed") != "expired" {
 		t.Errorf("a refusal that nobody asked for led to %s", to)
 	}
 
 	t.Run("another browser", func(t *testing.T) {
 		victim, thief := newBrowser(t, p.URL), newBrowser(t, p.URL)
 		back := thief.signIn("ada", true)
-		if to, _ := victim.get(back.String()); to.Query().Get("sign_in") != "expired" || victim.session().User != nil {
+		if to, _ := victim.get(back.String()); to.Query().Get("failed") != "expired" || victim.session().User != nil {
 			t.Errorf("a sign-in of somebody else's was taken, and led to %s", to)
 		}
 		// Nor in a browser that has another sign-in under way.
 		victim.signIn("ada", true)
-		if to, _ := victim.get(back.String()); to.Query().Get("sign_in") != "expired" || victim.session().User != nil {
+		if to, _ := victim.get(back.String()); to.Query().Get("failed") != "expired" || victim.session().User != nil {
 			t.Errorf("with another state: %s", to)
 		}
 	})
@@ -325,7 +325,7 @@ func TestSignInAtAProvider(t *testing.T) {
 		if b.session().User == nil {
 			t.Fatal("not signed in")
 		}
-		if to, _ := b.get(back.String()); to.Query().Get("sign_in") != "expired" {
+		if to, _ := b.get(back.String()); to.Query().Get("failed") != "expired" {
 			t.Errorf("the second time led to %s", to)
 		}
 	})
@@ -334,7 +334,7 @@ func TestSignInAtAProvider(t *testing.T) {
 		back := b.signIn("ada", true)
 		clock.Advance(11 * time.Minute)
 		defer clock.Advance(-11 * time.Minute)
-		if to, _ := b.get(back.String()); to.Query().Get("sign_in") != "expired" {
+		if to, _ := b.get(back.String()); to.Query().Get("failed") != "expired" {
 			t.Errorf("led to %s", to)
 		}
 	})
@@ -383,12 +383,12 @@ func TestSignInAtAProvider(t *testing.T) {
 		back := b.signIn("ada", true)
 		at.down()
 		defer at.renew()
-		if to, page := b.get(back.String()); to.Query().Get("sign_in") == "" || strings.Contains(page, "down") {
+		if to, page := b.get(back.String()); to.Query().Get("failed") == "" || strings.Contains(page, "down") {
 			t.Errorf("led to %s", to)
 		}
 		clock.Advance(time.Hour) // where things are is forgotten
 		defer clock.Advance(-time.Hour)
-		if to := b.signIn("ada", false); to.Query().Get("sign_in") != "unavailable" {
+		if to := b.signIn("ada", false); to.Query().Get("failed") != "unavailable" {
 			t.Errorf("led to %s", to)
 		}
 		// A password does as ever.

@@ -133,7 +133,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.opts.Log.WarnContext(ctx, "a sign-in at the provider failed", "why", why, "remote", r.RemoteAddr, "error", err)
-	http.Redirect(w, r, "/?sign_in="+why, http.StatusSeeOther)
+	http.Redirect(w, r, "/sign-in?failed="+why, http.StatusSeeOther)
 }
 
 // provider asks where things are, unless that is known.
