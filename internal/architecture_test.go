@@ -60,6 +60,8 @@ var tiers = map[string]tier{
 	"internal/notify":          service,
 	"internal/oci/registry":    service,
 	"internal/policy":          service,
+	"internal/promote":         service,
+	"internal/retention":       service,
 	"internal/sbom":            service,
 	"internal/setting":         service,
 	"internal/secret":          service,

@@ -57,11 +57,11 @@ func (g *gate) run(ctx context.Context) error {
 	if g.Wait < 0 {
 		return fmt.Errorf("--wait: %s is negative", g.Wait)
 	}
-	server, name, err := g.ask()
+	server, name, err := ask(g.Server, g.Image)
 	if err != nil {
 		return err
 	}
-	key, err := g.key(os.Stdin)
+	key, err := apiKey(g.APIKey, g.APIKeyFile, os.Stdin)
 	if err != nil {
 		return err
 	}
@@ -76,12 +76,12 @@ func (g *gate) run(ctx context.Context) error {
 	case errors.Is(err, client.ErrPending):
 		return fmt.Errorf("%s: %w after %s", g.Image, err, g.Wait)
 	case err != nil:
-		return g.explain(err, key)
+		return explainAnswer(err, key, "PRATIQUE_GATE_API_KEY")
 	}
 	verdict.Image = g.Image
 	found, err := c.Report(ctx, verdict, version, time.Now())
 	if err != nil {
-		return g.explain(err, key)
+		return explainAnswer(err, key, "PRATIQUE_GATE_API_KEY")
 	}
 	if err := write(os.Stdout, found); err != nil {
 		return err
@@ -121,25 +121,25 @@ func (g *gate) writer() (func(io.Writer, report.Report) error, error) {
 	return nil, fmt.Errorf("--output: want table, json or sarif, got %q", g.Output)
 }
 
-// ask is the server, and the image as it knows it.
-func (g *gate) ask() (server, name string, err error) {
-	text := strings.TrimPrefix(g.Image, "docker://")
+// ask is the server to ask of an image, and the image as it knows it; given may be "".
+func ask(given, image string) (server, name string, err error) {
+	text := strings.TrimPrefix(image, "docker://")
 	first, rest, _ := strings.Cut(text, "/")
 	hosted := strings.ContainsAny(first, ".:") || first == "localhost"
 	if !hosted {
-		if g.Server == "" {
-			return "", "", fmt.Errorf("%q: want HOST/REGISTRY/REPOSITORY:TAG, or --server", g.Image)
+		if given == "" {
+			return "", "", fmt.Errorf("%q: want HOST/REGISTRY/REPOSITORY:TAG, or --server", image)
 		}
-		return g.Server, text, g.check("this.server.invalid/" + text)
+		return given, text, checkImage("this.server.invalid/" + text)
 	}
-	if err := g.check(text); err != nil {
+	if err := checkImage(text); err != nil {
 		return "", "", err
 	}
-	if g.Server != "" {
-		if u, err := url.Parse(g.Server); err == nil && strings.EqualFold(u.Host, first) {
+	if given != "" {
+		if u, err := url.Parse(given); err == nil && strings.EqualFold(u.Host, first) {
 			text = rest
 		}
-		return g.Server, text, nil // the server knows its other names
+		return given, text, nil // the server knows its other names
 	}
 	scheme := "https://"
 	host := first
@@ -152,25 +152,26 @@ func (g *gate) ask() (server, name string, err error) {
 	return scheme + first, rest, nil
 }
 
-func (g *gate) check(text string) error {
+func checkImage(text string) error {
 	named, err := reference.ParseNormalizedNamed(text)
+	text = strings.TrimPrefix(text, "this.server.invalid/")
 	if err != nil {
-		return fmt.Errorf("%q: %w", g.Image, err)
+		return fmt.Errorf("%q: %w", text, err)
 	}
 	if !strings.Contains(reference.Path(named), "/") {
-		return fmt.Errorf("%q: want REGISTRY/REPOSITORY after the host", g.Image)
+		return fmt.Errorf("%q: want REGISTRY/REPOSITORY after the host", text)
 	}
 	return nil
 }
 
-// key is the API key.
-func (g *gate) key(in io.Reader) (string, error) {
-	switch g.APIKeyFile {
+// apiKey is the API key that is given, or in a file.
+func apiKey(given, file string, in io.Reader) (string, error) {
+	switch file {
 	case "":
-		return g.APIKey, nil
+		return given, nil
 	case "-":
 	default:
-		f, err := os.Open(g.APIKeyFile)
+		f, err := os.Open(file)
 		if err != nil {
 			return "", fmt.Errorf("--api-key-file: %w", err)
 		}
@@ -182,17 +183,17 @@ func (g *gate) key(in io.Reader) (string, error) {
 		return "", fmt.Errorf("--api-key-file: %w", err)
 	}
 	if key == "" {
-		return "", fmt.Errorf("--api-key-file: %s is empty", g.APIKeyFile)
+		return "", fmt.Errorf("--api-key-file: %s is empty", file)
 	}
 	return key, nil
 }
 
-// explain adds what can be done.
-func (g *gate) explain(err error, key string) error {
+// explainAnswer adds what can be done where the key is lacking that a variable gives.
+func explainAnswer(err error, key, variable string) error {
 	text := err.Error()
 	var answer *client.Error
 	if errors.As(err, &answer) && answer.Status == 401 {
-		text += "; give an API key by PRATIQUE_GATE_API_KEY or --api-key-file"
+		text += "; give an API key by " + variable + " or --api-key-file"
 		if key != "" {
 			text = fmt.Sprintf("%s; the API key is not right, or has expired", strings.TrimSuffix(err.Error(), "."))
 		}

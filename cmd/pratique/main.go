@@ -21,6 +21,7 @@ type commands struct {
 	Serve   serve            `cmd:"" help:"Run the server: registry, REST interface, Clair API."`
 	Scan    scan             `cmd:"" help:"Scan an image, wherever it is."`
 	Gate    gate             `cmd:"" help:"Ask a server whether an image may be pulled, for CI."`
+	Promote promoting        `cmd:"" help:"Copy an image to another registry of the same server, if its policy lets it in."`
 	Explain explain          `cmd:"" help:"Say why an image is, or is not, affected by a vulnerability."`
 	Feeds   feeds            `cmd:"" help:"Update and list the feeds of advisories."`
 	Admin   admin            `cmd:"" help:"Look after an installation: its decisions, and their history."`

@@ -54,6 +54,8 @@ type Services struct {
 	Clusters  Clusters
 	Finder    Finder
 	Sources   Sources
+	Promotion Promotions
+	Retention Retention
 }
 
 // Options are the choices of an API.
@@ -136,6 +138,8 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.promotions()
+	a.retention()
 	a.policies()
 	a.exceptions()
 	a.admission()

@@ -23,6 +23,8 @@ import (
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/promote"
+	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/source"
@@ -126,6 +128,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		}, setting.Options{Now: c.Now}),
 		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
 		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
+		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Retention: retention.New(s, c.Now),
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +137,17 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 	t.Cleanup(server.Close)
 	return &harbour{base: base, store: s, gate: gate, clock: c, server: server, feeds: feeds}
 }
+
+// promotions are made and listed.
+type promotions struct {
+	*promote.Service
+	*store.Store
+}
+
+// unheard is told of manifests, and does nothing about them.
+type unheard struct{}
+
+func (unheard) ManifestStored(context.Context, string, string, []byte) error { return nil }
 
 // address is the base URL, which tests set before they ask.
 type address struct{ url string }

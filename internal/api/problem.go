@@ -18,6 +18,7 @@ import (
 	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/promote"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -33,6 +34,10 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var value *setting.InvalidError
 	var receiver *notify.FieldError
 	var asked *job.FieldError
+	var full *registry.QuotaError
+	var fixed *registry.ImmutableError
+	var follows *registry.FollowsError
+	var blocked *policy.BlockedError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -72,6 +77,16 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, setting.ErrFixed), errors.Is(err, store.ErrConflict), errors.Is(err, assess.ErrExists), errors.Is(err, assess.ErrEnded), errors.Is(err, assess.ErrInUse):
 		return huma.Error409Conflict(err.Error())
+	case errors.As(err, &full), errors.As(err, &fixed), errors.As(err, &follows):
+		return huma.Error409Conflict(err.Error())
+	case errors.As(err, &blocked):
+		reasons := make([]error, len(blocked.Reasons))
+		for i, r := range blocked.Reasons {
+			reasons[i] = &huma.ErrorDetail{Location: "body.to", Message: r.Message}
+		}
+		return huma.Error403Forbidden("the policy of the registry "+blocked.Registry+" keeps it out", reasons...)
+	case errors.Is(err, promote.ErrNowhere), errors.Is(err, promote.ErrTooMany):
+		return invalid("body.from", err.Error())
 	case errors.Is(err, assess.ErrChanged):
 		return huma.Error412PreconditionFailed(err.Error())
 	case errors.Is(err, policy.ErrNotFound):

@@ -36,6 +36,8 @@ import (
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/progetapi"
+	"github.com/pratique/pratique/internal/promote"
+	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
@@ -81,6 +83,8 @@ type App struct {
 	sources     *source.Service
 	asker       *source.Worker
 	notify      *notify.Service
+	retention   *retention.Service
+	changed     func() // forgets verdicts
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
@@ -171,13 +175,15 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
+	a.retention = retention.New(watched, opts.Now)
+	a.changed = changed
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	signIn := oidc.New(a.store, box, users, oidc.Options{BaseURL: baseURL, SignedIn: a.signedIn, Now: opts.Now, Log: opts.Log})
 	rest, err := api.New(api.Services{
 		SignIn: signIn, Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder,
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Retention: a.retention,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ const (
 	cleanAnalyses     = "clean-analyses"
 	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
+	applyRetention    = "apply-retention"
 	askSource         = "ask-source"
 	askSources        = "ask-sources"
 	scanImages        = "scan"
@@ -126,6 +127,9 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: cleanBlobs, Description: "Deletes blobs that no manifest refers to. Pushes go on meanwhile."}, Handler: job.Handler{
 			Timeout: 12 * time.Hour, Run: a.cleanBlobs,
 		}, cron: "11 3 * * *"},
+		{Kind: job.Kind{Name: applyRetention, Description: "Deletes the tags and manifests that the retention rules of registries let go."}, Handler: job.Handler{
+			Timeout: 4 * time.Hour, Run: a.applyRetention,
+		}, cron: "1 2 * * *"},
 		{Kind: job.Kind{Name: cleanAnalyses, Description: "Deletes what is known of images, layers and packages that are no longer stored anywhere."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.cleanAnalyses,
 		}, cron: "31 3 * * *"},

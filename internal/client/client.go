@@ -1,10 +1,12 @@
 // Package client asks a server over its REST interface, as far as `pratique
-// gate` needs it: whether an image may be pulled, and why not.
+// gate` and `pratique promote` need it: whether an image may be pulled, and why
+// not, and to have it copied.
 //
 // It must not know a database: what it says is what the server said.
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -73,13 +75,28 @@ func New(server string, opts Options) (*Client, error) {
 
 // get reads an answer.
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
-	target := c.base + path
 	if len(query) > 0 {
-		target += "?" + query.Encode()
+		path += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	return c.do(ctx, http.MethodGet, path, nil, into)
+}
+
+// post sends a document, and reads the answer.
+func (c *Client) post(ctx context.Context, path string, body, into any) error {
+	text, err := json.Marshal(body)
 	if err != nil {
 		return err
+	}
+	return c.do(ctx, http.MethodPost, path, bytes.NewReader(text), into)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, sent io.Reader, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, sent)
+	if err != nil {
+		return err
+	}
+	if sent != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
 	if c.opts.UserAgent != "" {
@@ -100,7 +117,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	if len(body) > maxBody {
 		return fmt.Errorf("%s: the answer has more than %d bytes", req.URL.Host, maxBody)
 	}
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusCreated {
 		return &Error{res.StatusCode, problem(req.URL.Host, res, body)}
 	}
 	if err := json.Unmarshal(body, into); err != nil {

@@ -34,13 +34,15 @@ const (
 	// ImagePushed and ImageAnalysed are about one image.
 	ImagePushed   Type = "image.pushed"
 	ImageAnalysed Type = "image.analysed"
+	// ImagePromoted is an image that was copied from one registry to another.
+	ImagePromoted Type = "image.promoted"
 	// Test is what an administrator sends to see whether it arrives.
 	Test Type = "test"
 )
 
 // Types lists those that receivers choose from.
 func Types() []Type {
-	return []Type{NewFindings, AssessmentExpired, AssessmentExpiring, PullBlocked, FeedFailing, FeedStale, JobFailed, ImagePushed, ImageAnalysed}
+	return []Type{NewFindings, AssessmentExpired, AssessmentExpiring, PullBlocked, FeedFailing, FeedStale, JobFailed, ImagePushed, ImageAnalysed, ImagePromoted}
 }
 
 // Event is something that happened.

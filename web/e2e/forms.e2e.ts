@@ -13,10 +13,11 @@ import { type Harbour, startHarbour } from './harbour'
 let harbour: Harbour
 let browser: Browser
 let window: Window
+let digests: Record<string, string>
 
 beforeAll(async () => {
   [harbour, browser] = await Promise.all([startHarbour('-back', '720h'), launch()])
-  await harbour.fill()
+  digests = await harbour.fill()
   window = await open(browser, harbour.url, { viewport: { width: 1280, height: 900 } })
   await signIn(window.page, harbour.password)
 })
@@ -147,6 +148,36 @@ test('a registry gets a quota and rules for its tags', async () => {
   await look('registry-rules')
   await go(page, '/registries/main/repositories/shop/checkout')
   await page.getByRole('link', { name: 'latest', exact: true }).waitFor()
+  expect(window.complaints()).toEqual([])
+})
+
+test('an image is promoted, once what keeps it out is gone', async () => {
+  const { page } = window
+  const status = await page.evaluate(async () => (await fetch('/api/v1/registries', {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name: 'releases', policy: { block_unassessed_from: 'critical' } }),
+  })).status)
+  expect(status).toBe(201)
+  await go(page, `/images/${digests.last}?at=main/shop/checkout:1.5.0`)
+  await page.getByRole('button', { name: 'Promote' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByRole('combobox', { name: 'To the registry' }).or(dialog.getByRole('textbox', { name: 'To the registry' })).first().click()
+  await page.getByRole('option', { name: 'releases' }).click()
+  await dialog.getByLabel('Comment').fill('passed the tests')
+  await dialog.getByRole('button', { name: 'See what it comes to' }).click()
+  await dialog.getByText(/The policy of releases (keeps it out|lets it in)/).waitFor()
+  await look('promote')
+  if (await dialog.getByText('The policy of releases keeps it out').count() > 0) {
+    await page.evaluate(() => fetch('/api/v1/registries/releases', { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ policy: { block_unassessed_from: null } }) }))
+    await dialog.getByLabel('Tag').fill('1.5.1')
+    await dialog.getByRole('button', { name: 'See what it comes to' }).click()
+  }
+  await dialog.getByText('The policy of releases lets it in').waitFor()
+  await dialog.getByRole('button', { name: 'Promote' }).click()
+  await dialog.getByText(/^Promoted to/).waitFor()
+  await dialog.getByRole('button', { name: 'Close', exact: true }).last().click()
+  await page.getByRole('tab', { name: 'History' }).or(page.getByRole('link', { name: 'History' })).first().click()
+  await page.getByText(/to releases\/shop\/checkout:1\.5\.\d by admin: passed the tests/).or(page.getByText('passed the tests')).first().waitFor()
+  await look('promoted')
   expect(window.complaints()).toEqual([])
 })
 

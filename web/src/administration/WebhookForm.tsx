@@ -14,6 +14,7 @@ const events = [
   { value: 'finding.new', label: 'New findings on stored images' }, { value: 'assessment.expiring', label: 'Assessments that expire soon' }, { value: 'assessment.expired', label: 'Assessments that have expired' },
   { value: 'pull.blocked', label: 'Refused pulls' }, { value: 'feed.failing', label: 'Feeds that fail' }, { value: 'feed.stale', label: 'Feeds that are stale' },
   { value: 'job.failed', label: 'Jobs that failed' }, { value: 'image.pushed', label: 'Images that were pushed' }, { value: 'image.analysed', label: 'Images that were analysed' },
+  { value: 'image.promoted', label: 'Images that were promoted' },
 ]
 
 /** Creates a webhook, or changes one. */

@@ -1129,6 +1129,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/promotions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List promotions
+         * @description The newest first.
+         */
+        get: operations["list-promotions"];
+        put?: never;
+        /**
+         * Promote an image
+         * @description Copies it to another registry, with the images of an index and all that is attached to it, if the policy of that registry lets it in. No bytes are copied.
+         */
+        post: operations["create-promotion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/promotions/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what a promotion comes to
+         * @description Nothing changes.
+         */
+        post: operations["preview-promotion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries": {
         parameters: {
             query?: never;
@@ -3295,6 +3339,12 @@ export interface components {
             verdict: "affected" | "not_affected" | "undetermined";
             vulnerability: string;
         };
+        ImageName: {
+            registry: string;
+            repository: string;
+            /** @description Empty where it has none. */
+            tag: string;
+        };
         ImageSource: {
             /**
              * Format: date-time
@@ -3651,6 +3701,11 @@ export interface components {
         };
         ListPolicyException: {
             items: components["schemas"]["PolicyException"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListPromotion: {
+            items: components["schemas"]["Promotion"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -4046,6 +4101,52 @@ export interface components {
             digest: string;
             registry: string;
             repository: string;
+        };
+        Promotion: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            comment: string;
+            digest: string;
+            from: components["schemas"]["ImageName"];
+            /** Format: int64 */
+            id: number;
+            /**
+             * Format: int64
+             * @description How many were copied: the images of an index, signatures and bills are among them.
+             */
+            manifests: number;
+            to: components["schemas"]["ImageName"];
+        };
+        PromotionPlan: {
+            digest: string;
+            from: components["schemas"]["ImageName"];
+            /** Format: int64 */
+            manifests: number;
+            /** @description The digest at which the tag points now. */
+            replaces?: string;
+            to: components["schemas"]["ImageName"];
+            /** @description Of the registry to which it goes. What waits for vulnerability sources is among the warnings: it goes, and is served when they have answered. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        PromotionRequest: {
+            comment?: string;
+            from: components["schemas"]["PromotionRequestFromStruct"];
+            to: components["schemas"]["PromotionRequestToStruct"];
+        };
+        PromotionRequestFromStruct: {
+            /** @description Where it has no tag, or none is to be copied. */
+            digest?: string;
+            registry: string;
+            repository: string;
+            tag?: string;
+        };
+        PromotionRequestToStruct: {
+            registry: string;
+            /** @description Without: of the same name. */
+            repository?: string;
+            /** @description Without: that of from. */
+            tag?: string;
         };
         PullVerdict: {
             /**
@@ -7162,6 +7263,110 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PullVerdict"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-promotions": {
+        parameters: {
+            query?: {
+                /** @description Of an image. */
+                digest?: string;
+                /** @description Those to it and from it. */
+                registry?: string;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListPromotion"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-promotion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Promotion"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-promotion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromotionRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromotionPlan"];
                 };
             };
             /** @description Error */

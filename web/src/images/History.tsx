@@ -2,7 +2,7 @@ import { Anchor, Stack, Text, Timeline } from '@mantine/core'
 import { Link } from 'react-router'
 
 import { api } from '../api/client'
-import { repositoryPath } from '../registries/reference'
+import { imagePath, repositoryPath } from '../registries/reference'
 import { Empty } from '../ui/Empty'
 import { date, exactly, plural } from '../ui/format'
 import { Waiting } from '../ui/Loading'
@@ -11,10 +11,12 @@ import { SeverityCounts } from '../ui/Severity'
 import { SeverityChart } from '../ui/SeverityChart'
 import { useImage } from './context'
 import { chartPoints } from './points'
+import { named } from './PromoteDialog'
 
 export function Component() {
   const { image } = useImage()
   const history = api.useQuery('get', '/images/{digest}/history', { params: { path: { digest: image.digest } } })
+  const promotions = api.useQuery('get', '/promotions', { params: { query: { digest: image.digest, page_size: 100 } } })
   if (history.data === undefined) return <Waiting query={history} what="The history cannot be shown" />
   const { findings, pushes } = history.data
   return (
@@ -46,6 +48,17 @@ export function Component() {
           ))}
         </Stack>
       </Panel>
+      {promotions.data !== undefined && promotions.data.items.length > 0 && (
+        <Panel title="Promotions">
+          <Stack gap={6}>
+            {promotions.data.items.map((p) => (
+              <Text size="sm" key={p.id}>
+                {exactly(p.at)}: from {named(p.from)} to <Anchor component={Link} fz="inherit" to={imagePath(p.digest, named(p.to))}>{named(p.to)}</Anchor> by {p.by}{p.comment && `: ${p.comment}`}
+              </Text>
+            ))}
+          </Stack>
+        </Panel>
+      )}
     </Stack>
   )
 }

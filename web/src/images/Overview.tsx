@@ -1,4 +1,5 @@
-import { Anchor, Group, List, Stack, Text } from '@mantine/core'
+import { Anchor, Button, Group, List, Stack, Text } from '@mantine/core'
+import { useDisclosure } from '@mantine/hooks'
 import { Link } from 'react-router'
 
 import { type Schemas } from '../api/client'
@@ -15,9 +16,11 @@ import { Verdict } from '../ui/Verdict'
 import { When } from '../ui/When'
 import { useImage } from './context'
 import classes from './Overview.module.css'
+import { PromoteDialog } from './PromoteDialog'
 
 export function Component() {
   const { image, at } = useImage()
+  const [promoting, dialog] = useDisclosure(false)
   const name = at === '' ? undefined : at.includes(':') ? at : `${at}@${image.digest}`
   return (
     <div className={classes.grid}>
@@ -51,12 +54,13 @@ export function Component() {
           ]} />
         </Panel>
         {name !== undefined && (
-          <Panel title="Pull">
+          <Panel title="Pull" actions={<Button size="compact-xs" variant="default" onClick={dialog.open}>Promote</Button>}>
             <Command>{`docker pull ${window.location.host}/${name}`}</Command>
             <Text size="xs" c="dimmed" my={6}>exactly this one:</Text>
             <Command>{`docker pull ${window.location.host}/${at.replace(/:.*$/, '')}@${image.digest}`}</Command>
           </Panel>
         )}
+        {promoting && <PromoteDialog image={image} at={at} onClose={dialog.close} />}
         <Panel title="Where it is">
           <Stack gap={4}>
             {image.places.map((p) => (

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/retention"
+)
+
+// Retention returns the rules of a registry, and which plan is confirmed.
+func (s *Store) Retention(ctx context.Context, name string) (rules retention.Rules, confirmed string, err error) {
+	var text string
+	err = s.read.QueryRowContext(ctx, `select retention, retention_confirmed from registries where name = $1`, name).Scan(&text, &confirmed)
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &rules)
+	}
+	if err != nil {
+		return rules, "", fmt.Errorf("retention of registry %q: %w", name, noRows(err, missing{registry.ErrRegistryUnknown}))
+	}
+	return rules, confirmed, nil
+}
+
+// SetRetention changes the rules of a registry; registry.ErrChanged where tag is not
+// empty and theirs is another. What was confirmed is so no longer.
+func (s *Store) SetRetention(ctx context.Context, name, tag string, rules retention.Rules) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := lockRegistry(ctx, tx, name); err != nil {
+			return err
+		}
+		var text string
+		var now retention.Rules
+		if err := tx.QueryRowContext(ctx, `select retention from registries where name = $1`, name).Scan(&text); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(text), &now); err != nil {
+			return err
+		}
+		if tag != "" && now.Tag() != tag {
+			return registry.ErrChanged
+		}
+		changed, err := json.Marshal(rules)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `update registries set retention = $1, retention_confirmed = '' where name = $2`, string(changed), name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("retention of registry %q: %w", name, err)
+	}
+	return nil
+}
+
+// ConfirmRetention lets a plan be done although it is large.
+func (s *Store) ConfirmRetention(ctx context.Context, name, plan string) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `update registries set retention_confirmed = $1 where name = $2`, plan, name)
+		if err != nil {
+			return err
+		}
+		return changedOne(done, missing{registry.ErrRegistryUnknown})
+	})
+	if err != nil {
+		return fmt.Errorf("retention of registry %q: %w", name, err)
+	}
+	return nil
+}
+
+// Held returns what a repository holds, for retention.
+func (s *Store) Held(ctx context.Context, repositoryID int64) (retention.Repository, error) {
+	held, err := heldBy(ctx, s.read, repositoryID)
+	if err != nil {
+		return held, fmt.Errorf("content of repository %d: %w", repositoryID, err)
+	}
+	return held, nil
+}
+
+func heldBy(ctx context.Context, q querier, repositoryID int64) (r retention.Repository, err error) {
+	if err := q.QueryRowContext(ctx, `select name from repositories where id = $1`, repositoryID).Scan(&r.Name); err != nil {
+		return r, noRows(err, missing{registry.ErrRepositoryUnknown})
+	}
+	index := make(map[int64]int)
+	if r.Manifests, err = queryAll(ctx, q, func(rows *sql.Rows) (m retention.Manifest, err error) {
+		var id int64
+		var pushed sql.NullInt64
+		err = rows.Scan(&id, &m.Digest, &m.Subject, &pushed)
+		m.PushedAt = at(pushed)
+		index[id] = len(index)
+		return m, err
+	}, `select id, digest, coalesce(subject, ''), pushed_at from manifests where repository_id = $1 order by id`, repositoryID); err != nil {
+		return r, err
+	}
+	if _, err := queryAll(ctx, q, func(rows *sql.Rows) (none struct{}, err error) {
+		var id int64
+		var child string
+		err = rows.Scan(&id, &child)
+		if i, ok := index[id]; ok {
+			r.Manifests[i].Children = append(r.Manifests[i].Children, child)
+		}
+		return none, err
+	}, `select f.manifest_id, f.digest from manifest_references f join manifests m on m.id = f.manifest_id
+		where m.repository_id = $1 and f.kind = 'manifest' order by f.manifest_id, f.position`, repositoryID); err != nil {
+		return r, err
+	}
+	_, err = queryAll(ctx, q, func(rows *sql.Rows) (none struct{}, err error) {
+		var id int64
+		var name string
+		var set sql.NullInt64
+		err = rows.Scan(&id, &name, &set)
+		if i, ok := index[id]; ok {
+			r.Manifests[i].Tags = append(r.Manifests[i].Tags, retention.Tag{Name: name, SetAt: at(set)})
+		}
+		return none, err
+	}, `select m.id, t.name, t.updated_at from tags t join manifests m on m.repository_id = t.repository_id and m.digest = t.digest
+		where t.repository_id = $1 order by t.name`, repositoryID)
+	return r, err
+}
+
+// Retain deletes what a plan says of a repository as it is now, and was approved. It
+// returns what it deleted.
+func (s *Store) Retain(ctx context.Context, repositoryID int64, plan func(retention.Repository) []retention.Deletion, approved map[retention.Deletion]bool) (done []retention.Deletion, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		done = nil
+		if err := s.touch(ctx, tx, repositoryID); err != nil {
+			return err
+		}
+		held, err := heldBy(ctx, tx, repositoryID)
+		if err != nil {
+			return err
+		}
+		for _, d := range plan(held) {
+			if !approved[retention.Deletion{Repository: d.Repository, Digest: d.Digest, Tag: d.Tag}] {
+				continue // it came to go only now
+			}
+			if d.Tag != "" {
+				err = s.dropTag(ctx, tx, repositoryID, d.Tag)
+			} else {
+				_, err = s.removeManifest(ctx, tx, repositoryID, d.Digest)
+			}
+			if errors.Is(err, registry.ErrManifestUnknown) {
+				continue // with what it was attached to
+			}
+			if err != nil {
+				return err
+			}
+			done = append(done, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("retention in repository %d: %w", repositoryID, err)
+	}
+	return done, nil
+}
+
+// Excepted are the digests that exceptions from policy name in a registry: somebody
+// relies on these.
+func (s *Store) Excepted(ctx context.Context, name string, when time.Time) (map[string]bool, error) {
+	list, err := s.LiveExceptions(ctx, name, when)
+	if err != nil {
+		return nil, err
+	}
+	digests := make(map[string]bool)
+	for _, e := range list {
+		if e.Digest != "" {
+			digests[e.Digest] = true
+		}
+	}
+	return digests, nil
+}
