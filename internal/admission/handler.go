@@ -189,6 +189,9 @@ func (h *Handler) authenticate(ctx context.Context, w http.ResponseWriter, r *ht
 			w.Header().Set("Retry-After", "60")
 			return "", &failure{http.StatusTooManyRequests, err.Error()}
 		case err == nil && !p.Anonymous():
+			if !p.MayEverywhere(auth.Read) {
+				return "", &failure{http.StatusForbidden, "only who may read all registries may ask"}
+			}
 			return p.Name, nil
 		case err != nil && !errors.Is(err, auth.ErrCredentials):
 			return "", err

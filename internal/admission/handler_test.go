@@ -68,7 +68,7 @@ func (accounts) Authenticate(r *http.Request) (auth.Principal, error) {
 	case !ok && r.Header.Get("Authorization") == "":
 		return auth.Principal{}, nil
 	case name == "ann" && password == "right":
-		return auth.Principal{UserID: 1, Name: "ann"}, nil
+		return auth.Principal{UserID: 1, Name: "ann", Rights: auth.RightsOf([]auth.Grant{{Role: auth.RoleRead}})}, nil
 	}
 	return auth.Principal{}, auth.ErrCredentials
 }

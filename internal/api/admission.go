@@ -43,7 +43,7 @@ func showToken(t policy.Token) AdmissionToken {
 
 func (a *API) admission() {
 	const tag = "admission"
-	register(a, operation{id: "get-admission", method: http.MethodGet, path: "/admission", tag: tag,
+	register(a, operation{id: "get-admission", access: access{place: signedIn}, method: http.MethodGet, path: "/admission", tag: tag,
 		summary: "Show how clusters are answered that ask for admission"}, a.getAdmission)
 	register(a, operation{id: "change-admission", method: http.MethodPatch, path: "/admission", tag: tag,
 		summary: "Change how clusters are answered", doc: "What is absent stays.", administrators: true}, a.changeAdmission)

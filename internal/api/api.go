@@ -29,6 +29,7 @@ const Prefix = "/api/v1"
 type Services struct {
 	Authenticator   Authenticator
 	Sessions        Sessions
+	SignIn          SignIn
 	Registries      Registries
 	Images          Images
 	Vulnerabilities Vulnerabilities
@@ -156,6 +157,10 @@ func New(services Services, opts Options) (*API, error) {
 	a.feeds()
 	a.users()
 	a.keys()
+	a.signInProvider()
+	a.groups()
+	a.roles()
+	a.robots()
 	a.auditLog()
 	a.stats()
 	a.system()
@@ -265,6 +270,8 @@ type operation struct {
 	public bool
 	// administrators says that nobody else may call it.
 	administrators bool
+	// access is who may call it, where its path and method do not say so: see rule.
+	access access
 	// document is how many bytes the body may have where it is a document of
 	// another format, which the handler checks.
 	document int64
@@ -278,20 +285,18 @@ const maxBody = 128 << 10
 // register adds an operation. Whatever its handler returns as an error goes
 // through problem.
 func register[I, O any](a *API, op operation, handle func(context.Context, *I) (*O, error)) {
-	if op.administrators {
-		op.doc = strings.TrimSpace(op.doc + "\n\nFor administrators.")
+	rule := op.rule()
+	if who := rule.String(); who != "" {
+		op.doc = strings.TrimSpace(op.doc + "\n\n" + who)
 	}
 	described := huma.Operation{
 		OperationID: op.id, Summary: op.summary, Description: op.doc,
 		Method: op.method, Path: op.path, Tags: []string{op.tag},
 		DefaultStatus: op.status, MaxBodyBytes: cmp.Or(op.document, op.body, maxBody), SkipValidateBody: op.document > 0,
-		Middlewares: huma.Middlewares{a.authenticate},
+		Middlewares: a.middlewares(rule),
 	}
 	if op.public {
-		described.Middlewares, described.Security = nil, []map[string][]string{{}}
-	}
-	if op.administrators {
-		described.Middlewares = append(described.Middlewares, a.administrator)
+		described.Security = []map[string][]string{{}}
 	}
 	huma.Register(a.huma, described, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

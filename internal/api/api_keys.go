@@ -10,28 +10,30 @@ import (
 
 // Key is an API key.
 type Key struct {
-	ID         int64      `json:"id"`
-	UserID     int64      `json:"user_id"`
-	Name       string     `json:"name"`
-	Prefix     string     `json:"prefix" doc:"How the key begins."`
-	Key        string     `json:"key,omitempty" doc:"The key itself: shown once, when it is made."`
-	CreatedAt  time.Time  `json:"created_at"`
-	ExpiresAt  *time.Time `json:"expires_at"`
-	LastUsedAt *time.Time `json:"last_used_at"`
+	ID         int64        `json:"id"`
+	UserID     int64        `json:"user_id"`
+	Name       string       `json:"name"`
+	Prefix     string       `json:"prefix" doc:"How the key begins."`
+	Key        string       `json:"key,omitempty" doc:"The key itself: shown once, when it is made."`
+	CreatedAt  time.Time    `json:"created_at"`
+	ExpiresAt  *time.Time   `json:"expires_at"`
+	LastUsedAt *time.Time   `json:"last_used_at" doc:"To the minute."`
+	Limited    bool         `json:"limited" doc:"Whether it may do only what its scope says; else all that its user may."`
+	Scope      []ScopedRole `json:"scope" nullable:"false" doc:"What a limited key may do, of what its user may."`
 }
 
 func showKey(k auth.Key) Key {
 	return Key{ID: k.ID, UserID: k.UserID, Name: k.Name, Prefix: k.Prefix, CreatedAt: k.CreatedAt.UTC(),
-		ExpiresAt: orNil(k.ExpiresAt), LastUsedAt: orNil(k.LastUsedAt)}
+		ExpiresAt: orNil(k.ExpiresAt), LastUsedAt: orNil(k.LastUsedAt), Limited: k.Limited, Scope: showGrants(k.Scope)}
 }
 
 func (a *API) keys() {
 	const tag = "api-keys"
-	register(a, operation{id: "list-api-keys", method: http.MethodGet, path: "/api-keys", tag: tag,
+	register(a, operation{id: "list-api-keys", access: access{place: ownAccount}, method: http.MethodGet, path: "/api-keys", tag: tag,
 		summary: "List API keys", doc: "One's own; administrators see everyone's. Always one page."}, a.listKeys)
-	register(a, operation{id: "create-api-key", method: http.MethodPost, path: "/api-keys", tag: tag, status: http.StatusCreated,
+	register(a, operation{id: "create-api-key", access: access{place: ownAccount}, method: http.MethodPost, path: "/api-keys", tag: tag, status: http.StatusCreated,
 		summary: "Make an API key for oneself"}, a.createKey)
-	register(a, operation{id: "revoke-api-key", method: http.MethodDelete, path: "/api-keys/{id}", tag: tag, status: http.StatusNoContent,
+	register(a, operation{id: "revoke-api-key", access: access{place: ownAccount}, method: http.MethodDelete, path: "/api-keys/{id}", tag: tag, status: http.StatusNoContent,
 		summary: "Revoke an API key"}, a.revokeKey)
 }
 
@@ -58,11 +60,13 @@ func (a *API) listKeys(ctx context.Context, _ *struct{}) (*listed[Key], error) {
 
 func (a *API) createKey(ctx context.Context, in *struct {
 	Body struct {
-		Name      string    `json:"name"`
-		ExpiresAt time.Time `json:"expires_at,omitempty"`
+		Name      string       `json:"name"`
+		ExpiresAt time.Time    `json:"expires_at,omitempty"`
+		Scope     []ScopedRole `json:"scope,omitempty" nullable:"false" minItems:"1" maxItems:"200" doc:"What the key may do, of what one may oneself; absent: all. A limited key looks after no keys or passwords, and is no administrator's."`
 	}
 }) (*one[Key], error) {
-	k, secret, err := a.Users.CreateKey(ctx, principal(ctx).UserID, in.Body.Name, in.Body.ExpiresAt)
+	wanted := auth.NewKey{Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt, Limited: len(in.Body.Scope) > 0, Scope: grantsOf(in.Body.Scope)}
+	k, secret, err := a.Users.CreateKey(ctx, principal(ctx), wanted)
 	if err != nil {
 		return nil, err
 	}

@@ -79,10 +79,10 @@ const maxBulk = 16 << 20
 
 func (a *API) assessmentBulk() {
 	const tag = "assessments"
-	register(a, operation{id: "create-assessments", method: http.MethodPost, path: "/assessments/bulk", tag: tag, status: http.StatusCreated, body: maxBulk,
+	register(a, operation{id: "create-assessments", access: access{place: signedIn}, method: http.MethodPost, path: "/assessments/bulk", tag: tag, status: http.StatusCreated, body: maxBulk,
 		summary: "Assess many vulnerabilities at once",
 		doc:     "All or none: where anything is wrong, each mistake is named and nothing is changed. At most 10,000 assessments."}, a.bulkAssess)
-	register(a, operation{id: "preview-assessments", method: http.MethodPost, path: "/assessments/preview", tag: tag, body: maxBulk,
+	register(a, operation{id: "preview-assessments", access: access{place: signedIn}, method: http.MethodPost, path: "/assessments/preview", tag: tag, body: maxBulk,
 		summary: "Preview assessments",
 		doc:     "What the same request would change if it were made: which findings, and which images could be pulled, or not any more. Nothing is stored."}, a.previewAssess)
 }
@@ -189,6 +189,9 @@ func (a *API) bulkAssess(ctx context.Context, in *struct{ Body BulkAssessment })
 	if err != nil {
 		return nil, err
 	}
+	if err := a.mayAssessAll(ctx, requests); err != nil {
+		return nil, err
+	}
 	created, err := a.Assessments.AssessAll(ctx, requests, at)
 	if err != nil {
 		return nil, err
@@ -212,6 +215,9 @@ func (a *API) previewAssess(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.mayAssessAll(ctx, requests); err != nil {
+		return nil, err
+	}
 	p, err := a.Assessments.Preview(ctx, requests, at, in.patience())
 	if err != nil {
 		return nil, err
@@ -230,4 +236,19 @@ func showPreview(p assess.Preview) PreviewResult {
 		shown.Samples = append(shown.Samples, sample)
 	}
 	return shown
+}
+
+// mayAssessAll looks at each scope once.
+func (a *API) mayAssessAll(ctx context.Context, requests []assess.Request) error {
+	looked := make(map[assess.Scope]bool)
+	for _, r := range requests {
+		if looked[r.Scope] {
+			continue
+		}
+		if err := a.mayAssess(ctx, r.Scope); err != nil {
+			return err
+		}
+		looked[r.Scope] = true
+	}
+	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/auth"
 )
 
 // AssessmentEvent is what happened to an assessment.
@@ -37,9 +39,9 @@ func showAssessmentEvent(e assess.Event) AssessmentEvent {
 }
 
 func (a *API) assessmentHistory() {
-	register(a, operation{id: "list-assessment-events", method: http.MethodGet, path: "/assessments/{id}/history", tag: "assessments",
+	register(a, operation{id: "list-assessment-events", access: access{place: signedIn}, method: http.MethodGet, path: "/assessments/{id}/history", tag: "assessments",
 		summary: "Show the history of an assessment", doc: "The newest first."}, a.assessmentEvents)
-	register(a, operation{id: "list-vulnerability-events", method: http.MethodGet, path: "/vulnerabilities/{name}/history", tag: "vulnerabilities",
+	register(a, operation{id: "list-vulnerability-events", access: access{place: signedIn}, method: http.MethodGet, path: "/vulnerabilities/{name}/history", tag: "vulnerabilities",
 		summary: "Show the history of all assessments of a vulnerability", doc: "The newest first."}, a.vulnerabilityEvents)
 	register(a, operation{id: "verify-assessment-history", method: http.MethodGet, path: "/assessment-history/verify", tag: "assessments",
 		summary: "Check the history of assessments",
@@ -50,7 +52,7 @@ func (a *API) assessmentEvents(ctx context.Context, in *struct {
 	AssessmentPath
 	Paging
 }) (*listed[AssessmentEvent], error) {
-	if _, err := a.Assessments.Assessment(ctx, in.ID); err != nil {
+	if _, err := a.seenAssessment(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	return a.eventsOf(ctx, "history "+strconv.FormatInt(in.ID, 10), in.Paging, assess.EventFilter{AssessmentID: in.ID})
@@ -77,7 +79,32 @@ func (a *API) eventsOf(ctx context.Context, list string, p Paging, filter assess
 	if err != nil {
 		return nil, err
 	}
-	return page(p, list, found, func(e assess.Event) int64 { return e.ID }, showAssessmentEvent), nil
+	shown := page(p, list, found, func(e assess.Event) int64 { return e.ID }, showAssessmentEvent)
+	// A page can be short for who may not see all; the list goes on all the same.
+	return shown, a.hideEvents(ctx, found[:len(shown.Body.Items)], &shown.Body)
+}
+
+// hideEvents leaves out of a page what the principal may not know of.
+func (a *API) hideEvents(ctx context.Context, events []assess.Event, shown *List[AssessmentEvent]) error {
+	if principal(ctx).MayEverywhere(auth.Read) {
+		return nil
+	}
+	kept := shown.Items[:0]
+	for i, e := range events {
+		var was assess.Snapshot
+		if err := json.Unmarshal([]byte(e.Detail), &was); err != nil {
+			return fmt.Errorf("event %d: %w", e.ID, err)
+		}
+		sees, err := a.sees(ctx, assess.Scope{Kind: was.ScopeKind, Value: was.ScopeValue})
+		if err != nil {
+			return err
+		}
+		if sees {
+			kept = append(kept, shown.Items[i])
+		}
+	}
+	shown.Items = kept
+	return nil
 }
 
 func (a *API) verifyHistory(ctx context.Context, in *struct {

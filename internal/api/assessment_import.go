@@ -173,7 +173,7 @@ func showImport(format exchange.Format, r assess.ImportResult, dry bool) ImportR
 }
 
 func (a *API) assessmentExport() {
-	register(a, operation{id: "export-assessments", method: http.MethodGet, path: "/assessments/export", tag: "assessments",
+	register(a, operation{id: "export-assessments", access: access{place: signedIn}, method: http.MethodGet, path: "/assessments/export", tag: "assessments",
 		summary: "Export decisions", doc: "What people, and VEX documents, decided and holds now; what rules decided is left out."}, a.exportAssessments)
 	document := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject}}
 	a.huma.OpenAPI().Paths["/assessments/export"].Get.Responses["200"].Content = map[string]*huma.MediaType{
@@ -186,7 +186,7 @@ const csvType = "text/csv"
 func (a *API) batches(ctx context.Context, each func([]assess.Assessment) error) error {
 	const batch = 1000
 	people := false
-	for filter := (assess.Filter{Automatic: &people, Limit: batch}); ; {
+	for filter := (assess.Filter{Automatic: &people, In: readable(ctx), Limit: batch}); ; {
 		found, err := a.Assessments.Assessments(ctx, filter, true)
 		if err != nil {
 			return err

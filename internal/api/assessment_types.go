@@ -97,11 +97,11 @@ func reopenings(names []string) []assess.Reopening {
 
 func (a *API) assessmentTypes() {
 	const tag = "assessments"
-	register(a, operation{id: "list-assessment-types", method: http.MethodGet, path: "/assessment-types", tag: tag,
+	register(a, operation{id: "list-assessment-types", access: access{place: signedIn}, method: http.MethodGet, path: "/assessment-types", tag: tag,
 		summary: "List assessment types", doc: "By position, then name; always one page."}, a.listTypes)
 	register(a, operation{id: "create-assessment-type", method: http.MethodPost, path: "/assessment-types", tag: tag, status: http.StatusCreated,
 		summary: "Add an assessment type", doc: "What its rule matches is assessed in the background.", administrators: true}, a.createType)
-	register(a, operation{id: "get-assessment-type", method: http.MethodGet, path: "/assessment-types/{name}", tag: tag,
+	register(a, operation{id: "get-assessment-type", access: access{place: signedIn}, method: http.MethodGet, path: "/assessment-types/{name}", tag: tag,
 		summary: "Show an assessment type"}, a.assessmentType)
 	register(a, operation{id: "change-assessment-type", method: http.MethodPatch, path: "/assessment-types/{name}", tag: tag,
 		summary: "Change an assessment type", doc: "What is absent stays. Where its rule changes, what it assessed is judged again in the background.", administrators: true}, a.changeType)

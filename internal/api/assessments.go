@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -96,16 +97,16 @@ func (d Decision) request(ctx context.Context, vulnerability string, scope Scope
 
 func (a *API) assessments() {
 	const tag = "assessments"
-	register(a, operation{id: "create-assessment", method: http.MethodPost, path: "/assessments", tag: tag, status: http.StatusCreated,
+	register(a, operation{id: "create-assessment", access: access{place: signedIn}, method: http.MethodPost, path: "/assessments", tag: tag, status: http.StatusCreated,
 		summary: "Assess a vulnerability",
 		doc:     "It supersedes the live assessment of the same vulnerability and scope, which is kept as history."}, a.createAssessment)
-	register(a, operation{id: "list-assessments", method: http.MethodGet, path: "/assessments", tag: tag,
+	register(a, operation{id: "list-assessments", access: access{place: signedIn}, method: http.MethodGet, path: "/assessments", tag: tag,
 		summary: "List assessments", doc: "With those that have ended."}, a.listAssessments)
-	register(a, operation{id: "get-assessment", method: http.MethodGet, path: "/assessments/{id}", tag: tag,
+	register(a, operation{id: "get-assessment", access: access{place: signedIn}, method: http.MethodGet, path: "/assessments/{id}", tag: tag,
 		summary: "Show an assessment"}, a.assessment)
-	register(a, operation{id: "change-assessment", method: http.MethodPatch, path: "/assessments/{id}", tag: tag,
+	register(a, operation{id: "change-assessment", access: access{place: signedIn}, method: http.MethodPatch, path: "/assessments/{id}", tag: tag,
 		summary: "Edit a live assessment", doc: "Its comment, justification or expiry; what is absent stays. Another decision is another assessment."}, a.changeAssessment)
-	register(a, operation{id: "withdraw-assessment", method: http.MethodDelete, path: "/assessments/{id}", tag: tag, status: http.StatusNoContent,
+	register(a, operation{id: "withdraw-assessment", access: access{place: signedIn}, method: http.MethodDelete, path: "/assessments/{id}", tag: tag, status: http.StatusNoContent,
 		summary: "Withdraw an assessment", doc: "It ends now and is kept as history."}, a.withdrawAssessment)
 	a.assessmentBulk()
 	a.assessmentHistory()
@@ -120,6 +121,9 @@ func (a *API) createAssessment(ctx context.Context, in *struct {
 		Decision
 	}
 }) (*tagged[Assessment], error) {
+	if err := a.mayAssess(ctx, in.Body.Scope.scope()); err != nil {
+		return nil, err
+	}
 	created, err := a.Assessments.Assess(ctx, in.Body.request(ctx, in.Body.Vulnerability, in.Body.Scope))
 	if err != nil {
 		return nil, err
@@ -150,7 +154,7 @@ func (a *API) listAssessments(ctx context.Context, in *struct {
 	}
 	filter := assess.Filter{
 		Vulnerability: in.Vulnerability, Type: in.Type, Author: in.Author,
-		Scope: assess.Scope{Kind: assess.ScopeKind(in.ScopeKind), Value: in.ScopeValue}, Limit: in.PageSize + 1,
+		Scope: assess.Scope{Kind: assess.ScopeKind(in.ScopeKind), Value: in.ScopeValue}, In: readable(ctx), Limit: in.PageSize + 1,
 	}
 	if in.Automatic != "" {
 		automatic := in.Automatic == "true"
@@ -165,11 +169,32 @@ func (a *API) listAssessments(ctx context.Context, in *struct {
 }
 
 func (a *API) assessment(ctx context.Context, in *AssessmentPath) (*tagged[Assessment], error) {
-	found, err := a.Assessments.Assessment(ctx, in.ID)
+	found, err := a.seenAssessment(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return taggedAssessment(found), nil
+}
+
+// seenAssessment is one that the principal may know of.
+func (a *API) seenAssessment(ctx context.Context, id int64) (assess.Assessment, error) {
+	found, err := a.Assessments.Assessment(ctx, id)
+	if err != nil {
+		return found, err
+	}
+	if sees, err := a.sees(ctx, found.Scope); err != nil || sees {
+		return found, err
+	}
+	return assess.Assessment{}, fmt.Errorf("assessment %d: %w", id, assess.ErrNotFound)
+}
+
+// mayChange refuses who may not decide where an assessment holds.
+func (a *API) mayChange(ctx context.Context, id int64) error {
+	found, err := a.seenAssessment(ctx, id)
+	if err != nil {
+		return err
+	}
+	return a.mayAssess(ctx, found.Scope)
 }
 
 func (a *API) changeAssessment(ctx context.Context, in *struct {
@@ -183,6 +208,9 @@ func (a *API) changeAssessment(ctx context.Context, in *struct {
 }) (*tagged[Assessment], error) {
 	version, err := in.version()
 	if err != nil {
+		return nil, err
+	}
+	if err := a.mayChange(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	edit := assess.Edit{Comment: in.Body.Comment, Justification: in.Body.Justification, By: principal(ctx).Name, Version: version}
@@ -202,6 +230,9 @@ func (a *API) withdrawAssessment(ctx context.Context, in *struct {
 }) (*struct{}, error) {
 	version, err := in.version()
 	if err != nil {
+		return nil, err
+	}
+	if err := a.mayChange(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	ended, err := a.Assessments.Withdraw(ctx, in.ID, principal(ctx).Name, version)

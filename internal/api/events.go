@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/danielgtaylor/huma/v2/sse"
 
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/event"
 )
 
@@ -108,12 +109,27 @@ func (a *API) events() {
 	sse.Register(a.huma, huma.Operation{
 		OperationID: "listen", Summary: "Listen to what changes", Description: eventsDoc,
 		Method: http.MethodGet, Path: "/events", Tags: []string{"events"},
-		Middlewares: huma.Middlewares{a.authenticate, a.listen},
+		Middlewares: append(a.middlewares(access{place: signedIn}), a.listen),
 	}, map[string]any{"message": Event{}}, func(ctx context.Context, in *eventsInput, send sse.Sender) {
 		listener, _ := ctx.Value(listenerKey{}).(*event.Listener)
 		// That the client has gone is no error.
 		_ = a.stream(ctx, listener, in.LastEventID, send)
 	})
+}
+
+// tells reports whether the principal may learn of an event. A stream goes on for
+// long: the rights are those of its beginning.
+func (a *API) tells(ctx context.Context, e event.Event) (bool, error) {
+	switch {
+	case principal(ctx).MayEverywhere(auth.Read):
+		return true, nil
+	case e.Job != nil:
+		return false, nil
+	case e.Image != nil:
+		places, err := a.locations(ctx, e.Image.Digest)
+		return len(places) > 0, err
+	}
+	return true, nil
 }
 
 func (a *API) stream(ctx context.Context, listener *event.Listener, last int64, send sse.Sender) error {
@@ -133,6 +149,11 @@ func (a *API) stream(ctx context.Context, listener *event.Listener, last int64, 
 		return err
 	}
 	for _, e := range missed {
+		if tells, err := a.tells(ctx, e); err != nil {
+			return err
+		} else if !tells {
+			continue
+		}
 		if err := send(sse.Message{ID: int(e.ID), Data: showEvent(e)}); err != nil {
 			return err
 		}
@@ -150,6 +171,11 @@ func (a *API) stream(ctx context.Context, listener *event.Listener, last int64, 
 		case e, open := <-listener.Events:
 			if !open {
 				return nil
+			}
+			if tells, err := a.tells(ctx, e); err != nil {
+				return err
+			} else if !tells {
+				continue
 			}
 			if err := send(sse.Message{ID: int(e.ID), Data: showEvent(e)}); err != nil {
 				return err

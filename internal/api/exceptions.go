@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/policy"
 )
 
@@ -36,9 +38,9 @@ func (a *API) exceptions() {
 	const tag = "policies"
 	register(a, operation{id: "create-policy-exception", method: http.MethodPost, path: "/policy-exceptions", tag: tag, status: http.StatusCreated,
 		summary: "Grant an exception from policy", doc: "It lets pulls through that policy would refuse, until it expires. What is left out does not restrict it.", administrators: true}, a.createException)
-	register(a, operation{id: "list-policy-exceptions", method: http.MethodGet, path: "/policy-exceptions", tag: tag,
+	register(a, operation{id: "list-policy-exceptions", access: access{place: signedIn}, method: http.MethodGet, path: "/policy-exceptions", tag: tag,
 		summary: "List exceptions from policy", doc: "The newest first, with those that have ended."}, a.listExceptions)
-	register(a, operation{id: "get-policy-exception", method: http.MethodGet, path: "/policy-exceptions/{id}", tag: tag,
+	register(a, operation{id: "get-policy-exception", access: access{place: signedIn}, method: http.MethodGet, path: "/policy-exceptions/{id}", tag: tag,
 		summary: "Show an exception from policy"}, a.exception)
 	register(a, operation{id: "end-policy-exception", method: http.MethodDelete, path: "/policy-exceptions/{id}", tag: tag, status: http.StatusNoContent,
 		summary: "End an exception from policy", doc: "It ends now and is kept as history.", administrators: true}, a.endException)
@@ -83,13 +85,20 @@ func (a *API) listExceptions(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return page(in.Paging, list, found, func(e policy.Exception) int64 { return e.ID }, showException), nil
+	shown := page(in.Paging, list, found, func(e policy.Exception) int64 { return e.ID }, showException)
+	p := principal(ctx)
+	// A page can be short for who may not see all; the list goes on all the same.
+	shown.Body.Items = slices.DeleteFunc(shown.Body.Items, func(e PolicyException) bool { return e.Registry != "" && !p.May(auth.Read, e.Registry) })
+	return shown, nil
 }
 
 func (a *API) exception(ctx context.Context, in *ExceptionPath) (*one[PolicyException], error) {
 	found, err := a.Policies.Exception(ctx, in.ID)
 	if err != nil {
 		return nil, err
+	}
+	if found.Registry != "" && !principal(ctx).May(auth.Read, found.Registry) {
+		return nil, policy.ErrNotFound
 	}
 	return &one[PolicyException]{showException(found)}, nil
 }

@@ -162,7 +162,7 @@ func documentsOf(feeds []feed.Status) map[document]reading {
 // statesOf returns what is decided on the findings of a vulnerability in an
 // image, by package and path.
 func (a *API) statesOf(ctx context.Context, digest string, vulnerability int64) (map[string][]PlaceState, error) {
-	locations, err := a.Images.ImageLocations(ctx, digest)
+	locations, err := a.locations(ctx, digest)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ const feedSchedule = "update-feeds"
 
 func (a *API) feeds() {
 	const tag = "feeds"
-	register(a, operation{id: "list-feeds", method: http.MethodGet, path: "/feeds", tag: tag,
+	register(a, operation{id: "list-feeds", access: access{place: signedIn}, method: http.MethodGet, path: "/feeds", tag: tag,
 		summary: "List feeds", doc: "How current each one is; always one page."}, a.listFeeds)
 	register(a, operation{id: "update-feeds", method: http.MethodPost, path: "/feeds/update", tag: tag, status: http.StatusAccepted,
 		summary: "Update all feeds", doc: "Answers with the job.", administrators: true},

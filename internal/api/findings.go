@@ -125,7 +125,7 @@ func (a *API) imageFindings(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	locations, err := a.Images.ImageLocations(ctx, img.Digest)
+	locations, err := a.locations(ctx, img.Digest)
 	if err != nil {
 		return nil, err
 	}

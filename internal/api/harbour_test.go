@@ -17,6 +17,7 @@ import (
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 	"github.com/pratique/pratique/internal/config"
 	"github.com/pratique/pratique/internal/event"
 	"github.com/pratique/pratique/internal/job"
@@ -93,6 +94,10 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 			t.Fatal(err)
 		}
 	}
+	all := auth.Principal{Name: admin, Rights: auth.RightsOf([]auth.Grant{{Role: auth.RoleAdminister}})}
+	if _, err := users.GrantRole(t.Context(), all, auth.RoleGrant{Grant: auth.Grant{Role: auth.RoleMaintain}, To: auth.Grantee{Kind: auth.ToUser, Name: user}}); err != nil {
+		t.Fatal(err)
+	}
 	events := event.New(s, event.Options{Now: c.Now, Poll: 5 * time.Millisecond})
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -112,7 +117,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		source.Options{BaseURL: func(context.Context) string { return base.url }, Changed: gate.Invalidate})
 	feeds := new(someFeeds)
 	handler, err := api.New(api.Services{
-		Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
+		SignIn: oidc.New(s, box, users, oidc.Options{Now: c.Now}), Authenticator: users, Sessions: users, Registries: s, Images: s, Vulnerabilities: s, Assessments: assessments, Judge: gate,
 		Jobs: queue, Schedules: scheduler, Kinds: []job.Kind{{Name: "expire-assessments", Description: "Ends assessments."}}, Events: events,
 		Feeds: feeds, Users: users, Audit: s, Stats: s, System: someFacts{}, Summaries: s, Trends: s,
 		Notify: notify.New(s, vexQueue{queue}, notify.Options{Now: c.Now, Poster: noPoster{}, Sealer: box}),

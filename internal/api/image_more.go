@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/image"
 )
 
@@ -13,7 +15,8 @@ import (
 type Summaries interface {
 	// ImageSummaries leaves out what is no image and no index.
 	ImageSummaries(ctx context.Context, digests []string) (map[string]image.Summary, error)
-	ImagesAtRisk(ctx context.Context, limit int) ([]image.Summary, error)
+	// ImagesAtRisk looks at some registries, at all where they are nil.
+	ImagesAtRisk(ctx context.Context, registries []string, limit int) ([]image.Summary, error)
 	ImageHistory(ctx context.Context, digest string) ([]image.At, error)
 	ImagePushes(ctx context.Context, digest string) ([]image.Push, error)
 	ImageReferrers(ctx context.Context, digest string) ([]image.Referrer, error)
@@ -91,7 +94,7 @@ func (a *API) moreOfImages() {
 		summary: "Show how an image's findings changed, and when it was pushed"}, a.imageHistory)
 	register(a, operation{id: "list-image-referrers", method: http.MethodGet, path: "/images/{digest}/referrers", tag: tag,
 		summary: "List what refers to an image", doc: "Signatures, bills of materials, VEX documents and whatever else has it as its subject, in all repositories that hold it, the newest first; always one page."}, a.imageReferrers)
-	register(a, operation{id: "list-images-at-risk", method: http.MethodGet, path: "/stats/images-at-risk", tag: "stats",
+	register(a, operation{id: "list-images-at-risk", access: access{place: signedIn}, method: http.MethodGet, path: "/stats/images-at-risk", tag: "stats",
 		summary: "List the images with the most grave findings", doc: "The most critical findings first, then the most high ones; always one page."}, a.imagesAtRisk)
 }
 
@@ -108,6 +111,8 @@ func (a *API) imageHistory(ctx context.Context, in *ImagePath) (*one[ImageEvents
 	if err != nil {
 		return nil, err
 	}
+	may := principal(ctx)
+	pushes = slices.DeleteFunc(pushes, func(p image.Push) bool { return !may.May(auth.Read, p.Registry) })
 	body := ImageEvents{Findings: make([]FindingsOn, len(changes)), Pushes: make([]Push, len(pushes))}
 	for i, c := range changes {
 		body.Findings[i] = FindingsOn{Day: c.Time, Counts: severitiesOf(c.Findings), Came: orEmpty(c.Came), Went: orEmpty(c.Went)}
@@ -127,6 +132,8 @@ func (a *API) imageReferrers(ctx context.Context, in *ImagePath) (*listed[Referr
 	if err != nil {
 		return nil, err
 	}
+	may := principal(ctx)
+	found = slices.DeleteFunc(found, func(r image.Referrer) bool { return !may.May(auth.Read, r.Registry) })
 	out := &listed[Referrer]{List[Referrer]{Items: make([]Referrer, len(found))}}
 	for i, r := range found {
 		out.Body.Items[i] = Referrer{Registry: r.Registry, Repository: r.Repository, Digest: r.Digest, MediaType: r.MediaType,
@@ -141,13 +148,13 @@ func (a *API) imageReferrers(ctx context.Context, in *ImagePath) (*listed[Referr
 func (a *API) imagesAtRisk(ctx context.Context, in *struct {
 	Limit int `query:"limit" default:"10" minimum:"1" maximum:"100"`
 }) (*listed[ImageAtRisk], error) {
-	found, err := a.Summaries.ImagesAtRisk(ctx, in.Limit)
+	found, err := a.Summaries.ImagesAtRisk(ctx, readable(ctx), in.Limit)
 	if err != nil {
 		return nil, err
 	}
 	out := &listed[ImageAtRisk]{List[ImageAtRisk]{Items: make([]ImageAtRisk, len(found))}}
 	for i, s := range found {
-		locations, err := a.Images.ImageLocations(ctx, s.Digest)
+		locations, err := a.locations(ctx, s.Digest)
 		if err != nil {
 			return nil, err
 		}

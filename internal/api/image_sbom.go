@@ -41,7 +41,7 @@ func (a *API) imageSBOM(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	places, err := a.Images.ImageLocations(ctx, img.Digest)
+	places, err := a.locations(ctx, img.Digest)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/source"
@@ -81,7 +82,7 @@ func (a *API) imageSources() {
 	register(a, operation{id: "list-disagreements", method: http.MethodGet, path: "/images/{digest}/disagreements", tag: "images",
 		summary: "List what vulnerability sources disagree on", doc: "The most severe first, then by vulnerability and package. Sources that have not answered are left out; of one alone there is nothing to list."}, a.disagreements)
 	register(a, operation{id: "scan-image", method: http.MethodPost, path: "/images/{digest}/scan", tag: "images", status: http.StatusAccepted,
-		summary: "Ask an image's external vulnerability sources again", doc: "Also those that gave up. What they answered stands until they answer again.", administrators: true}, a.scanImage)
+		summary: "Ask an image's external vulnerability sources again", doc: "Also those that gave up. What they answered stands until they answer again.", access: access{ofImage, auth.Administer}}, a.scanImage)
 }
 
 type disagreementKey struct {

@@ -190,7 +190,7 @@ func (a *API) image(ctx context.Context, in *ImagePath) (*one[Image], error) {
 	if err != nil {
 		return nil, err
 	}
-	locations, err := a.Images.ImageLocations(ctx, img.Digest)
+	locations, err := a.locations(ctx, img.Digest)
 	if err != nil {
 		return nil, err
 	}

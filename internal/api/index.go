@@ -24,7 +24,7 @@ func (a *API) index(ctx context.Context, digest string) (*one[Image], error) {
 	if err != nil {
 		return nil, err
 	}
-	locations, err := a.Images.ImageLocations(ctx, digest)
+	locations, err := a.locations(ctx, digest)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ type JobKind struct {
 
 func (a *API) jobs() {
 	const tag = "jobs"
-	register(a, operation{id: "list-job-kinds", method: http.MethodGet, path: "/job-kinds", tag: tag,
+	register(a, operation{id: "list-job-kinds", access: access{place: signedIn}, method: http.MethodGet, path: "/job-kinds", tag: tag,
 		summary: "List the kinds of jobs", doc: "By name, with their schedules and newest jobs; always one page."}, a.listJobKinds)
 	register(a, operation{id: "list-jobs", method: http.MethodGet, path: "/jobs", tag: tag,
 		summary: "List jobs", doc: "Those that finished are kept for some time, see docs/jobs.md."}, a.listJobs)

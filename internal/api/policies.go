@@ -109,18 +109,18 @@ func same[T any](v T) T        { return v }
 
 func (a *API) policies() {
 	const tag = "policies"
-	register(a, operation{id: "get-policy", method: http.MethodGet, path: "/policy", tag: tag,
+	register(a, operation{id: "get-policy", access: access{place: signedIn}, method: http.MethodGet, path: "/policy", tag: tag,
 		summary: "Show the global policy", doc: "Registries inherit from it what they do not say themselves."}, a.globalPolicy)
 	register(a, operation{id: "change-policy", method: http.MethodPatch, path: "/policy", tag: tag,
 		summary: "Change the global policy", doc: "What is absent stays; null is the default.", administrators: true}, a.changeGlobalPolicy)
 	register(a, operation{id: "get-registry-policy", method: http.MethodGet, path: "/registries/{registry}/policy", tag: tag,
 		summary: "Show a registry's policy", doc: "What it says itself, and what holds with what it inherits."}, a.registryPolicy)
 	register(a, operation{id: "change-registry-policy", method: http.MethodPatch, path: "/registries/{registry}/policy", tag: tag,
-		summary: "Change a registry's policy", doc: "What is absent stays; null inherits.", administrators: true}, a.changeRegistryPolicy)
-	register(a, operation{id: "preview-policy", method: http.MethodPost, path: "/policy/preview", tag: tag,
+		summary: "Change a registry's policy", doc: "What is absent stays; null inherits."}, a.changeRegistryPolicy)
+	register(a, operation{id: "preview-policy", access: access{place: signedIn}, method: http.MethodPost, path: "/policy/preview", tag: tag,
 		summary: "Show what a change of policy would do",
 		doc:     "How many images would become blocked or pullable, by registry. Nothing changes. Exceptions of single users are not considered."}, a.previewPolicy)
-	register(a, operation{id: "get-verdict", method: http.MethodGet, path: "/policy/verdict", tag: tag,
+	register(a, operation{id: "get-verdict", access: access{place: signedIn}, method: http.MethodGet, path: "/policy/verdict", tag: tag,
 		summary: "Show whether an image may be pulled", doc: "By its reference, as a pull of it now would be answered. `pratique gate` asks this."}, a.verdict)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/policy"
 )
 
@@ -52,6 +53,14 @@ func (a *API) previewPolicy(ctx context.Context, in *struct {
 		Policy   PolicyChange `json:"policy" doc:"The change, as PATCH takes it."`
 	}
 }) (*one[PolicyPreviews], error) {
+	p := principal(ctx)
+	if name := in.Body.Registry; name != "" {
+		if err := mayIn(p, auth.Read, name); err != nil {
+			return nil, err
+		}
+	} else if !p.MayEverywhere(auth.Read) {
+		return nil, forbiddenError{"only who may read all registries may ask what the global policy would do"}
+	}
 	found, err := a.Policies.Preview(ctx, in.Body.Registry, in.Body.Policy.on, in.patience())
 	if err != nil {
 		return nil, inMember("policy", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -29,6 +30,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var field *assess.FieldError
 	var fields assess.FieldErrors
 	var credential *auth.FieldError
+	var provider *oidc.FieldError
 	var value *setting.InvalidError
 	var receiver *notify.FieldError
 	var asked *job.FieldError
@@ -39,6 +41,14 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	switch {
 	case errors.As(err, &status):
 		return err
+	case errors.Is(err, errHidden):
+		return huma.Error404NotFound(strings.TrimSuffix(err.Error(), ": "+errHidden.Error()))
+	case errors.Is(err, errForbidden), errors.Is(err, auth.ErrOwnAlone):
+		return huma.Error403Forbidden(err.Error())
+	case errors.Is(err, auth.ErrNoGrantee):
+		return invalid("body.to", auth.ErrNoGrantee.Error())
+	case errors.Is(err, auth.ErrRegistry):
+		return invalid("body.registry", err.Error())
 	case sourceProblem(err) != nil:
 		return sourceProblem(err)
 	case errors.As(err, &value):
@@ -49,6 +59,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalidAll(fields)
 	case errors.As(err, &credential):
 		return invalid("body."+credential.Field, credential.Reason)
+	case errors.As(err, &provider):
+		return invalid("body."+provider.Field, provider.Reason)
 	case errors.As(err, &receiver):
 		return invalid("body."+receiver.Field, receiver.Reason)
 	case errors.As(err, &asked):

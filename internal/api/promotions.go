@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/promote"
 )
@@ -15,7 +16,7 @@ type Promotions interface {
 	Plan(ctx context.Context, r promote.Request) (*promote.Plan, error)
 	Promote(ctx context.Context, r promote.Request) (promote.Promotion, error)
 	// Promotions lists the newest first, from the one before an id on where that is not 0.
-	Promotions(ctx context.Context, digest, registry string, before int64, limit int) ([]promote.Promotion, error)
+	Promotions(ctx context.Context, f promote.Filter, before int64, limit int) ([]promote.Promotion, error)
 }
 
 // Promotion is an image that was copied from one registry to another.
@@ -65,21 +66,29 @@ type PromotionRequest struct {
 
 func (a *API) promotions() {
 	const tag = "promotions"
-	register(a, operation{id: "create-promotion", method: http.MethodPost, path: "/promotions", tag: tag, status: http.StatusCreated,
-		summary: "Promote an image", doc: "Copies it to another registry, with the images of an index and all that is attached to it, if the policy of that registry lets it in. No bytes are copied."}, a.promote)
-	register(a, operation{id: "preview-promotion", method: http.MethodPost, path: "/promotions/preview", tag: tag,
-		summary: "Say what a promotion comes to", doc: "Nothing changes."}, a.previewPromotion)
-	register(a, operation{id: "list-promotions", method: http.MethodGet, path: "/promotions", tag: tag,
-		summary: "List promotions", doc: "The newest first."}, a.listPromotions)
+	register(a, operation{id: "create-promotion", access: access{place: signedIn}, method: http.MethodPost, path: "/promotions", tag: tag, status: http.StatusCreated,
+		summary: "Promote an image", doc: "Copies it to another registry, with the images of an index and all that is attached to it, if the policy of that registry lets it in. No bytes are copied. For who may read the one registry and push to the other."}, a.promote)
+	register(a, operation{id: "preview-promotion", access: access{place: signedIn}, method: http.MethodPost, path: "/promotions/preview", tag: tag,
+		summary: "Say what a promotion comes to", doc: "Nothing changes. For who may promote it."}, a.previewPromotion)
+	register(a, operation{id: "list-promotions", access: access{place: signedIn}, method: http.MethodGet, path: "/promotions", tag: tag,
+		summary: "List promotions", doc: "The newest first, between registries that one may read."}, a.listPromotions)
 }
 
-func (r PromotionRequest) request(by string) (promote.Request, error) {
+// request is what is asked for, by somebody who may.
+func (r PromotionRequest) request(ctx context.Context) (promote.Request, error) {
+	p := principal(ctx)
+	if err := mayIn(p, auth.Read, r.From.Registry); err != nil {
+		return promote.Request{}, err
+	}
+	if err := mayIn(p, auth.Push, r.To.Registry); err != nil {
+		return promote.Request{}, err
+	}
 	if (r.From.Tag == "") == (r.From.Digest == "") {
 		return promote.Request{}, invalid("body.from", "want a tag or a digest")
 	}
 	return promote.Request{
 		From: promote.Place{Registry: r.From.Registry, Repository: r.From.Repository, Tag: r.From.Tag}, Digest: r.From.Digest,
-		To: promote.Place{Registry: r.To.Registry, Repository: r.To.Repository, Tag: r.To.Tag}, Comment: r.Comment, By: by,
+		To: promote.Place{Registry: r.To.Registry, Repository: r.To.Repository, Tag: r.To.Tag}, Comment: r.Comment, By: p.Name,
 	}, nil
 }
 
@@ -92,7 +101,7 @@ func inTo(err error) error {
 }
 
 func (a *API) promote(ctx context.Context, in *struct{ Body PromotionRequest }) (*one[Promotion], error) {
-	asked, err := in.Body.request(principal(ctx).Name)
+	asked, err := in.Body.request(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +115,7 @@ func (a *API) promote(ctx context.Context, in *struct{ Body PromotionRequest }) 
 }
 
 func (a *API) previewPromotion(ctx context.Context, in *struct{ Body PromotionRequest }) (*one[PromotionPlan], error) {
-	asked, err := in.Body.request(principal(ctx).Name)
+	asked, err := in.Body.request(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +137,7 @@ func (a *API) listPromotions(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Promotion.Promotions(ctx, in.Digest, in.Registry, orZero(before), in.PageSize+1)
+	found, err := a.Promotion.Promotions(ctx, promote.Filter{Digest: in.Digest, Registry: in.Registry, Readable: readable(ctx)}, orZero(before), in.PageSize+1)
 	if err != nil {
 		return nil, err
 	}

@@ -47,14 +47,14 @@ type RegistryPath struct {
 
 func (a *API) registries() {
 	const tag = "registries"
-	register(a, operation{id: "list-registries", method: http.MethodGet, path: "/registries", tag: tag,
+	register(a, operation{id: "list-registries", access: access{place: signedIn}, method: http.MethodGet, path: "/registries", tag: tag,
 		summary: "List registries", doc: "By name."}, a.listRegistries)
 	register(a, operation{id: "create-registry", method: http.MethodPost, path: "/registries", tag: tag, status: http.StatusCreated,
 		summary: "Add a registry", administrators: true}, a.createRegistry)
 	register(a, operation{id: "get-registry", method: http.MethodGet, path: "/registries/{registry}", tag: tag,
 		summary: "Show a registry"}, a.registry)
 	register(a, operation{id: "change-registry", method: http.MethodPatch, path: "/registries/{registry}", tag: tag,
-		summary: "Change a registry", doc: "What is absent stays, in the policy too.", administrators: true}, a.changeRegistry)
+		summary: "Change a registry", doc: "What is absent stays, in the policy too."}, a.changeRegistry)
 	register(a, operation{id: "delete-registry", method: http.MethodDelete, path: "/registries/{registry}", tag: tag, status: http.StatusNoContent,
 		summary: "Delete a registry", doc: "One that holds repositories is deleted only with force. Assessments in its scope end.", administrators: true}, a.deleteRegistry)
 	register(a, operation{id: "get-registry-usage", method: http.MethodGet, path: "/registries/{registry}/usage", tag: tag,
@@ -71,7 +71,7 @@ func (a *API) listRegistries(ctx context.Context, in *struct{ Paging }) (*listed
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Registries.Registries(ctx, orZero(from), in.PageSize+1)
+	found, err := a.readableRegistries(ctx, orZero(from), in.PageSize+1)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,29 @@ func (a *API) listRegistries(ctx context.Context, in *struct{ Paging }) (*listed
 		}
 	}
 	return page(in.Paging, list, shown, func(r Registry) string { return r.Name }, func(r Registry) Registry { return r }), nil
+}
+
+// readableRegistries lists those that the principal may read.
+func (a *API) readableRegistries(ctx context.Context, after string, limit int) ([]registry.Registry, error) {
+	names := readable(ctx)
+	if names == nil {
+		return a.Registries.Registries(ctx, after, limit)
+	}
+	var found []registry.Registry
+	for _, name := range names {
+		if name <= after || len(found) == limit {
+			continue
+		}
+		r, err := a.Registries.Registry(ctx, name)
+		if errors.Is(err, registry.ErrRegistryUnknown) {
+			continue // deleted a moment ago
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, nil
 }
 
 func (a *API) createRegistry(ctx context.Context, in *struct {
@@ -156,7 +179,7 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 		Policy        *PolicyChange `json:"policy,omitempty"`
 		AttachSBOM    *string       `json:"attach_sbom,omitempty" enum:"none,cyclonedx,spdx" doc:"The bills of images that are stored already are made, or removed, in the background."`
 		HonourVEX     *bool         `json:"honour_vex,omitempty"`
-		QuotaBytes    *int64        `json:"quota_bytes,omitempty" minimum:"0"`
+		QuotaBytes    *int64        `json:"quota_bytes,omitempty" minimum:"0" doc:"For administrators."`
 		ImmutableTags *[]string     `json:"immutable_tags,omitempty" nullable:"false" maxItems:"50" example:"[\"v*\"]"`
 		VersionTags   *bool         `json:"version_tags,omitempty" doc:"The tags that follow versions are set at once, in repositories that have versions."`
 	}
@@ -164,6 +187,9 @@ func (a *API) changeRegistry(ctx context.Context, in *struct {
 	change := registry.Change{Description: in.Body.Description, AnonymousPull: in.Body.AnonymousPull,
 		AttachSBOM: (*registry.BillFormat)(in.Body.AttachSBOM), HonourVEX: in.Body.HonourVEX,
 		Quota: in.Body.QuotaBytes, ImmutableTags: in.Body.ImmutableTags, VersionTags: in.Body.VersionTags}
+	if change.Quota != nil && !principal(ctx).Administrator {
+		return nil, forbiddenError{"only administrators may change a quota"} // who is bound by it may not lift it
+	}
 	err := checkRules(registry.Rules{Quota: orZero(change.Quota), ImmutableTags: orZero(change.ImmutableTags)})
 	if err != nil {
 		return nil, err

@@ -35,9 +35,9 @@ func (a *API) registrySources() {
 	register(a, operation{id: "list-registry-sources", method: http.MethodGet, path: "/registries/{registry}/vulnerability-sources", tag: tag,
 		summary: "List a registry's vulnerability sources", doc: "The built-in analyser, which a new registry has, then by name; always one page."}, a.listRegistrySources)
 	register(a, operation{id: "attach-vulnerability-source", method: http.MethodPut, path: "/registries/{registry}/vulnerability-sources/{source}", tag: tag,
-		summary: "Attach a vulnerability source to a registry", doc: "It is asked of the images that are there, and of each that is pushed.", administrators: true}, a.attach)
+		summary: "Attach a vulnerability source to a registry", doc: "It is asked of the images that are there, and of each that is pushed."}, a.attach)
 	register(a, operation{id: "detach-vulnerability-source", method: http.MethodDelete, path: "/registries/{registry}/vulnerability-sources/{source}", tag: tag, status: http.StatusNoContent,
-		summary: "Detach a vulnerability source from a registry", doc: "What it reported does not count there any more; should it come back, it counts at once.", administrators: true}, a.detach)
+		summary: "Detach a vulnerability source from a registry", doc: "What it reported does not count there any more; should it come back, it counts at once."}, a.detach)
 }
 
 func (a *API) attachments(ctx context.Context, registry string) ([]RegistrySource, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pratique/pratique/internal/advisory"
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
@@ -149,9 +150,12 @@ func (a *API) base(ctx context.Context, img image.Image, findings []match.Findin
 	if b.Digest == "" {
 		return b, nil
 	}
-	locations, err := a.Images.ImageLocations(ctx, b.Digest)
+	locations, err := a.locations(ctx, b.Digest)
 	if err != nil {
 		return b, err
+	}
+	if len(locations) == 0 && !principal(ctx).MayEverywhere(auth.Read) {
+		return Base{Known: "history", Layers: b.Layers, Counts: b.Counts, Places: []Location{}, Newer: []NewerTag{}}, nil // it is elsewhere
 	}
 	b.Places = showLocations(locations)
 	now, err := a.Images.ImageFindings(ctx, b.Digest)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/retention"
 )
 
@@ -56,11 +57,11 @@ type RetentionDeletion struct {
 func (a *API) retention() {
 	const tag, path = "registries", "/registries/{registry}/retention"
 	register(a, operation{id: "get-retention", method: http.MethodGet, path: path, tag: tag, summary: "Show a registry's retention rules"}, a.retentionRules)
-	register(a, operation{id: "change-retention", method: http.MethodPut, path: path, tag: tag, administrators: true,
+	register(a, operation{id: "change-retention", method: http.MethodPut, path: path, tag: tag,
 		summary: "Change a registry's retention rules", doc: "What was confirmed is so no longer."}, a.changeRetention)
-	register(a, operation{id: "preview-retention", method: http.MethodPost, path: path + "/preview", tag: tag,
+	register(a, operation{id: "preview-retention", access: access{inRegistry, auth.Read}, method: http.MethodPost, path: path + "/preview", tag: tag,
 		summary: "Say what retention rules come to", doc: "Those of the registry, or those that are given. Nothing changes; it is what the job would delete now."}, a.previewRetention)
-	register(a, operation{id: "confirm-retention", method: http.MethodPost, path: path + "/confirm", tag: tag, administrators: true, status: http.StatusNoContent,
+	register(a, operation{id: "confirm-retention", method: http.MethodPost, path: path + "/confirm", tag: tag, status: http.StatusNoContent,
 		summary: "Confirm what retention rules come to", doc: "Needed where a plan is held. Another plan needs a word of its own."}, a.confirmRetention)
 }
 

@@ -42,9 +42,9 @@ func showSchedule(s job.Schedule) Schedule {
 }
 
 func (a *API) schedules(tag string) {
-	register(a, operation{id: "list-schedules", method: http.MethodGet, path: "/schedules", tag: tag,
+	register(a, operation{id: "list-schedules", access: access{place: signedIn}, method: http.MethodGet, path: "/schedules", tag: tag,
 		summary: "List schedules", doc: "By name; always one page."}, a.listSchedules)
-	register(a, operation{id: "get-schedule", method: http.MethodGet, path: "/schedules/{name}", tag: tag,
+	register(a, operation{id: "get-schedule", access: access{place: signedIn}, method: http.MethodGet, path: "/schedules/{name}", tag: tag,
 		summary: "Show a schedule"}, a.schedule)
 	register(a, operation{id: "change-schedule", method: http.MethodPatch, path: "/schedules/{name}", tag: tag,
 		summary: "Change when a job is due", doc: "What is absent stays. With If-Match, nothing is changed (412) where another has changed it since you saw it.",

@@ -3,14 +3,17 @@ package api
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 )
 
 // Sessions signs people in with a cookie; *auth.Service is one.
@@ -26,14 +29,29 @@ type Sessions interface {
 type SignedIn struct {
 	User      *SignedInUser `json:"user" doc:"Null where nobody is signed in."`
 	ExpiresAt *time.Time    `json:"expires_at" doc:"When the session ends, whatever happens; null where there is none."`
+	SignIn    *SignInAt     `json:"sign_in" doc:"Where one can sign in other than with a password; null for nowhere, or where somebody is signed in."`
 	Version   string        `json:"version,omitempty" doc:"The program's; absent where nobody is signed in."`
+}
+
+// SignInAt is a provider of sign-ins.
+type SignInAt struct {
+	Title string `json:"title"`
+	Path  string `json:"path" doc:"Where to send the browser, to which ?to= may be added: where it comes back to."`
 }
 
 // SignedInUser is the user who makes a request.
 type SignedInUser struct {
-	ID            int64  `json:"id"`
-	Name          string `json:"name"`
-	Administrator bool   `json:"administrator"`
+	ID            int64      `json:"id" doc:"0 for a robot."`
+	Name          string     `json:"name"`
+	Administrator bool       `json:"administrator"`
+	Everywhere    []string   `json:"everywhere" nullable:"false" enum:"read,push,delete,assess,administer" doc:"What they may do in all registries."`
+	Registries    []RightsIn `json:"registries" nullable:"false" doc:"What they may do in single registries, by name."`
+}
+
+// RightsIn is what someone may do in a registry.
+type RightsIn struct {
+	Registry string   `json:"registry"`
+	Rights   []string `json:"rights" nullable:"false" enum:"read,push,delete,assess,administer"`
 }
 
 // withCookie is an answer that sets a cookie.
@@ -62,17 +80,38 @@ func (a *API) session() {
 }
 
 func (a *API) signedIn(p auth.Principal, expires time.Time) SignedIn {
-	return SignedIn{User: &SignedInUser{ID: p.UserID, Name: p.Name, Administrator: p.Administrator}, ExpiresAt: orNil(expires), Version: a.version}
+	user := &SignedInUser{ID: p.UserID, Name: p.Name, Administrator: p.Administrator, Everywhere: rightNames(p.Rights.Everywhere), Registries: []RightsIn{}}
+	for _, name := range slices.Sorted(maps.Keys(p.Rights.Registries)) {
+		user.Registries = append(user.Registries, RightsIn{name, rightNames(p.Rights.Registries[name])})
+	}
+	return SignedIn{User: user, ExpiresAt: orNil(expires), Version: a.version}
 }
 
-func (a *API) showSession(_ context.Context, in *requestOf) (*one[SignedIn], error) {
+func rightNames(r auth.Right) []string {
+	names := []string{}
+	for _, known := range []struct {
+		right auth.Right
+		name  string
+	}{{auth.Read, "read"}, {auth.Push, "push"}, {auth.Delete, "delete"}, {auth.Assess, "assess"}, {auth.Administer, "administer"}} {
+		if r&known.right != 0 {
+			names = append(names, known.name)
+		}
+	}
+	return names
+}
+
+func (a *API) showSession(ctx context.Context, in *requestOf) (*one[SignedIn], error) {
 	p, session, err := a.Sessions.Session(in.r)
 	if errors.Is(err, auth.ErrCredentials) { // an API key, then
 		p, err = a.Authenticator.Authenticate(in.r)
 	}
 	switch {
 	case errors.Is(err, auth.ErrCredentials), errors.Is(err, auth.ErrThrottled), err == nil && p.Anonymous():
-		return &one[SignedIn]{}, nil
+		at, err := a.SignIn.Provider(ctx)
+		if err != nil || !at.Enabled {
+			return &one[SignedIn]{}, err
+		}
+		return &one[SignedIn]{SignedIn{SignIn: &SignInAt{at.Title, oidc.StartPath}}}, nil
 	case err != nil:
 		return nil, err
 	}

@@ -97,16 +97,16 @@ type SourcePath struct {
 
 func (a *API) sources() {
 	const tag = "vulnerability-sources"
-	register(a, operation{id: "list-extensions", method: http.MethodGet, path: "/extensions", tag: tag,
+	register(a, operation{id: "list-extensions", access: access{place: signedIn}, method: http.MethodGet, path: "/extensions", tag: tag,
 		summary: "List extensions", doc: "The kinds of vulnerability sources, the built-in analyser first; always one page."}, a.listExtensions)
 	register(a, operation{id: "change-extension", method: http.MethodPatch, path: "/extensions/{name}", tag: tag,
 		summary: "Enable or disable an extension",
 		doc:     "One that sources use is not disabled (409, with their names): delete these first. The built-in analyser is never disabled; detach it from registries.", administrators: true}, a.changeExtension)
-	register(a, operation{id: "list-vulnerability-sources", method: http.MethodGet, path: "/vulnerability-sources", tag: tag,
+	register(a, operation{id: "list-vulnerability-sources", access: access{place: signedIn}, method: http.MethodGet, path: "/vulnerability-sources", tag: tag,
 		summary: "List vulnerability sources", doc: "The built-in analyser first, then by name; always one page."}, a.listSources)
 	register(a, operation{id: "create-vulnerability-source", method: http.MethodPost, path: "/vulnerability-sources", tag: tag, status: http.StatusCreated,
 		summary: "Add a vulnerability source", doc: "Of an extension that is enabled.", administrators: true}, a.createSource)
-	register(a, operation{id: "get-vulnerability-source", method: http.MethodGet, path: "/vulnerability-sources/{name}", tag: tag,
+	register(a, operation{id: "get-vulnerability-source", access: access{place: signedIn}, method: http.MethodGet, path: "/vulnerability-sources/{name}", tag: tag,
 		summary: "Show a vulnerability source"}, a.source)
 	register(a, operation{id: "change-vulnerability-source", method: http.MethodPatch, path: "/vulnerability-sources/{name}", tag: tag,
 		summary: "Change a vulnerability source", doc: "What is absent stays. Images of which it failed are asked about again.", administrators: true}, a.changeSource)

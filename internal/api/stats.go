@@ -13,6 +13,8 @@ import (
 // Stats counts what is stored at a time.
 type Stats interface {
 	Stats(ctx context.Context, at time.Time) (match.Stats, error)
+	// StatsIn counts what is stored in some registries.
+	StatsIn(ctx context.Context, registries []string, at time.Time) (match.Stats, error)
 }
 
 // Counts are what is stored.
@@ -37,12 +39,16 @@ type ImageCounts struct {
 }
 
 func (a *API) stats() {
-	register(a, operation{id: "get-stats", method: http.MethodGet, path: "/stats", tag: "stats",
-		summary: "Count what is stored"}, a.counts)
+	register(a, operation{id: "get-stats", access: access{place: signedIn}, method: http.MethodGet, path: "/stats", tag: "stats",
+		summary: "Count what is stored", doc: "In the registries that one may read."}, a.counts)
 }
 
 func (a *API) counts(ctx context.Context, _ *struct{}) (*one[Counts], error) {
-	s, err := a.Stats.Stats(ctx, a.now())
+	count := a.Stats.Stats
+	if names := readable(ctx); names != nil {
+		count = func(ctx context.Context, at time.Time) (match.Stats, error) { return a.Stats.StatsIn(ctx, names, at) }
+	}
+	s, err := count(ctx, a.now())
 	if err != nil {
 		return nil, err
 	}

@@ -10,16 +10,35 @@ import (
 	"github.com/pratique/pratique/internal/auth"
 )
 
-// Users keeps users and API keys; *auth.Service is one.
+// Users keeps users, groups, roles, robots and API keys; *auth.Service is one.
 type Users interface {
 	CreateUser(ctx context.Context, name, password string, administrator bool) (auth.User, error)
 	Users(ctx context.Context) ([]auth.User, error)
 	User(ctx context.Context, id int64) (auth.User, error)
 	SetPassword(ctx context.Context, id int64, password, tag string) error
 	DeleteUser(ctx context.Context, id int64) error
-	CreateKey(ctx context.Context, userID int64, name string, expires time.Time) (k auth.Key, secret string, err error)
+	CreateKey(ctx context.Context, p auth.Principal, wanted auth.NewKey) (k auth.Key, secret string, err error)
 	Keys(ctx context.Context, userID int64) ([]auth.Key, error)
 	RevokeKey(ctx context.Context, id int64) error
+
+	Groups(ctx context.Context) ([]auth.Group, error)
+	Group(ctx context.Context, id int64) (auth.Group, error)
+	CreateGroup(ctx context.Context, g auth.Group) (auth.Group, error)
+	ChangeGroup(ctx context.Context, id int64, c auth.GroupChange) (auth.Group, error)
+	DeleteGroup(ctx context.Context, id int64) error
+	AddMember(ctx context.Context, group, user int64) error
+	RemoveMember(ctx context.Context, group, user int64) error
+
+	Roles(ctx context.Context, f auth.GrantFilter) ([]auth.RoleGrant, error)
+	GrantRole(ctx context.Context, by auth.Principal, g auth.RoleGrant) (auth.RoleGrant, error)
+	RevokeRole(ctx context.Context, id int64, registry string) (auth.RoleGrant, error)
+
+	Robots(ctx context.Context) ([]auth.Robot, error)
+	Robot(ctx context.Context, id int64) (auth.Robot, error)
+	CreateRobot(ctx context.Context, by auth.Principal, r auth.Robot) (auth.Robot, string, error)
+	ChangeRobot(ctx context.Context, id int64, c auth.RobotChange) (auth.Robot, error)
+	RenewRobot(ctx context.Context, id int64) (auth.Robot, string, error)
+	DeleteRobot(ctx context.Context, id int64) error
 }
 
 // User is someone who can sign in.
@@ -27,12 +46,13 @@ type User struct {
 	ID            int64     `json:"id"`
 	Name          string    `json:"name"`
 	Administrator bool      `json:"administrator"`
+	Issuer        string    `json:"issuer,omitempty" doc:"The provider at which they sign in, where that made them."`
 	CreatedAt     time.Time `json:"created_at"`
 	ETag          string    `json:"etag" doc:"Give it as If-Match to change what you saw."`
 }
 
 func showUser(u auth.User) User {
-	return User{ID: u.ID, Name: u.Name, Administrator: u.Administrator, CreatedAt: u.CreatedAt.UTC(), ETag: quoted(u.Tag)}
+	return User{ID: u.ID, Name: u.Name, Administrator: u.Administrator, Issuer: u.Issuer, CreatedAt: u.CreatedAt.UTC(), ETag: quoted(u.Tag)}
 }
 
 type UserPath struct {
@@ -45,7 +65,7 @@ func (a *API) users() {
 		summary: "List users", doc: "By name; always one page.", administrators: true}, a.listUsers)
 	register(a, operation{id: "create-user", method: http.MethodPost, path: "/users", tag: tag, status: http.StatusCreated,
 		summary: "Create a user", administrators: true}, a.createUser)
-	register(a, operation{id: "change-user", method: http.MethodPatch, path: "/users/{id}", tag: tag,
+	register(a, operation{id: "change-user", access: access{place: ownAccount}, method: http.MethodPatch, path: "/users/{id}", tag: tag,
 		summary: "Set a user's password", doc: "Administrators set anyone's, others their own."}, a.changeUser)
 	register(a, operation{id: "delete-user", method: http.MethodDelete, path: "/users/{id}", tag: tag, status: http.StatusNoContent,
 		summary: "Delete a user and their API keys", administrators: true}, a.deleteUser)
@@ -67,7 +87,7 @@ func (a *API) createUser(ctx context.Context, in *struct {
 	Body struct {
 		Name          string `json:"name"`
 		Password      string `json:"password" format:"password"`
-		Administrator bool   `json:"administrator,omitempty"`
+		Administrator bool   `json:"administrator,omitempty" doc:"One who is may do everything. Others may do what their roles, and those of their groups, allow: nothing at first."`
 	}
 }) (*one[User], error) {
 	u, err := a.Users.CreateUser(ctx, in.Body.Name, in.Body.Password, in.Body.Administrator)

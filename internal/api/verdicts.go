@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pratique/pratique/internal/auth"
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/store"
@@ -93,6 +94,8 @@ func (a *API) verdict(ctx context.Context, in *struct {
 		return nil, notFound("image %s", in.Image)
 	case err != nil:
 		return nil, err
+	case !principal(ctx).May(auth.Read, pull.Registry):
+		return nil, notFound("image %s", in.Image)
 	}
 	if pull.User = in.User; pull.User == "" {
 		pull.User = principal(ctx).Name

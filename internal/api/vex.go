@@ -258,7 +258,7 @@ func (a *API) imageVEX(ctx context.Context, in *struct {
 	if img.State == image.Pending {
 		return nil, huma.Error409Conflict("the image is not analysed yet")
 	}
-	locations, err := a.Images.ImageLocations(ctx, img.Digest)
+	locations, err := a.locations(ctx, img.Digest)
 	if err != nil {
 		return nil, err
 	}

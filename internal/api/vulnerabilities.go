@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/pratique/pratique/internal/assess"
@@ -162,12 +163,12 @@ type VulnerabilityPath struct {
 
 func (a *API) vulnerabilities() {
 	const tag = "vulnerabilities"
-	register(a, operation{id: "list-vulnerabilities", method: http.MethodGet, path: "/vulnerabilities", tag: tag,
+	register(a, operation{id: "list-vulnerabilities", access: access{place: signedIn}, method: http.MethodGet, path: "/vulnerabilities", tag: tag,
 		summary: "List the vulnerabilities that affect stored images",
 		doc:     "The most severe first, then by name, unless sort says otherwise. What registry, repository, package, source and state ask for must hold of one finding; the figures are of all that is stored."}, a.listVulnerabilities)
-	register(a, operation{id: "get-vulnerability", method: http.MethodGet, path: "/vulnerabilities/{name}", tag: tag,
+	register(a, operation{id: "get-vulnerability", access: access{place: signedIn}, method: http.MethodGet, path: "/vulnerabilities/{name}", tag: tag,
 		summary: "Show a vulnerability", doc: "What feeds say of it, the images that it affects, and what has been decided."}, a.vulnerability)
-	register(a, operation{id: "list-affected-images", method: http.MethodGet, path: "/vulnerabilities/{name}/images", tag: tag,
+	register(a, operation{id: "list-affected-images", access: access{place: signedIn}, method: http.MethodGet, path: "/vulnerabilities/{name}/images", tag: tag,
 		summary: "List the images that a vulnerability affects", doc: "By registry, repository, digest and package."}, a.affectedImages)
 }
 
@@ -196,7 +197,7 @@ func (a *API) vulnerability(ctx context.Context, in *VulnerabilityPath) (*one[Vu
 	if err != nil {
 		return nil, err
 	}
-	history, err := a.Assessments.Assessments(ctx, assess.Filter{Vulnerability: v.Name, Limit: 500}, false)
+	history, err := a.Assessments.Assessments(ctx, assess.Filter{Vulnerability: v.Name, In: readable(ctx), Limit: 500}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +226,7 @@ func (a *API) affected(ctx context.Context, v match.Vulnerability, p Paging) (*l
 	if err != nil {
 		return nil, err
 	}
-	found, next, err := a.Vulnerabilities.AffectedImages(ctx, v.ID, from, p.PageSize)
+	found, next, err := a.readableAffected(ctx, v.ID, from, p.PageSize)
 	if err != nil {
 		return nil, err
 	}
@@ -250,4 +251,42 @@ func (a *API) affected(ctx context.Context, v match.Vulnerability, p Paging) (*l
 		out.Body.NextPageToken = token(list, *next)
 	}
 	return out, nil
+}
+
+// readableAffected lists affected images in the registries that the principal may
+// read, one registry after the other.
+func (a *API) readableAffected(ctx context.Context, id int64, from *match.AffectedCursor, limit int) ([]match.Affected, *match.AffectedCursor, error) {
+	names := readable(ctx)
+	if names == nil {
+		return a.Vulnerabilities.AffectedImages(ctx, id, from, limit)
+	}
+	var list []match.Affected
+	for i, name := range names {
+		if from != nil && name < from.Registry {
+			continue
+		}
+		at := &match.AffectedCursor{Registry: name}
+		if from != nil && name == from.Registry {
+			at = from
+		}
+		found, next, err := a.Vulnerabilities.AffectedImages(ctx, id, at, limit-len(list))
+		if err != nil {
+			return nil, nil, err
+		}
+		n := slices.IndexFunc(found, func(f match.Affected) bool { return f.Registry != name })
+		if n < 0 {
+			n = len(found)
+		}
+		if list = append(list, found[:n]...); len(list) < limit {
+			continue
+		}
+		if n == len(found) && next != nil && next.Registry == name {
+			return list, next, nil
+		}
+		if i+1 < len(names) { // perhaps there is nothing
+			return list, &match.AffectedCursor{Registry: names[i+1]}, nil
+		}
+		return list, nil, nil
+	}
+	return list, nil, nil
 }

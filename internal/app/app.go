@@ -22,7 +22,9 @@ import (
 	"github.com/pratique/pratique/internal/admission"
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/assess"
+	"github.com/pratique/pratique/internal/audit"
 	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/auth/oidc"
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/clairapi/indexing"
 	"github.com/pratique/pratique/internal/clairapi/notifying"
@@ -176,8 +178,9 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	a.retention = retention.New(watched, opts.Now)
 	a.changed = changed
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
+	signIn := oidc.New(a.store, box, users, oidc.Options{BaseURL: baseURL, SignedIn: a.signedIn, Now: opts.Now, Log: opts.Log})
 	rest, err := api.New(api.Services{
-		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
+		SignIn: signIn, Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
 		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Retention: a.retention,
@@ -191,6 +194,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	mux.Handle(api.Prefix+"/", rest)
 	mux.Handle(admission.Path, reviews)
 	mux.Handle(admission.Path+"/{token}", reviews)
+	mux.Handle(oidc.StartPath, signIn)
+	mux.Handle(oidc.CallbackPath, signIn)
 	mux.Handle("/v2/_auth", gatekeeper)
 	mux.Handle("/v2/", handler)
 	mux.Handle("/v2", handler)
@@ -200,6 +205,20 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	mux.Handle("/", webui.New(webui.Options{Log: opts.Log}))
 	return a.listen(ctx, mux, users, opts.Version)
+}
+
+// signedIn writes down who came from the provider of sign-ins.
+func (a *App) signedIn(ctx context.Context, name string, created bool) error {
+	actions := []string{"session.create"}
+	if created {
+		actions = []string{"user.create", "session.create"}
+	}
+	for _, action := range actions {
+		if err := a.store.AppendAudit(ctx, audit.Entry{Actor: name, Action: action, Object: "user " + name, Detail: []byte(`{"by":"sign-in-provider"}`)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // firstStart makes what a new installation needs.

@@ -67,7 +67,8 @@ func (a *App) clair(users *auth.Service, metrics *prometheus.Registry, version s
 	if c.ClairKeys {
 		options.Known = func(r *http.Request) bool {
 			p, err := users.Authenticate(r)
-			return err == nil && !p.Anonymous()
+			// What is known of layers is not kept apart by registry.
+			return err == nil && !p.Anonymous() && p.MayEverywhere(auth.Read)
 		}
 	}
 	return guard.New(options).Before(mux), nil

@@ -27,8 +27,8 @@ func (p promotions) Promote(ctx context.Context, r promote.Request) (promote.Pro
 }
 
 // Promotions lists promotions, the newest first.
-func (p promotions) Promotions(ctx context.Context, digest, registry string, before int64, limit int) ([]promote.Promotion, error) {
-	return p.app.store.Promotions(ctx, digest, registry, before, limit)
+func (p promotions) Promotions(ctx context.Context, f promote.Filter, before int64, limit int) ([]promote.Promotion, error) {
+	return p.app.store.Promotions(ctx, f, before, limit)
 }
 
 func (a *App) tellOfPromotion(ctx context.Context, p promote.Promotion) error {

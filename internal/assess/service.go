@@ -85,6 +85,9 @@ type Filter struct {
 	Scope         Scope // by kind, and by value where it is not empty
 	Author        string
 	Automatic     *bool
+	// In keeps those that hold in one of these registries, or in none in particular;
+	// all where nil.
+	In []string
 	// LiveAt keeps those that hold at that time.
 	LiveAt time.Time
 	// Before keeps those with a smaller id: where the next page starts, the newest first.

@@ -20,6 +20,9 @@ type User struct {
 	Name          string
 	Administrator bool
 	CreatedAt     time.Time
+	// Issuer is the provider of sign-ins that knows them, "" for users who have a
+	// password here alone.
+	Issuer string
 	// Tag is another one whenever the password, or what else may change, is.
 	Tag string
 }
@@ -33,19 +36,31 @@ type Key struct {
 	CreatedAt    time.Time
 	// ExpiresAt is zero for never, LastUsedAt where it was not used yet.
 	ExpiresAt, LastUsedAt time.Time
+	// Limited says that it may do only what Scope grants, of what its user may.
+	Limited bool
+	Scope   []Grant
 }
 
 // Principal is who makes a request. The zero value is anyone.
 type Principal struct {
-	UserID        int64
-	Name          string
-	Administrator bool
+	UserID int64
+	// KeyID is that of the API key by which a user acts, RobotID a robot's.
+	KeyID, RobotID int64
+	Name           string
+	Administrator  bool
+	// Limited says that it is a key that may not do all that its user may.
+	Limited bool
+	Rights  Rights
 	// Source is the vulnerability source whose pull token it is; "" for others.
 	Source string
 }
 
 // Anonymous reports whether nobody signed in.
-func (p Principal) Anonymous() bool { return p.UserID == 0 }
+func (p Principal) Anonymous() bool { return p.UserID == 0 && p.RobotID == 0 }
+
+func (p Principal) subject() Subject {
+	return Subject{UserID: p.UserID, KeyID: p.KeyID, RobotID: p.RobotID}
+}
 
 // What callers branch on.
 var (
@@ -60,6 +75,8 @@ var (
 	ErrThrottled = errors.New("too many wrong credentials, try again in a minute")
 	// ErrChanged is returned where the user is not as the caller saw them.
 	ErrChanged = errors.New("someone else has changed it meanwhile")
+	// ErrRegistry is returned where there is no registry of a name.
+	ErrRegistry = errors.New("there is no such registry")
 	// ErrLastAdministrator protects the last user who can administer.
 	ErrLastAdministrator = errors.New("the last administrator cannot be removed")
 )
@@ -72,6 +89,10 @@ func (e *FieldError) Error() string { return fmt.Sprintf("%s %s", e.Field, e.Rea
 // Store keeps users, keys, sessions and secrets. Methods return ErrNotFound and ErrExists.
 type Store interface {
 	SessionStore
+	IdentityStore
+	GroupStore
+	RobotStore
+	RoleStore
 
 	CreateUser(ctx context.Context, u User, passwordHash string) (User, error)
 	// UserByName also returns the hash of the password.
@@ -82,6 +103,7 @@ type Store interface {
 	SetPasswordHash(ctx context.Context, id int64, passwordHash, tag string) error
 	DeleteUser(ctx context.Context, id int64) error
 
+	// CreateKey stores a key with its scope, or returns ErrRegistry.
 	CreateKey(ctx context.Context, k Key, hash []byte) (Key, error)
 	// KeyByHash also returns the key's user.
 	KeyByHash(ctx context.Context, hash []byte) (Key, User, error)

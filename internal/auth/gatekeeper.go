@@ -30,8 +30,8 @@ func (d *Denied) Error() string { return d.Reason }
 // API key, or by a token of Docker's flow that it issues itself
 // (https://distribution.github.io/distribution/spec/auth/token/).
 //
-// A user who is signed in may do everything; others may pull where the
-// registry allows it.
+// Who is signed in may do what their roles allow; others may pull where the
+// registry lets anyone.
 type Gatekeeper struct {
 	service *Service
 	tokens  *tokens
@@ -55,8 +55,11 @@ func NewGatekeeper(ctx context.Context, service *Service, baseURL func(context.C
 	}, nil
 }
 
-// Invalidate forgets which registries are open to anyone.
-func (g *Gatekeeper) Invalidate() { g.open.clear() }
+// Invalidate forgets which registries are open to anyone, and who may do what.
+func (g *Gatekeeper) Invalidate() {
+	g.open.clear()
+	g.service.Invalidate()
+}
 
 // Authorize returns who makes the request, where they may have all that it
 // wants, else a *Denied. A request that wants nothing is one that asks whether
@@ -66,7 +69,7 @@ func (g *Gatekeeper) Authorize(r *http.Request, wants ...Access) (Principal, err
 	if claims, ok := g.pull(c); ok {
 		return g.byPull(r, claims, wants)
 	}
-	if c.scheme == schemeBearer && !strings.HasPrefix(c.password, keyPrefix) {
+	if c.scheme == schemeBearer && !strings.HasPrefix(c.password, keyPrefix) && !strings.HasPrefix(c.password, robotPrefix) {
 		return g.byToken(r, c.password, wants)
 	}
 	if c.scheme == schemeNone {
@@ -84,23 +87,50 @@ func (g *Gatekeeper) Authorize(r *http.Request, wants ...Access) (Principal, err
 		return Principal{}, g.unauthorized(r, wants, "the credentials are not right", "")
 	case errors.Is(err, ErrThrottled):
 		return Principal{}, &Denied{Status: http.StatusTooManyRequests, Reason: err.Error()}
+	case err != nil:
+		return Principal{}, err
 	}
-	return p, err
+	if allowed, err := g.allAllowed(r.Context(), p, wants); err != nil {
+		return Principal{}, err
+	} else if !allowed {
+		return Principal{}, forbidden(p, wants)
+	}
+	return p, nil
+}
+
+// forbidden is the refusal of who is known, and may not: to sign in again would not help.
+func forbidden(p Principal, wants []Access) *Denied {
+	actions := make([]string, len(wants))
+	for i, want := range wants {
+		actions[i] = strings.Join(want.Actions, " and ") + " " + want.Name
+	}
+	return &Denied{Status: http.StatusForbidden, Reason: p.Name + " may not " + strings.Join(actions, ", nor ")}
 }
 
 func (g *Gatekeeper) byToken(r *http.Request, token string, wants []Access) (Principal, error) {
-	p, access, err := g.tokens.read(token)
+	of, access, err := g.tokens.read(token)
 	if err != nil {
 		return Principal{}, g.unauthorized(r, wants, "the token is not valid", "invalid_token")
+	}
+	var p Principal
+	if of != (Subject{}) {
+		// What was deleted since may do nothing any more.
+		if p, err = g.service.stand(r.Context(), of); errors.Is(err, ErrCredentials) {
+			return Principal{}, g.unauthorized(r, wants, "the token is not valid any more", "invalid_token")
+		} else if err != nil {
+			return Principal{}, err
+		}
 	}
 	for _, want := range wants {
 		if !covered(want, access) {
 			return Principal{}, g.unauthorized(r, wants, "the token does not allow this", "insufficient_scope")
 		}
 	}
-	// What anyone may do can change within the life of a token.
+	// What someone may do can change within the life of a token.
 	if allowed, err := g.allAllowed(r.Context(), p, wants); err != nil {
 		return Principal{}, err
+	} else if !allowed && !p.Anonymous() {
+		return Principal{}, forbidden(p, wants)
 	} else if !allowed {
 		return Principal{}, g.unauthorized(r, wants, "authentication is required", "")
 	}
@@ -136,7 +166,7 @@ func (g *Gatekeeper) May(ctx context.Context, p Principal, want Access) (bool, e
 // grant returns those of the wanted actions that a principal may do.
 func (g *Gatekeeper) grant(ctx context.Context, p Principal, want Access) ([]string, error) {
 	if !p.Anonymous() {
-		return want.Actions, nil
+		return p.granted(want), nil
 	}
 	if want.Type != "repository" || !slices.Contains(want.Actions, "pull") {
 		return nil, nil
@@ -146,15 +176,45 @@ func (g *Gatekeeper) grant(ctx context.Context, p Principal, want Access) ([]str
 	open, known := g.open.get(key)
 	if !known {
 		var err error
+		epoch := g.open.epoch()
 		if open, err = g.service.store.AnonymousPull(ctx, registry); err != nil {
 			return nil, err
 		}
-		g.open.put(key, open)
+		g.open.put(epoch, key, open)
 	}
 	if !open {
 		return nil, nil
 	}
 	return []string{"pull"}, nil
+}
+
+// actionRights are what the actions of a repository need.
+var actionRights = map[string]Right{"pull": Read, "push": Push, "delete": Delete}
+
+// granted returns those of the wanted actions that are allowed by the roles of a
+// principal who is signed in.
+func (p Principal) granted(want Access) []string {
+	if want.Type == "registry" && want.Name == "catalog" {
+		return want.Actions // what is listed is another question
+	}
+	if want.Type != "repository" {
+		return nil
+	}
+	registry, _, _ := strings.Cut(want.Name, "/")
+	rights := p.Rights.In(registry)
+	granted := make([]string, 0, len(want.Actions))
+	for _, action := range want.Actions {
+		if right := actionRights[action]; right != 0 && rights&right != 0 {
+			granted = append(granted, action)
+		} else if action == "*" { // as who deletes ask for
+			for _, action := range []string{"pull", "push", "delete"} {
+				if rights&actionRights[action] != 0 {
+					granted = append(granted, action)
+				}
+			}
+		}
+	}
+	return granted
 }
 
 // unauthorized makes the challenge. klar reads realm, service and scope in this

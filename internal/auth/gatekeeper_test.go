@@ -197,7 +197,7 @@ func TestForgedTokens(t *testing.T) {
 func TestCredentials(t *testing.T) {
 	f := newFixture(t)
 	ctx := context.Background()
-	k, secret, err := f.service.CreateKey(ctx, f.admin.ID, "ci", f.clock.Now().Add(time.Hour))
+	k, secret, err := f.service.CreateKey(ctx, auth.Principal{UserID: f.admin.ID}, auth.NewKey{Name: "ci", ExpiresAt: f.clock.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

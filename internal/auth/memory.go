@@ -15,8 +15,9 @@ type memory[V any] struct {
 	age time.Duration
 	now func() time.Time
 
-	mu     sync.RWMutex
-	values map[[32]byte]remembered[V]
+	mu      sync.RWMutex
+	values  map[[32]byte]remembered[V]
+	cleared int // how often
 }
 
 type remembered[V any] struct {
@@ -39,9 +40,20 @@ func (m *memory[V]) get(key [32]byte) (V, bool) {
 	return v.value, true
 }
 
-func (m *memory[V]) put(key [32]byte, value V) {
+// epoch is to be asked before what is put is looked up.
+func (m *memory[V]) epoch() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.cleared
+}
+
+// put remembers a value, unless all was forgotten since the epoch: it may be of before.
+func (m *memory[V]) put(epoch int, key [32]byte, value V) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if epoch != m.cleared {
+		return
+	}
 	if len(m.values) >= maxRemembered {
 		clear(m.values)
 	}
@@ -52,6 +64,7 @@ func (m *memory[V]) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.values)
+	m.cleared++
 }
 
 // throttle slows down who guesses: ten wrong tries, then one in six seconds.

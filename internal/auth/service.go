@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,10 +13,6 @@ import (
 	"strings"
 	"time"
 )
-
-// keyPrefix starts every API key, so that they are recognised, by people and
-// by scanners of secrets.
-const keyPrefix = "prq_"
 
 // Options are the choices of a Service. The zero value is usable.
 type Options struct {
@@ -30,12 +25,14 @@ type Options struct {
 
 // Service knows users and API keys.
 type Service struct {
-	store    Store
-	opts     Options
-	hasher   hasher
-	seal     [32]byte // keys the memory, so that it holds no password
-	known    *memory[Principal]
-	failures *throttle
+	store  Store
+	opts   Options
+	hasher hasher
+	seal   [32]byte // keys the memory, so that it holds no password
+	known  *memory[Subject]
+	// standings remembers for a second what subjects may do.
+	standings *memory[stands]
+	failures  *throttle
 }
 
 // New returns a service over the store.
@@ -51,7 +48,8 @@ func New(store Store, opts Options) *Service {
 	}
 	s := &Service{
 		store: store, opts: opts, hasher: newHasher(),
-		known: newMemory[Principal](opts.Remember, opts.Now), failures: newThrottle(opts.Now),
+		known: newMemory[Subject](opts.Remember, opts.Now), failures: newThrottle(opts.Now),
+		standings: newMemory[stands](standingAge, opts.Now),
 	}
 	_, _ = rand.Read(s.seal[:]) // never fails
 	return s
@@ -80,8 +78,8 @@ func (s *Service) CreateUser(ctx context.Context, name, password string, adminis
 	if err := checkName("name", name); err != nil {
 		return User{}, err
 	}
-	if name == KeyUser || strings.Contains(name, ":") {
-		return User{}, &FieldError{"name", fmt.Sprintf("must not be %q nor hold a colon", KeyUser)}
+	if name == KeyUser || strings.Contains(name, ":") || strings.HasPrefix(name, RobotPrefix) {
+		return User{}, &FieldError{"name", fmt.Sprintf("must not be %q, begin with %q nor hold a colon", KeyUser, RobotPrefix)}
 	}
 	if err := checkPassword(password); err != nil {
 		return User{}, err
@@ -109,7 +107,7 @@ func (s *Service) SetPassword(ctx context.Context, id int64, password, tag strin
 	if err != nil {
 		return err
 	}
-	defer s.known.clear()
+	defer s.forget()
 	if err := s.store.SetPasswordHash(ctx, id, hash, tag); err != nil {
 		return err
 	}
@@ -119,44 +117,8 @@ func (s *Service) SetPassword(ctx context.Context, id int64, password, tag strin
 // DeleteUser removes a user and their keys. It returns ErrNotFound or
 // ErrLastAdministrator.
 func (s *Service) DeleteUser(ctx context.Context, id int64) error {
-	defer s.known.clear()
+	defer s.forget()
 	return s.store.DeleteUser(ctx, id)
-}
-
-// CreateKey makes an API key for a user and returns it with its secret, which
-// is not kept. A zero expiry is never.
-func (s *Service) CreateKey(ctx context.Context, userID int64, name string, expires time.Time) (k Key, secret string, err error) {
-	if err := checkName("name", name); err != nil {
-		return Key{}, "", err
-	}
-	if !expires.IsZero() && !expires.After(s.opts.Now()) {
-		return Key{}, "", &FieldError{"expires_at", "must be in the future"}
-	}
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	secret = keyPrefix + base64.RawURLEncoding.EncodeToString(random)
-	k, err = s.store.CreateKey(ctx, Key{UserID: userID, Name: name, Prefix: secret[:len(keyPrefix)+6], ExpiresAt: expires}, hashKey(secret))
-	if err != nil {
-		return Key{}, "", err
-	}
-	return k, secret, nil
-}
-
-// Keys lists a user's keys, everyone's where userID is 0.
-func (s *Service) Keys(ctx context.Context, userID int64) ([]Key, error) {
-	return s.store.Keys(ctx, userID)
-}
-
-// RevokeKey deletes a key, or returns ErrNotFound.
-func (s *Service) RevokeKey(ctx context.Context, id int64) error {
-	defer s.known.clear()
-	return s.store.DeleteKey(ctx, id)
-}
-
-// hashKey needs no salt and no cost: the key is 256 random bits.
-func hashKey(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
 }
 
 // Authenticate says who makes a request: Bearer with an API key, or Basic with
@@ -213,67 +175,53 @@ func (s *Service) check(ctx context.Context, c credentials, host string) (Princi
 	mac := hmac.New(sha256.New, s.seal[:])
 	fmt.Fprintf(mac, "%d:%s\x00%s", c.scheme, c.user, c.password)
 	sealed := [32]byte(mac.Sum(nil))
-	if p, ok := s.known.get(sealed); ok {
-		return p, nil
+	if of, ok := s.known.get(sealed); ok {
+		return s.stand(ctx, of)
 	}
 	suspect := c.user + "\x00" + host
 	if !s.failures.allowed(suspect) {
 		return Principal{}, ErrThrottled
 	}
-	p, err := s.verify(ctx, c)
+	epoch := s.known.epoch()
+	of, err := s.verify(ctx, c)
 	if errors.Is(err, ErrCredentials) {
 		s.failures.note(suspect)
 	}
 	if err != nil {
 		return Principal{}, err
 	}
-	s.known.put(sealed, p)
-	return p, nil
+	s.known.put(epoch, sealed, of)
+	return s.stand(ctx, of)
 }
 
-func (s *Service) verify(ctx context.Context, c credentials) (Principal, error) {
+// forget makes the memory of credentials, and of what they allow, empty.
+func (s *Service) forget() {
+	s.known.clear()
+	s.standings.clear()
+}
+
+func (s *Service) verify(ctx context.Context, c credentials) (Subject, error) {
 	if c.scheme == schemeOther || len(c.password) > maxPassword || len(c.user) > maxName {
-		return Principal{}, ErrCredentials
+		return Subject{}, ErrCredentials
+	}
+	if strings.HasPrefix(c.password, robotPrefix) && (c.scheme == schemeBearer || c.user == KeyUser || strings.HasPrefix(c.user, RobotPrefix)) {
+		return s.verifyRobot(ctx, c)
 	}
 	if c.scheme == schemeBearer || c.user == KeyUser {
 		return s.verifyKey(ctx, c.password)
 	}
 	user, hash, err := s.store.UserByName(ctx, c.user)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Principal{}, err
+		return Subject{}, err
 	}
 	right, err := s.hasher.verify(ctx, hash, c.password)
 	if err != nil {
-		return Principal{}, err
+		return Subject{}, err
 	}
 	if !right {
-		return Principal{}, ErrCredentials
+		return Subject{}, ErrCredentials
 	}
-	return Principal{UserID: user.ID, Name: user.Name, Administrator: user.Administrator}, nil
-}
-
-func (s *Service) verifyKey(ctx context.Context, secret string) (Principal, error) {
-	if !strings.HasPrefix(secret, keyPrefix) {
-		return Principal{}, ErrCredentials
-	}
-	key, user, err := s.store.KeyByHash(ctx, hashKey(secret))
-	if errors.Is(err, ErrNotFound) {
-		return Principal{}, ErrCredentials
-	}
-	if err != nil {
-		return Principal{}, err
-	}
-	now := s.opts.Now()
-	if !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt) {
-		return Principal{}, ErrCredentials
-	}
-	if now.Sub(key.LastUsedAt) > time.Minute {
-		if err := s.store.TouchKey(ctx, key.ID, now); err != nil {
-			// The key is right all the same.
-			s.opts.Logger.WarnContext(ctx, "use of an API key was not noted", "key", key.ID, "error", err)
-		}
-	}
-	return Principal{UserID: user.ID, Name: user.Name, Administrator: user.Administrator}, nil
+	return Subject{UserID: user.ID}, nil
 }
 
 func remoteHost(r *http.Request) string {

@@ -50,18 +50,25 @@ func (s *Service) SignIn(r *http.Request, name, password string) (p Principal, s
 	if p, err = s.check(r.Context(), credentials{scheme: schemeBasic, user: name, password: password}, remoteHost(r)); err != nil {
 		return p, session, "", err
 	}
+	session, secret, err = s.begin(r, p, SessionMost)
+	return p, session, secret, err
+}
+
+// begin ends the session that a request came with, and begins another: a secret that
+// somebody else put into the browser is worth nothing.
+func (s *Service) begin(r *http.Request, p Principal, most time.Duration) (session Session, secret string, err error) {
 	if err := s.SignOut(r); err != nil {
-		return p, session, "", err
+		return session, "", err
 	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	secret = base64.RawURLEncoding.EncodeToString(random)
 	now := s.opts.Now()
-	session, err = s.store.CreateSession(r.Context(), Session{UserID: p.UserID, CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(SessionMost)}, hashKey(secret))
+	session, err = s.store.CreateSession(r.Context(), Session{UserID: p.UserID, CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(most)}, hashKey(secret))
 	if errors.Is(err, ErrNotFound) { // deleted meanwhile
 		err = ErrCredentials
 	}
-	return p, session, secret, err
+	return session, secret, err
 }
 
 // SignOut ends the session of a request, if it has one.
@@ -102,7 +109,8 @@ func (s *Service) Session(r *http.Request) (Principal, Session, error) {
 			s.opts.Logger.WarnContext(r.Context(), "use of a session was not noted", "session", session.ID, "error", err)
 		}
 	}
-	return Principal{UserID: user.ID, Name: user.Name, Administrator: user.Administrator}, session, nil
+	p, err := s.stand(r.Context(), Subject{UserID: user.ID})
+	return p, session, err
 }
 
 // sessionSecret is the value of the cookie; "" where there is none.

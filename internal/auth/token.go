@@ -37,9 +37,10 @@ const (
 
 type claims struct {
 	jwt.RegisteredClaims
-	UserID        int64    `json:"uid,omitempty"`
-	Administrator bool     `json:"adm,omitempty"`
-	Access        []Access `json:"access"`
+	UserID  int64    `json:"uid,omitempty"`
+	KeyID   int64    `json:"key,omitempty"`
+	RobotID int64    `json:"robot,omitempty"`
+	Access  []Access `json:"access"`
 }
 
 // tokens signs and reads registry tokens. Who signs is who reads, so a shared
@@ -66,7 +67,7 @@ func (t *tokens) sign(p Principal, access []Access) (token string, issued time.T
 			Issuer: tokenIssuer, Audience: jwt.ClaimStrings{tokenService}, Subject: p.Name, ID: rand.Text(),
 			IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), ExpiresAt: jwt.NewNumericDate(issued.Add(TokenLifetime)),
 		},
-		UserID: p.UserID, Administrator: p.Administrator, Access: access,
+		UserID: p.UserID, KeyID: p.KeyID, RobotID: p.RobotID, Access: access,
 	}).SignedString(t.key)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("sign token: %w", err)
@@ -74,11 +75,11 @@ func (t *tokens) sign(p Principal, access []Access) (token string, issued time.T
 	return token, issued, nil
 }
 
-// read verifies a token.
-func (t *tokens) read(token string) (Principal, []Access, error) {
+// read verifies a token. It does not know what became of its subject since.
+func (t *tokens) read(token string) (Subject, []Access, error) {
 	var c claims
 	if _, err := t.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil }); err != nil {
-		return Principal{}, nil, fmt.Errorf("%w: %w", ErrToken, err)
+		return Subject{}, nil, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	return Principal{UserID: c.UserID, Name: c.Subject, Administrator: c.Administrator}, c.Access, nil
+	return Subject{UserID: c.UserID, KeyID: c.KeyID, RobotID: c.RobotID}, c.Access, nil
 }

@@ -23,6 +23,9 @@ type Filter struct {
 	Text string
 	// Found is what has to hold of one finding in a stored image.
 	Found Found
+	// In are the registries in which it must be found, and of which the figures
+	// are; all where nil.
+	In []string
 	// Expired lets through that on which an assessment expired, where nothing else
 	// was decided in its scope since.
 	Expired bool

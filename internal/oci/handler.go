@@ -186,13 +186,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if t.repository == "" {
 		return fault(http.StatusNotFound, codeNameUnknown, "image names are REGISTRY/REPOSITORY, such as main/"+t.name)
 	}
-	routes := map[string]map[string]func(http.ResponseWriter, *http.Request, target, auth.Principal) error{
-		"manifests": {"GET": h.getManifest, "HEAD": h.getManifest, "PUT": h.putManifest, "DELETE": h.deleteManifest},
-		"blobs":     {"GET": h.getBlob, "HEAD": h.getBlob, "DELETE": h.deleteBlob},
-		"uploads":   {"POST": h.startUpload, "GET": h.getUpload, "PATCH": h.patchUpload, "PUT": h.finishUpload, "DELETE": h.cancelUpload},
-		"tags":      {"GET": h.listTags, "HEAD": h.listTags},
-		"referrers": {"GET": h.listReferrers, "HEAD": h.listReferrers},
-	}[t.kind]
+	routes := h.routes()[t.kind]
 	serve, ok := routes[r.Method]
 	if !ok || t.kind == "uploads" && (r.Method == http.MethodPost) != (t.reference == "") {
 		allowed := make([]string, 0, len(routes))
@@ -218,6 +212,37 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return serve(w, r, t, p)
+}
+
+type serve = func(http.ResponseWriter, *http.Request, target, auth.Principal) error
+
+// routes are who serves what, by kind of target and method.
+func (h *Handler) routes() map[string]map[string]serve {
+	return map[string]map[string]serve{
+		"manifests": {"GET": h.getManifest, "HEAD": h.getManifest, "PUT": h.putManifest, "DELETE": h.deleteManifest},
+		"blobs":     {"GET": h.getBlob, "HEAD": h.getBlob, "DELETE": h.deleteBlob},
+		"uploads":   {"POST": h.startUpload, "GET": h.getUpload, "PATCH": h.patchUpload, "PUT": h.finishUpload, "DELETE": h.cancelUpload},
+		"tags":      {"GET": h.listTags, "HEAD": h.listTags},
+		"referrers": {"GET": h.listReferrers, "HEAD": h.listReferrers},
+	}
+}
+
+// Routes lists what is served, as "METHOD PATH" with the names of the specification
+// in braces, sorted.
+func Routes() []string {
+	paths := map[string]string{"manifests": "/v2/{name}/manifests/{reference}", "blobs": "/v2/{name}/blobs/{digest}",
+		"uploads": "/v2/{name}/blobs/uploads/{upload}", "tags": "/v2/{name}/tags/list", "referrers": "/v2/{name}/referrers/{digest}"}
+	all := []string{"GET /v2/", "HEAD /v2/", "GET /v2/_catalog", "HEAD /v2/_catalog"}
+	for kind, routes := range (*Handler)(nil).routes() {
+		for method := range routes {
+			path := paths[kind]
+			if kind == "uploads" && method == http.MethodPost {
+				path = "/v2/{name}/blobs/uploads/"
+			}
+			all = append(all, method+" "+path)
+		}
+	}
+	return sorted(all)
 }
 
 func repositoryAccess(name string, actions ...string) auth.Access {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -87,7 +88,8 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return fault(http.StatusMethodNotAllowed, codeUnsupported, "the resource does not allow "+r.Method)
 	}
-	if _, err := h.auth.Authorize(r, auth.Access{Type: "registry", Name: "catalog", Actions: []string{"*"}}); err != nil {
+	p, err := h.auth.Authorize(r, auth.Access{Type: "registry", Name: "catalog", Actions: []string{"*"}})
+	if err != nil {
 		return err
 	}
 	n, last, err := page(r)
@@ -96,7 +98,7 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request) error {
 	}
 	names := []string{}
 	if n > 0 {
-		repositories, err := h.store.Catalog(r.Context(), last, n+1)
+		repositories, err := h.readable(r.Context(), p, last, n+1)
 		if err != nil {
 			return err
 		}
@@ -110,6 +112,35 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, "application/json", struct {
 		Repositories []string `json:"repositories"`
 	}{names})
+}
+
+// readable lists the repositories of the registries that a principal may read.
+func (h *Handler) readable(ctx context.Context, p auth.Principal, last string, limit int) ([]registry.Repository, error) {
+	may := p.Readable()
+	if may.All {
+		return h.store.Catalog(ctx, last, limit)
+	}
+	var list []registry.Repository
+	from, _, _ := strings.Cut(last, "/")
+	for _, name := range may.Names {
+		if name < from || len(list) == limit {
+			continue
+		}
+		after := name + "/"
+		if name == from {
+			after = last
+		}
+		found, err := h.store.Catalog(ctx, after, limit-len(list))
+		if err != nil {
+			return nil, err
+		}
+		for _, repository := range found {
+			if repository.Registry == name {
+				list = append(list, repository)
+			}
+		}
+	}
+	return list, nil
 }
 
 // listReferrers lists manifests about a subject, which need not exist

@@ -173,7 +173,11 @@ func TestRealRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, key, err := users.CreateKey(t.Context(), user.ID, "test", distantFuture)
+	if _, err := users.GrantRole(t.Context(), auth.Principal{Name: "test", Rights: auth.RightsOf([]auth.Grant{{Role: auth.RoleAdminister}})},
+		auth.RoleGrant{Grant: auth.Grant{Role: auth.RoleMaintain}, To: auth.Grantee{Kind: auth.ToUser, Name: user.Name}}); err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := users.CreateKey(t.Context(), auth.Principal{UserID: user.ID}, auth.NewKey{Name: "test", ExpiresAt: distantFuture})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -179,6 +179,9 @@ func decode(r *http.Request, into any) error {
 
 // postAssess decides on a vulnerability, everywhere. The type is its name.
 func (a *API) postAssess(r *http.Request, p auth.Principal) (any, error) {
+	if !p.MayEverywhere(auth.Assess) {
+		return nil, refused{http.StatusForbidden, "only who may assess in all registries may do this"}
+	}
 	query := r.URL.Query()
 	created, err := a.assessments.Assess(r.Context(), assess.Request{
 		Vulnerability: query.Get("id"), Type: query.Get("type"), Comment: query.Get("comment"), Author: p.Name,

@@ -41,6 +41,14 @@ func (p Place) String() string {
 	return p.Registry + "/" + p.Repository + ":" + p.Tag
 }
 
+// Filter chooses promotions; what is empty does not restrict.
+type Filter struct {
+	// Digest is that of an image; Registry is one that it went to, or came from.
+	Digest, Registry string
+	// Readable are the registries of which one may know, both of them; nil is all.
+	Readable []string
+}
+
 // Request asks for a promotion.
 type Request struct {
 	From Place

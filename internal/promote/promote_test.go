@@ -165,10 +165,14 @@ func TestPromote(t *testing.T) {
 		}
 		for _, q := range []struct {
 			digest, registry string
+			readable         []string
 			before           int64
 			want             int
-		}{{"", "", 0, 2}, {index.Digest, "", 0, 2}, {one.Digest, "", 0, 0}, {"", "build", 0, 2}, {"", "release", 0, 2}, {"", "other", 0, 0}, {"", "", again.ID, 1}} {
-			if list, err := h.store.Promotions(ctx, q.digest, q.registry, q.before, 10); err != nil || len(list) != q.want {
+		}{
+			{"", "", nil, 0, 2}, {index.Digest, "", nil, 0, 2}, {one.Digest, "", nil, 0, 0}, {"", "build", nil, 0, 2}, {"", "release", nil, 0, 2}, {"", "other", nil, 0, 0}, {"", "", nil, again.ID, 1},
+			{"", "", []string{"build", "release"}, 0, 2}, {"", "", []string{"build"}, 0, 0}, {"", "", []string{}, 0, 0},
+		} {
+			if list, err := h.store.Promotions(ctx, promote.Filter{Digest: q.digest, Registry: q.registry, Readable: q.readable}, q.before, 10); err != nil || len(list) != q.want {
 				t.Errorf("%+v: %d, %v", q, len(list), err)
 			}
 		}
@@ -225,7 +229,7 @@ func TestPromotionsThatCannotBe(t *testing.T) {
 				t.Errorf("%s: %v, want %v", tt.what, err, tt.want)
 			}
 		}
-		if list, err := h.store.Promotions(ctx, "", "", 0, 10); err != nil || len(list) > 0 {
+		if list, err := h.store.Promotions(ctx, promote.Filter{}, 0, 10); err != nil || len(list) > 0 {
 			t.Errorf("%+v, %v", list, err)
 		}
 		r := request()

@@ -64,6 +64,14 @@ func (s *Store) Assessments(ctx context.Context, f assess.Filter) ([]assess.Asse
 	if f.Automatic != nil {
 		where.add(`a.automatic = ?`, *f.Automatic)
 	}
+	if f.In != nil {
+		in, args := oneOf(f.In), anys(f.In)
+		where.add(`(a.scope_kind in ('everywhere', 'package')
+			or a.scope_kind = 'registry' and a.scope_value `+in+`
+			or a.scope_kind = 'repository' and exists (select 1 from registries g where substr(a.scope_value, 1, length(g.name) + 1) = g.name || '/' and g.name `+in+`)
+			or a.scope_kind = 'image' and exists (select 1 from manifests mf join repositories p on p.id = mf.repository_id
+				join registries g on g.id = p.registry_id where mf.digest = a.scope_value and g.name `+in+`))`, append(append(append([]any{}, args...), args...), args...)...)
+	}
 	if !f.LiveAt.IsZero() {
 		where.add(`a.ended_at is null`)
 		where.add(`(a.expires_at is null or a.expires_at > ?)`, micros(f.LiveAt))

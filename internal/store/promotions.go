@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/pratique/pratique/internal/promote"
 )
@@ -33,15 +34,22 @@ func (s *Store) AddPromotion(ctx context.Context, p promote.Promotion) (promote.
 }
 
 // Promotions lists at most limit promotions, the newest first, from the one before
-// the id before on where that is not 0: of an image, and to or from a registry, where
-// these are not empty.
-func (s *Store) Promotions(ctx context.Context, digest, registry string, before int64, limit int) ([]promote.Promotion, error) {
+// the id before on where that is not 0.
+func (s *Store) Promotions(ctx context.Context, f promote.Filter, before int64, limit int) ([]promote.Promotion, error) {
 	var where conditions
-	if digest != "" {
-		where.add(`digest = ?`, digest)
+	if f.Digest != "" {
+		where.add(`digest = ?`, f.Digest)
 	}
-	if registry != "" {
-		where.add(`(to_registry = ? or from_registry = ?)`, registry, registry)
+	if f.Registry != "" {
+		where.add(`(to_registry = ? or from_registry = ?)`, f.Registry, f.Registry)
+	}
+	if f.Readable != nil {
+		if len(f.Readable) == 0 {
+			return nil, nil
+		}
+		marks := `?` + strings.Repeat(`, ?`, len(f.Readable)-1)
+		where.add(`to_registry in (`+marks+`)`, anys(f.Readable)...)
+		where.add(`from_registry in (`+marks+`)`, anys(f.Readable)...)
 	}
 	if before > 0 {
 		where.add(`id < ?`, before)

@@ -42,7 +42,7 @@ func (s *Store) SessionByHash(ctx context.Context, hash []byte) (session auth.Se
 	var passwordHash string
 	err = s.read.QueryRowContext(ctx, `select s.id, s.user_id, s.created_at, s.used_at, s.expires_at, `+userColumns+`
 		from sessions s join users u on u.id = s.user_id where s.hash = $1`, hash).Scan(
-		&session.ID, &session.UserID, &created, &used, &expires, &u.ID, &u.Name, &u.Administrator, &since, &passwordHash)
+		&session.ID, &session.UserID, &created, &used, &expires, &u.ID, &u.Name, &u.Administrator, &since, &passwordHash, &u.Issuer)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}

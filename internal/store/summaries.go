@@ -126,10 +126,17 @@ func (s *Store) summaries(ctx context.Context, digests []string) (map[string]ima
 }
 
 // ImagesAtRisk lists the stored images with the most vulnerabilities that are
-// critical, then that are high.
-func (s *Store) ImagesAtRisk(ctx context.Context, limit int) ([]image.Summary, error) {
+// critical, then that are high, in some registries, in all where they are nil.
+func (s *Store) ImagesAtRisk(ctx context.Context, registries []string, limit int) ([]image.Summary, error) {
+	var where conditions
+	where.add(`r.critical + r.high > 0`)
+	if registries != nil {
+		where.add(`exists (select 1 from manifests mf join repositories p on p.id = mf.repository_id join registries g on g.id = p.registry_id
+			where mf.digest = i.digest and g.name `+oneOf(registries)+`)`, anys(registries)...)
+	}
+	where.args = append(where.args, limit)
 	digests, err := queryAll(ctx, s.read, scanString, `select i.digest from image_risks r join images i on i.id = r.image_id
-		where r.critical + r.high > 0 order by r.critical desc, r.high desc, r.image_id limit $1`, limit)
+		`+where.String()+fmt.Sprintf(` order by r.critical desc, r.high desc, r.image_id limit $%d`, len(where.args)), where.args...)
 	if err != nil {
 		return nil, fmt.Errorf("images at risk: %w", err)
 	}

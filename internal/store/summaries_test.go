@@ -52,7 +52,7 @@ func TestSummaries(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("summaries (-want +got):\n%s", diff)
 		}
-		risky, err := s.ImagesAtRisk(ctx, 10)
+		risky, err := s.ImagesAtRisk(ctx, nil, 10)
 		if err != nil {
 			t.Fatal(err)
 		}

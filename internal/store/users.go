@@ -13,12 +13,12 @@ import (
 )
 
 // The hash of the password makes the tag.
-const userColumns = `u.id, u.name, u.administrator, u.created_at, u.password_hash`
+const userColumns = `u.id, u.name, u.administrator, u.created_at, u.password_hash, u.issuer`
 
 func scanUser(row interface{ Scan(...any) error }, more ...any) (u auth.User, err error) {
 	var created sql.NullInt64
 	var passwordHash string
-	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created, &passwordHash}, more...)...)
+	err = row.Scan(append([]any{&u.ID, &u.Name, &u.Administrator, &created, &passwordHash, &u.Issuer}, more...)...)
 	u.CreatedAt, u.Tag = at(created), userTag(passwordHash, u.Administrator)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
@@ -38,7 +38,7 @@ func (s *Store) CreateUser(ctx context.Context, u auth.User, passwordHash string
 	name := u.Name
 	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
 		u, err = scanUser(tx.QueryRowContext(ctx, `insert into users (name, password_hash, administrator, created_at)
-			values ($1, $2, $3, $4) returning id, name, administrator, created_at, password_hash`, name, passwordHash, u.Administrator, micros(s.now())))
+			values ($1, $2, $3, $4) returning id, name, administrator, created_at, password_hash, issuer`, name, passwordHash, u.Administrator, micros(s.now())))
 		return err
 	})
 	if conflicting(err) {
@@ -126,22 +126,28 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 	return nil
 }
 
-const keyColumns = `k.id, k.user_id, k.name, k.prefix, k.created_at, k.expires_at, k.last_used_at`
+const keyColumns = `k.id, k.user_id, k.name, k.prefix, k.created_at, k.expires_at, k.last_used_at, k.limited`
 
 func scanKey(row interface{ Scan(...any) error }, more ...any) (k auth.Key, err error) {
 	var created, expires, used sql.NullInt64
-	err = row.Scan(append([]any{&k.ID, &k.UserID, &k.Name, &k.Prefix, &created, &expires, &used}, more...)...)
+	err = row.Scan(append([]any{&k.ID, &k.UserID, &k.Name, &k.Prefix, &created, &expires, &used, &k.Limited}, more...)...)
 	k.CreatedAt, k.ExpiresAt, k.LastUsedAt = at(created), at(expires), at(used)
 	return k, err
 }
 
-// CreateKey stores a key by the hash of its secret.
+// CreateKey stores a key by the hash of its secret, with its scope. It returns
+// auth.ErrNotFound where the user is gone, or auth.ErrRegistry.
 func (s *Store) CreateKey(ctx context.Context, k auth.Key, hash []byte) (auth.Key, error) {
+	scope := k.Scope
 	err := s.tx(ctx, func(tx *sql.Tx) (err error) {
-		k, err = scanKey(tx.QueryRowContext(ctx, `insert into api_keys (user_id, name, hash, prefix, created_at, expires_at)
-			values ($1, $2, $3, $4, $5, $6) returning id, user_id, name, prefix, created_at, expires_at, last_used_at`,
-			k.UserID, k.Name, hash, k.Prefix, micros(s.now()), nullMicros(k.ExpiresAt)))
-		return err
+		k, err = scanKey(tx.QueryRowContext(ctx, `insert into api_keys (user_id, name, hash, prefix, created_at, expires_at, limited)
+			values ($1, $2, $3, $4, $5, $6, $7) returning id, user_id, name, prefix, created_at, expires_at, last_used_at, limited`,
+			k.UserID, k.Name, hash, k.Prefix, micros(s.now()), nullMicros(k.ExpiresAt), k.Limited))
+		if err != nil {
+			return err
+		}
+		k.Scope = scope
+		return insertGrants(ctx, tx, "key_id", k.ID, scope, "", s.now())
 	})
 	if err != nil {
 		return auth.Key{}, fmt.Errorf("create API key: %w", dangling(err, auth.ErrNotFound))
@@ -155,7 +161,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash []byte) (auth.Key, auth.User
 	var created sql.NullInt64
 	var passwordHash string
 	k, err := scanKey(s.read.QueryRowContext(ctx, `select `+keyColumns+`, `+userColumns+` from api_keys k join users u on u.id = k.user_id
-		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created, &passwordHash)
+		where k.hash = $1`, hash), &u.ID, &u.Name, &u.Administrator, &created, &passwordHash, &u.Issuer)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = auth.ErrNotFound
 	}
@@ -172,6 +178,25 @@ func (s *Store) Keys(ctx context.Context, userID int64) ([]auth.Key, error) {
 		`select `+keyColumns+` from api_keys k where $1 = 0 or k.user_id = $1 order by k.id`, userID)
 	if err != nil {
 		return nil, fmt.Errorf("list API keys: %w", err)
+	}
+	type grant struct {
+		key int64
+		auth.Grant
+	}
+	grants, err := queryAll(ctx, s.read, func(rows *sql.Rows) (g grant, err error) {
+		err = rows.Scan(&g.key, &g.Registry, &g.Role)
+		return g, err
+	}, `select g.key_id, coalesce(r.name, ''), g.role from role_grants g join api_keys k on k.id = g.key_id left join registries r on r.id = g.registry_id
+		where $1 = 0 or k.user_id = $1 order by 2, 3`, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list scopes of API keys: %w", err)
+	}
+	of := make(map[int64][]auth.Grant)
+	for _, g := range grants {
+		of[g.key] = append(of[g.key], g.Grant)
+	}
+	for i, k := range keys {
+		keys[i].Scope = of[k.ID]
 	}
 	return keys, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func TestUsersAndKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		key.LastUsedAt = clock.Now()
-		if k, u, err := s.KeyByHash(ctx, []byte{1, 2}); err != nil || k != key || u != admin {
+		if k, u, err := s.KeyByHash(ctx, []byte{1, 2}); err != nil || !reflect.DeepEqual(k, key) || u != admin {
 			t.Errorf("got %+v, %+v, %v", k, u, err)
 		}
 		if keys, err := s.Keys(ctx, 0); err != nil || len(keys) != 1 {

@@ -61,6 +61,21 @@ func (h *harbour) fill(ctx context.Context) (map[string]string, error) {
 			return h.call(ctx, http.MethodPost, "/vulnerability-sources", map[string]any{"name": "clair", "extension": "clair-v1", "url": "http://127.0.0.1:6060/"}, nil)
 		},
 		func() error { return h.call(ctx, http.MethodPost, "/api-keys", map[string]any{"name": "ci"}, nil) },
+		func() error {
+			return h.call(ctx, http.MethodPost, "/groups", map[string]any{"name": "shop", "description": "Who builds the shop", "claim": "shop-developers"}, nil)
+		},
+		func() error {
+			return h.call(ctx, http.MethodPost, "/roles", map[string]any{"role": "assess", "to": map[string]any{"kind": "user", "name": "grace"}}, nil)
+		},
+		func() error {
+			return h.call(ctx, http.MethodPost, "/registries/main/roles", map[string]any{"role": "publish", "to": map[string]any{"kind": "group", "name": "shop"}}, nil)
+		},
+		func() error {
+			return h.call(ctx, http.MethodPost, "/robots", map[string]any{"name": "ci", "registry": "main", "roles": []map[string]any{{"role": "publish", "registry": "main"}}}, nil)
+		},
+		func() error {
+			return h.call(ctx, http.MethodPatch, "/sign-in-provider", map[string]any{"enabled": true, "title": "Harbour ID", "issuer": "https://login.example.com", "client_id": "pratique"}, nil)
+		},
 		func() error { return push("base", "main/base/debian", "12.5", 0) },
 		func() error { return push("first", "main/shop/checkout", "1.3.0", 1) },
 		func() error { return day(4) },

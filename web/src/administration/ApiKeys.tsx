@@ -1,4 +1,4 @@
-import { Button, Group, Stack, Text, TextInput } from '@mantine/core'
+import { Button, Group, NativeSelect, Stack, Text, TextInput } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
@@ -17,6 +17,7 @@ import type { Column } from '../ui/rows'
 import { When } from '../ui/When'
 import { isDate } from '../vulnerabilities/expiry'
 import { AccountTabs } from './AccountTabs'
+import { roles, type RoleName, roleWords } from './roleWords'
 
 type Key = Schemas['Key']
 
@@ -35,6 +36,7 @@ export function Component() {
   const columns: Column<Key>[] = [
     { key: 'name', title: 'Key', lead: true, value: (k) => k.name, render: (k) => <><b>{k.name}</b> <code>{k.prefix}…</code></> },
     { key: 'of', title: 'Acts as', brief: true, value: owner, render: owner },
+    { key: 'scope', title: 'May', brief: true, value: (k) => (k.limited ? roleWords(k.scope) : ''), render: (k) => (k.limited ? roleWords(k.scope) || 'nothing any more' : 'all that its user may') },
     { key: 'used', title: 'Last used', brief: true, value: (k) => Date.parse(k.last_used_at ?? '') || 0, render: (k) => <When time={k.last_used_at} /> },
     { key: 'expires', title: 'Expires', brief: true, value: (k) => Date.parse(k.expires_at ?? '') || Infinity, render: (k) => <When time={k.expires_at} /> },
     { key: 'created', title: 'Made', brief: true, value: (k) => Date.parse(k.created_at), render: (k) => <When time={k.created_at} /> },
@@ -59,6 +61,9 @@ function Create({ onClose }: { onClose: () => void }) {
   const queries = useQueryClient()
   const [name, setName] = useState('')
   const [until, setUntil] = useState('')
+  const [role, setRole] = useState<RoleName | ''>('')
+  const [registry, setRegistry] = useState('')
+  const registries = api.useQuery('get', '/registries', { params: { query: { page_size: 1000 } } })
   const create = api.useMutation('post', '/api-keys', { onSuccess: () => queries.invalidateQueries({ queryKey: ['get', '/api-keys'] }) })
   const secret = create.data?.key
   return (
@@ -72,9 +77,11 @@ function Create({ onClose }: { onClose: () => void }) {
           <Group justify="flex-end"><Button onClick={onClose}>I have it</Button></Group>
         </Stack>
       ) : (
-        <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, ...(isDate(until) ? { expires_at: new Date(Date.parse(until) + 86_400_000).toISOString() } : {}) } }) }}>
+        <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, ...(role === '' ? {} : { scope: [{ role, registry }] }), ...(isDate(until) ? { expires_at: new Date(Date.parse(until) + 86_400_000).toISOString() } : {}) } }) }}>
           <Stack gap="sm">
             <TextInput label="Name" description="What it is for, as in ci" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
+            <NativeSelect label="What it may do" description="Of what you may" value={role} onChange={(e) => setRole(e.currentTarget.value as RoleName | '')} data={[{ value: '', label: 'all that you may' }, ...roles]} />
+            {role !== '' && <NativeSelect label="Where" value={registry} onChange={(e) => setRegistry(e.currentTarget.value)} data={[{ value: '', label: 'everywhere' }, ...(registries.data?.items ?? []).map((r) => ({ value: r.name, label: r.name }))]} />}
             <TextInput type="date" label="Last day" description="Empty: it works until it is revoked" value={until} onChange={(e) => setUntil(e.currentTarget.value)} maw={220} />
             <Failure what="The key was not made" error={create.error} />
             <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending}>Make it</Button></Group>

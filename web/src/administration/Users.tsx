@@ -53,7 +53,8 @@ function List({ me, onPassword }: { me: User; onPassword: (user: User) => void }
   } })
   const columns: Column<Schemas['User']>[] = [
     { key: 'name', title: 'User', lead: true, value: (u) => u.name, render: (u) => <b>{u.name}{u.id === me.id && ' (you)'}</b> },
-    { key: 'role', title: 'May', brief: true, value: (u) => Number(u.administrator), render: (u) => (u.administrator ? 'administer' : 'push, pull and assess') },
+    { key: 'role', title: 'May', brief: true, value: (u) => Number(u.administrator), render: (u) => (u.administrator ? 'do everything' : 'do what roles say') },
+    { key: 'from', title: 'Signs in', brief: true, value: (u) => u.issuer ?? '', render: (u) => (u.issuer ? 'at the provider' : 'with a password') },
     { key: 'created', title: 'Made', brief: true, value: (u) => Date.parse(u.created_at), render: (u) => <When time={u.created_at} /> },
     { key: 'go', title: 'Actions', quiet: true, render: (u) => (
       <Group gap={6}>
@@ -89,7 +90,7 @@ function Create({ onClose }: { onClose: () => void }) {
         <Stack gap="sm">
           <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
           <PasswordInput label="Password" description="At least eight characters" autoComplete="new-password" required value={password} onChange={(e) => setPassword(e.currentTarget.value)} />
-          <Switch label="May administer" checked={administrator} onChange={(e) => setAdministrator(e.currentTarget.checked)} />
+          <Switch label="May do everything" description="Others may do what their roles, and those of their groups, allow: nothing at first" checked={administrator} onChange={(e) => setAdministrator(e.currentTarget.checked)} />
           <Failure what="The user was not made" error={create.error} />
           <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending}>Make it</Button></Group>
         </Stack>

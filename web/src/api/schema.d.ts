@@ -85,10 +85,15 @@ export interface paths {
         /**
          * List API keys
          * @description One's own; administrators see everyone's. Always one page.
+         *
+         *     For users, and API keys that are not limited.
          */
         get: operations["list-api-keys"];
         put?: never;
-        /** Make an API key for oneself */
+        /**
+         * Make an API key for oneself
+         * @description For users, and API keys that are not limited.
+         */
         post: operations["create-api-key"];
         delete?: never;
         options?: never;
@@ -106,7 +111,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke an API key */
+        /**
+         * Revoke an API key
+         * @description For users, and API keys that are not limited.
+         */
         delete: operations["revoke-api-key"];
         options?: never;
         head?: never;
@@ -559,6 +567,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List groups
+         * @description By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-groups"];
+        put?: never;
+        /**
+         * Add a group
+         * @description For administrators.
+         */
+        post: operations["create-group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a group
+         * @description For administrators.
+         */
+        get: operations["get-group"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a group with its roles
+         * @description For administrators.
+         */
+        delete: operations["delete-group"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a group
+         * @description What is absent stays.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-group"];
+        trace?: never;
+    };
+    "/groups/{id}/members/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put a user into a group
+         * @description For administrators.
+         */
+        put: operations["add-member"];
+        post?: never;
+        /**
+         * Take a user out of a group
+         * @description For administrators.
+         */
+        delete: operations["remove-member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}": {
         parameters: {
             query?: never;
@@ -769,7 +857,7 @@ export interface paths {
          * Ask an image's external vulnerability sources again
          * @description Also those that gave up. What they answered stands until they answer again.
          *
-         *     For administrators.
+         *     For who may administer a registry that holds the image.
          */
         post: operations["scan-image"];
         delete?: never;
@@ -828,6 +916,8 @@ export interface paths {
         /**
          * List jobs
          * @description Those that finished are kept for some time, see docs/jobs.md.
+         *
+         *     For who may read all registries.
          */
         get: operations["list-jobs"];
         put?: never;
@@ -845,7 +935,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Show a job */
+        /**
+         * Show a job
+         * @description For who may read all registries.
+         */
         get: operations["get-job"];
         put?: never;
         post?: never;
@@ -887,6 +980,8 @@ export interface paths {
         /**
          * Show a job's log
          * @description The oldest line first, also while the job runs. At most 1,000 lines are kept.
+         *
+         *     For who may read all registries.
          */
         get: operations["get-job-log"];
         put?: never;
@@ -1043,13 +1138,13 @@ export interface paths {
         };
         /**
          * List promotions
-         * @description The newest first.
+         * @description The newest first, between registries that one may read.
          */
         get: operations["list-promotions"];
         put?: never;
         /**
          * Promote an image
-         * @description Copies it to another registry, with the images of an index and all that is attached to it, if the policy of that registry lets it in. No bytes are copied.
+         * @description Copies it to another registry, with the images of an index and all that is attached to it, if the policy of that registry lets it in. No bytes are copied. For who may read the one registry and push to the other.
          */
         post: operations["create-promotion"];
         delete?: never;
@@ -1069,7 +1164,7 @@ export interface paths {
         put?: never;
         /**
          * Say what a promotion comes to
-         * @description Nothing changes.
+         * @description Nothing changes. For who may promote it.
          */
         post: operations["preview-promotion"];
         delete?: never;
@@ -1126,7 +1221,7 @@ export interface paths {
          * Change a registry
          * @description What is absent stays, in the policy too.
          *
-         *     For administrators.
+         *     For who may administer the registry.
          */
         patch: operations["change-registry"];
         trace?: never;
@@ -1152,7 +1247,7 @@ export interface paths {
          * Change a registry's policy
          * @description What is absent stays; null inherits.
          *
-         *     For administrators.
+         *     For who may administer the registry.
          */
         patch: operations["change-registry-policy"];
         trace?: never;
@@ -1210,7 +1305,7 @@ export interface paths {
          * Change a registry's retention rules
          * @description What was confirmed is so no longer.
          *
-         *     For administrators.
+         *     For who may administer the registry.
          */
         put: operations["change-retention"];
         post?: never;
@@ -1233,7 +1328,7 @@ export interface paths {
          * Confirm what retention rules come to
          * @description Needed where a plan is held. Another plan needs a word of its own.
          *
-         *     For administrators.
+         *     For who may administer the registry.
          */
         post: operations["confirm-retention"];
         delete?: never;
@@ -1257,6 +1352,52 @@ export interface paths {
          */
         post: operations["preview-retention"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List who has which role in a registry
+         * @description With those who have it everywhere, who come first; always one page. Administrators of the program have all, and are not listed.
+         *
+         *     For who may administer the registry.
+         */
+        get: operations["list-registry-roles"];
+        put?: never;
+        /**
+         * Grant a role in a registry
+         * @description For who may administer the registry.
+         */
+        post: operations["grant-registry-role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take back a role in a registry
+         * @description For who may administer the registry.
+         */
+        delete: operations["revoke-registry-role"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1311,7 +1452,7 @@ export interface paths {
          * Attach a vulnerability source to a registry
          * @description It is asked of the images that are there, and of each that is pushed.
          *
-         *     For administrators.
+         *     For who may administer the registry.
          */
         put: operations["attach-vulnerability-source"];
         post?: never;
@@ -1319,9 +1460,123 @@ export interface paths {
          * Detach a vulnerability source from a registry
          * @description What it reported does not count there any more; should it come back, it counts at once.
          *
-         *     For administrators.
+         *     For who may administer the registry.
          */
         delete: operations["detach-vulnerability-source"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/robots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List robots
+         * @description Those of registries that one may administer, by name; always one page.
+         */
+        get: operations["list-robots"];
+        put?: never;
+        /**
+         * Make a robot
+         * @description For who may administer the registry that it belongs to, or all where it belongs to none.
+         */
+        post: operations["create-robot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/robots/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a robot
+         * @description What it is pushing is refused at its next request. For who may administer the registry that it belongs to, or all where it belongs to none.
+         */
+        delete: operations["delete-robot"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a robot
+         * @description What is absent stays. For who may administer the registry that it belongs to, or all where it belongs to none.
+         */
+        patch: operations["change-robot"];
+        trace?: never;
+    };
+    "/robots/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a robot another secret
+         * @description The former is worth nothing from now on. For who may administer the registry that it belongs to, or all where it belongs to none.
+         */
+        post: operations["renew-robot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List who has which role everywhere
+         * @description By kind and name of who has it; always one page.
+         *
+         *     For who may administer all registries.
+         */
+        get: operations["list-roles"];
+        put?: never;
+        /**
+         * Grant a role everywhere
+         * @description For who may administer all registries.
+         */
+        post: operations["grant-role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take back a role everywhere
+         * @description For who may administer all registries.
+         */
+        delete: operations["revoke-role"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1420,6 +1675,32 @@ export interface paths {
         patch: operations["change-settings"];
         trace?: never;
     };
+    "/sign-in-provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the provider at which people may sign in
+         * @description For administrators.
+         */
+        get: operations["get-sign-in-provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the provider at which people may sign in
+         * @description What is absent stays; of another issuer, the secret is to be given again.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-sign-in-provider"];
+        trace?: never;
+    };
     "/stats": {
         parameters: {
             query?: never;
@@ -1427,7 +1708,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Count what is stored */
+        /**
+         * Count what is stored
+         * @description In the registries that one may read.
+         */
         get: operations["get-stats"];
         put?: never;
         post?: never;
@@ -1467,6 +1751,8 @@ export interface paths {
         /**
          * Show how many vulnerabilities affected stored images
          * @description At the end of each day, the last point being now; always one page.
+         *
+         *     For who may read all registries.
          */
         get: operations["get-trend"];
         put?: never;
@@ -1543,6 +1829,8 @@ export interface paths {
         /**
          * Set a user's password
          * @description Administrators set anyone's, others their own.
+         *
+         *     For users, and API keys that are not limited.
          */
         patch: operations["change-user"];
         trace?: never;
@@ -1557,6 +1845,8 @@ export interface paths {
         /**
          * List VEX documents
          * @description Uploaded ones, and those attached to images; the newest first.
+         *
+         *     For who may read all registries.
          */
         get: operations["list-vex-documents"];
         put?: never;
@@ -1583,6 +1873,8 @@ export interface paths {
         /**
          * Show a VEX document
          * @description With what each statement came to; page_size and page_token page through the statements.
+         *
+         *     For who may read all registries.
          */
         get: operations["get-vex-document"];
         put?: never;
@@ -1744,6 +2036,8 @@ export interface paths {
         /**
          * List what a vulnerability source is asked
          * @description In the order in which the images came.
+         *
+         *     For who may read all registries.
          */
         get: operations["list-source-scans"];
         put?: never;
@@ -2337,6 +2631,11 @@ export interface components {
         "Change-extensionRequest": {
             enabled: boolean;
         };
+        "Change-groupRequest": {
+            claim?: string;
+            description?: string;
+            name?: string;
+        };
         "Change-registryRequest": {
             anonymous_pull?: boolean;
             /**
@@ -2353,10 +2652,22 @@ export interface components {
              */
             immutable_tags?: string[];
             policy?: components["schemas"]["PolicyChange"];
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description For administrators.
+             */
             quota_bytes?: number;
             /** @description The tags that follow versions are set at once, in repositories that have versions. */
             version_tags?: boolean;
+        };
+        "Change-robotRequest": {
+            description?: string;
+            disabled?: boolean;
+            /**
+             * Format: date-time
+             * @description Null: never.
+             */
+            expires_at?: string | null;
         };
         "Change-scheduleRequest": {
             /** @example 17 *\/6 * * * */
@@ -2364,6 +2675,17 @@ export interface components {
             enabled?: boolean;
             /** @example Europe/Berlin */
             time_zone?: string;
+        };
+        "Change-sign-in-providerRequest": {
+            client_id?: string;
+            /** Format: password */
+            client_secret?: string;
+            enabled?: boolean;
+            groups_claim?: string;
+            issuer?: string;
+            name_claim?: string;
+            scopes?: string;
+            title?: string;
         };
         "Change-userRequest": {
             /** Format: password */
@@ -2458,6 +2780,8 @@ export interface components {
             /** Format: date-time */
             expires_at?: string;
             name: string;
+            /** @description What the key may do, of what one may oneself; absent: all. A limited key looks after no keys or passwords, and is no administrator's. */
+            scope?: components["schemas"]["ScopedRole"][];
         };
         "Create-assessment-typeRequest": {
             /** @description True is the same as the effect blocks. */
@@ -2502,6 +2826,11 @@ export interface components {
             type: string;
             /** @example CVE-2019-14697 */
             vulnerability: string;
+        };
+        "Create-groupRequest": {
+            claim?: string;
+            description?: string;
+            name: string;
         };
         "Create-policy-exceptionRequest": {
             /** @description Why. */
@@ -2552,7 +2881,19 @@ export interface components {
             quota_bytes?: number;
             version_tags?: boolean;
         };
+        "Create-robotRequest": {
+            description?: string;
+            /** Format: date-time */
+            expires_at?: string;
+            /** @description Lower-case letters and digits, separated by one of . _ -. */
+            name: string;
+            /** @description The one that it belongs to; empty for all. */
+            registry?: string;
+            /** @description In the registry that it belongs to. */
+            roles: components["schemas"]["ScopedRole"][];
+        };
         "Create-userRequest": {
+            /** @description One who is may do everything. Others may do what their roles, and those of their groups, allow: nothing at first. */
             administrator?: boolean;
             name: string;
             /** Format: password */
@@ -2937,6 +3278,22 @@ export interface components {
             /** @description Vulnerabilities of findings that a feed took back, or changed. */
             went: string[];
         };
+        Grantee: {
+            /** @enum {string} */
+            kind: "user" | "group" | "robot";
+            name: string;
+        };
+        Group: {
+            /** @description What the provider of sign-ins calls the group: who has it there is a member from their next sign-in on. Empty: nobody is put in it by the provider. */
+            claim: string;
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            /** Format: int64 */
+            id: number;
+            members: components["schemas"]["Member"][];
+            name: string;
+        };
         Image: {
             /** Format: date-time */
             analysed_at?: string;
@@ -3273,11 +3630,18 @@ export interface components {
             id: number;
             /** @description The key itself: shown once, when it is made. */
             key?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description To the minute.
+             */
             last_used_at: string | null;
+            /** @description Whether it may do only what its scope says; else all that its user may. */
+            limited: boolean;
             name: string;
             /** @description How the key begins. */
             prefix: string;
+            /** @description What a limited key may do, of what its user may. */
+            scope: components["schemas"]["ScopedRole"][];
             /** Format: int64 */
             user_id: number;
         };
@@ -3364,6 +3728,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListGroup: {
+            items: components["schemas"]["Group"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListImageAtRisk: {
             items: components["schemas"]["ImageAtRisk"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -3429,6 +3798,16 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListRobot: {
+            items: components["schemas"]["Robot"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListRole: {
+            items: components["schemas"]["Role"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListSchedule: {
             items: components["schemas"]["Schedule"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -3483,6 +3862,21 @@ export interface components {
             registry: string;
             repository: string;
             tags: string[];
+        };
+        Member: {
+            /** @description Whether the provider of sign-ins put them there, and takes them out. */
+            claimed: boolean;
+            name: string;
+            /** Format: int64 */
+            user_id: number;
+        };
+        NewRole: {
+            /**
+             * @description read: pull, and see what is known; publish: read, and push; assess: read, and decide on vulnerabilities; maintain: all of these, and delete images; administer: all, and change settings and roles.
+             * @enum {string}
+             */
+            role: "read" | "publish" | "assess" | "maintain" | "administer";
+            to: components["schemas"]["Grantee"];
         };
         NewerTag: {
             /** @description Findings of the base that it does not have. */
@@ -4063,6 +4457,51 @@ export interface components {
              */
             untagged_days?: number;
         };
+        RightsIn: {
+            registry: string;
+            rights: ("read" | "push" | "delete" | "assess" | "administer")[];
+        };
+        Robot: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            description: string;
+            disabled: boolean;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: int64 */
+            id: number;
+            /**
+             * Format: date-time
+             * @description To the minute.
+             */
+            last_used_at: string | null;
+            /**
+             * @description The name by which it signs in, with its secret as the password.
+             * @example robot+ci
+             */
+            login: string;
+            name: string;
+            /** @description How its secret begins. */
+            prefix: string;
+            /** @description The one that it belongs to; empty for all. */
+            registry: string;
+            roles: components["schemas"]["ScopedRole"][];
+            /** @description Shown once, when it is made. */
+            secret?: string;
+        };
+        Role: {
+            /** Format: date-time */
+            created_at: string;
+            granted_by: string;
+            /** Format: int64 */
+            id: number;
+            /** @description Empty for everywhere. */
+            registry: string;
+            /** @enum {string} */
+            role: "read" | "publish" | "assess" | "maintain" | "administer";
+            to: components["schemas"]["Grantee"];
+        };
         Schedule: {
             /** @description Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly. */
             cron: string;
@@ -4094,6 +4533,15 @@ export interface components {
             kind: "everywhere" | "registry" | "repository" | "image" | "package";
             /** @description Empty for everywhere; main for a registry; main/app for a repository; the digest of an image; the name of a package, or NAME@VERSION for one version of it. */
             value?: string;
+        };
+        ScopedRole: {
+            /**
+             * @description Empty for everywhere.
+             * @example main
+             */
+            registry?: string;
+            /** @enum {string} */
+            role: "read" | "publish" | "assess" | "maintain" | "administer";
         };
         Score: {
             /** Format: double */
@@ -4144,12 +4592,38 @@ export interface components {
             /** Format: password */
             password: string;
         };
+        SignInAt: {
+            /** @description Where to send the browser, to which ?to= may be added: where it comes back to. */
+            path: string;
+            title: string;
+        };
+        SignInProvider: {
+            /** @description Where the provider has to send browsers back to, below the base URL. */
+            callback_path: string;
+            client_id: string;
+            /** @description Whether the page of sign-ins offers it. Signing in with a password works all the same. */
+            enabled: boolean;
+            /** @description The claim that has their groups; empty for none. Groups here that have one of them as their claim get the user as a member. */
+            groups_claim: string;
+            /** @description Whether there is a secret, which is never shown. */
+            has_client_secret: boolean;
+            /** @example https://login.example.com/realms/main */
+            issuer: string;
+            /** @description The claim that has the name of the user. */
+            name_claim: string;
+            /** @description What is asked for beside openid, separated by blanks. */
+            scopes: string;
+            /** @description What the button says. */
+            title: string;
+        };
         SignedIn: {
             /**
              * Format: date-time
              * @description When the session ends, whatever happens; null where there is none.
              */
             expires_at: string | null;
+            /** @description Where one can sign in other than with a password; null for nowhere, or where somebody is signed in. */
+            sign_in: components["schemas"]["SignInAt"];
             /** @description Null where nobody is signed in. */
             user: components["schemas"]["SignedInUser"];
             /** @description The program's; absent where nobody is signed in. */
@@ -4157,9 +4631,16 @@ export interface components {
         };
         SignedInUser: {
             administrator: boolean;
-            /** Format: int64 */
+            /** @description What they may do in all registries. */
+            everywhere: ("read" | "push" | "delete" | "assess" | "administer")[];
+            /**
+             * Format: int64
+             * @description 0 for a robot.
+             */
             id: number;
             name: string;
+            /** @description What they may do in single registries, by name. */
+            registries: components["schemas"]["RightsIn"][];
         };
         SourceScan: {
             /**
@@ -4271,6 +4752,8 @@ export interface components {
             etag: string;
             /** Format: int64 */
             id: number;
+            /** @description The provider at which they sign in, where that made them. */
+            issuer?: string;
             name: string;
         };
         VEXDocument: {
@@ -5832,6 +6315,227 @@ export interface operations {
             };
         };
     };
+    "list-groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListGroup"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-groupRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-groupRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "add-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                /** @description The id of a user. */
+                user: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "remove-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                /** @description The id of a user. */
+                user: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-image": {
         parameters: {
             query?: never;
@@ -7279,6 +7983,102 @@ export interface operations {
             };
         };
     };
+    "list-registry-roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRole"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "grant-registry-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRole"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "revoke-registry-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-registry-usage": {
         parameters: {
             query?: never;
@@ -7380,6 +8180,254 @@ export interface operations {
             path: {
                 registry: string;
                 source: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-robots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRobot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-robot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-robotRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Robot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-robot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-robot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-robotRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Robot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "renew-robot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Robot"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRole"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "grant-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRole"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "revoke-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
             };
             cookie?: never;
         };
@@ -7650,6 +8698,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingList"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-sign-in-provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInProvider"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-sign-in-provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-sign-in-providerRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInProvider"];
                 };
             };
             /** @description Error */

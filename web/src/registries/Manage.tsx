@@ -5,7 +5,7 @@ import { useState } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 
 import { api, type Schemas } from '../api/client'
-import { useAdministrator } from '../shell/session'
+import { useAdministrator, useMay } from '../shell/session'
 import { Confirm } from '../ui/Confirm'
 import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
@@ -13,6 +13,7 @@ import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
 import { PolicyForm } from './PolicyForm'
 import { Retention } from './Retention'
+import { Roles } from './Roles'
 import { Rules } from './Rules'
 import { Saved } from './Saved'
 import { Sources } from './Sources'
@@ -23,17 +24,19 @@ export function Component() {
   const { registry = '' } = useParams()
   const about = api.useQuery('get', '/registries/{registry}', { params: { path: { registry } } })
   const administrator = useAdministrator()
+  const administers = useMay('administer', registry)
   return (
     <Page title={`Manage ${registry}`} heading="Manage Registry" trail={[{ to: '/registries', label: 'Registries' }, { to: `/registries/${registry}`, label: registry }]}
-      lead={administrator ? `What ${registry} holds to, and who may pull from it.` : 'Only administrators may change this.'}
+      lead={administers ? `What ${registry} holds to, and who may pull from it.` : 'Only who may administer this registry may change it.'}
     >
       {about.data ? (
         <Stack gap="md" maw={760}>
-          <General name={registry} registry={about.data} disabled={!administrator} />
-          <Rules name={registry} registry={about.data} disabled={!administrator} />
-          <Sources registry={registry} administrator={administrator} />
-          <RegistryPolicy name={registry} disabled={!administrator} />
-          <Retention name={registry} disabled={!administrator} />
+          <General name={registry} registry={about.data} disabled={!administers} />
+          <Rules name={registry} registry={about.data} disabled={!administers} />
+          {administers && <Roles registry={registry} />}
+          <Sources registry={registry} administrator={administers} />
+          <RegistryPolicy name={registry} disabled={!administers} />
+          <Retention name={registry} disabled={!administers} />
           {administrator && <Remove name={registry} />}
         </Stack>
       ) : <Waiting query={about} what={`The registry ${registry} cannot be shown`} />}

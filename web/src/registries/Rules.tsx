@@ -2,6 +2,7 @@ import { NumberInput, Progress, Stack, Switch, TagsInput, Text } from '@mantine/
 import { useState } from 'react'
 
 import { api, type Schemas } from '../api/client'
+import { useAdministrator } from '../shell/session'
 import { bytes } from '../ui/format'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
@@ -32,6 +33,7 @@ interface Form {
 }
 
 function RulesForm({ name, registry, disabled, change, onReload, onSave }: Form) {
+  const administrator = useAdministrator() // who alone may change a quota
   const [etag] = useState(registry.etag)
   const [quota, setQuota] = useState<number | string>(registry.quota_bytes === 0 ? '' : registry.quota_bytes / gigabyte)
   const [immutable, setImmutable] = useState(registry.immutable_tags)
@@ -40,11 +42,11 @@ function RulesForm({ name, registry, disabled, change, onReload, onSave }: Form)
     <Panel title="Quota and tags">
       <form onSubmit={(e) => {
         e.preventDefault()
-        onSave({ quota_bytes: Math.round((Number(quota) || 0) * gigabyte), immutable_tags: immutable, version_tags: versions }, etag)
+        onSave({ ...(administrator ? { quota_bytes: Math.round((Number(quota) || 0) * gigabyte) } : {}), immutable_tags: immutable, version_tags: versions }, etag)
       }}>
         <Stack gap="sm">
           <Used name={name} quota={registry.quota_bytes} />
-          <NumberInput label="Quota" description="Empty: no bound. What does not fit is refused." suffix=" GB" min={0} decimalScale={3} disabled={disabled} value={quota} onChange={setQuota} maw={320} />
+          <NumberInput label="Quota" description="Empty: no bound. What does not fit is refused." suffix=" GB" min={0} decimalScale={3} disabled={disabled || !administrator} value={quota} onChange={setQuota} maw={320} />
           <TagsInput label="Immutable tags" description="Patterns of tags that stay where they first pointed: press Enter after each." placeholder={immutable.length === 0 ? 'v*' : ''} disabled={disabled} value={immutable} onChange={setImmutable} />
           <Switch label="latest, 3 and 3.4 follow the highest version, such as 3.4.1" disabled={disabled} checked={versions} onChange={(e) => setVersions(e.currentTarget.checked)} />
           <Saved change={change} disabled={disabled} onReload={onReload} />

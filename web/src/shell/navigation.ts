@@ -40,7 +40,7 @@ export const sections: Section[] = [
       { to: '/administration/feeds', label: 'Feeds', icon: IconDatabaseImport },
       { to: '/administration/scheduled-jobs', label: 'Scheduled Jobs', icon: IconCalendarTime, also: ['/administration/jobs'] },
       { to: '/administration/webhooks', label: 'Webhooks', icon: IconBell, administrators: true },
-      { to: '/administration/users', label: 'Users & API Keys', icon: IconKey, also: ['/administration/api-keys'] },
+      { to: '/administration/users', label: 'Users & API Keys', icon: IconKey, also: ['/administration/api-keys', '/administration/groups', '/administration/roles', '/administration/robots', '/administration/sign-in-provider'] },
       { to: '/administration/advanced-settings', label: 'Advanced Settings', icon: IconAdjustments, administrators: true },
       { to: '/administration/audit-log', label: 'Audit Log', icon: IconFileSearch, administrators: true },
       { to: '/administration/system', label: 'System', icon: IconServer2 },

@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 
-import { api } from '../api/client'
+import { api, type Schemas } from '../api/client'
 
 /** Where the query of who is signed in keeps its answer. */
 export const sessionKey = ['get', '/session'] as const
@@ -13,6 +13,19 @@ export function useSession() {
 /** Whether administrators' actions are of use to who is signed in. */
 export function useAdministrator(): boolean {
   return useSession().data?.user?.administrator ?? false
+}
+
+export type Right = Schemas['SignedInUser']['everywhere'][number]
+
+/** Whether somebody may do something in a registry; in all of them where it is ''. */
+export function may(user: Schemas['SignedInUser'] | null | undefined, right: Right, registry = ''): boolean {
+  if (!user) return false
+  return user.everywhere.includes(right) || user.registries.some((r) => r.registry === registry && r.rights.includes(right))
+}
+
+/** Whether who is signed in may do something in a registry; in all of them where it is ''. */
+export function useMay(right: Right, registry = ''): boolean {
+  return may(useSession().data?.user, right, registry)
 }
 
 /** Forgets all answers, which were for who was signed in before. */

@@ -1,0 +1,93 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// standingAge is how long it is remembered what someone may do: the most that a
+// change of roles takes to be known to every replica.
+const standingAge = time.Second
+
+// Subject is who has roles: a user, who may act through an API key, or a robot.
+type Subject struct{ UserID, KeyID, RobotID int64 }
+
+// Standing is how things stand with a subject.
+type Standing struct {
+	// Name is the user's, or the robot's without its prefix.
+	Name          string
+	Administrator bool
+	// Disabled is a robot's that may do nothing for now.
+	Disabled bool
+	// Limited says that the key may do only what Scope grants.
+	Limited bool
+	// ExpiresAt is the key's or robot's, zero for never.
+	ExpiresAt time.Time
+	// Grants are those of the user with those of their groups, or of the robot;
+	// Scope are those of the key.
+	Grants, Scope []Grant
+	// Open are the registries that anyone may read.
+	Open []string
+}
+
+// principal says what may be done at a time, ErrCredentials where nothing.
+func (s Standing) principal(of Subject, now time.Time) (Principal, error) {
+	if s.Disabled || !s.ExpiresAt.IsZero() && !now.Before(s.ExpiresAt) {
+		return Principal{}, ErrCredentials
+	}
+	p := Principal{UserID: of.UserID, KeyID: of.KeyID, RobotID: of.RobotID, Name: s.Name, Limited: s.Limited,
+		Administrator: s.Administrator && !s.Limited, Rights: RightsOf(s.Grants)}
+	if of.RobotID != 0 {
+		p.Name = RobotPrefix + s.Name
+	}
+	if s.Administrator {
+		p.Rights = Rights{Everywhere: everyRight}
+	}
+	if s.Limited {
+		p.Rights = p.Rights.within(RightsOf(s.Scope))
+	}
+	for _, name := range s.Open {
+		p.Rights.add(name, Read)
+	}
+	return p, nil
+}
+
+// stands is a principal until a time, the zero time for ever.
+type stands struct {
+	principal Principal
+	until     time.Time
+}
+
+// stand returns what a subject may do now. It returns ErrCredentials where there is
+// no such subject any more.
+func (s *Service) stand(ctx context.Context, of Subject) (Principal, error) {
+	now := s.opts.Now()
+	key := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", of.UserID, of.KeyID, of.RobotID))
+	kept, known := s.standings.get(key)
+	if known {
+		if !kept.until.IsZero() && !now.Before(kept.until) {
+			return Principal{}, ErrCredentials
+		}
+		return kept.principal, nil
+	}
+	epoch := s.standings.epoch()
+	standing, err := s.store.Standing(ctx, of)
+	if errors.Is(err, ErrNotFound) {
+		return Principal{}, ErrCredentials
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	p, err := standing.principal(of, now)
+	if err != nil {
+		return Principal{}, err
+	}
+	s.standings.put(epoch, key, stands{p, standing.ExpiresAt})
+	return p, nil
+}
+
+// Invalidate forgets what anyone may do. Other replicas know of a change a second later.
+func (s *Service) Invalidate() { s.standings.clear() }
