@@ -54,6 +54,7 @@ type Services struct {
 	Finder    Finder
 	Sources   Sources
 	Promotion Promotions
+	Trash     Trash
 }
 
 // Options are the choices of an API.
@@ -137,6 +138,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.session()
 	a.registries()
 	a.promotions()
+	a.trash()
 	a.policies()
 	a.exceptions()
 	a.admission()

@@ -29,8 +29,8 @@ type Store interface {
 	Manifest(ctx context.Context, repositoryID int64, digest string) (*registry.Manifest, error)
 	TaggedManifest(ctx context.Context, repositoryID int64, tag string) (*registry.Manifest, error)
 	PutManifest(ctx context.Context, repositoryID int64, m *registry.Manifest, tags []string) error
-	DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error)
-	DeleteTag(ctx context.Context, repositoryID int64, tag string) error
+	DeleteManifest(ctx context.Context, repositoryID int64, digest string, d registry.Deletion) (tags []string, err error)
+	DeleteTag(ctx context.Context, repositoryID int64, tag string, d registry.Deletion) error
 	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error)
 	Referrers(ctx context.Context, repositoryID int64, subject, artifactType, after string, limit, limitBytes int) (found []registry.Referrer, more bool, err error)
 

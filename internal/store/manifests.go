@@ -227,13 +227,16 @@ func list(first, n int) string {
 
 // DeleteManifest removes a manifest with its tags, which it returns, and with
 // the bills that were attached to it here, or returns registry.ErrManifestUnknown;
-// *registry.ImmutableError where one of the tags stays.
-func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error) {
+// *registry.ImmutableError where one of the tags stays. It goes to the trash.
+func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest string, d registry.Deletion) (tags []string, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
 		if tags, err = s.dropTags(ctx, tx, repositoryID, digest); err != nil {
+			return err
+		}
+		if err := s.trashManifest(ctx, tx, repositoryID, digest, tags, d); err != nil {
 			return err
 		}
 		if err := removeAttachments(ctx, tx, repositoryID, digest, ""); err != nil {
@@ -252,13 +255,17 @@ func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest s
 }
 
 // DeleteTag removes a tag, or returns registry.ErrManifestUnknown,
-// *registry.ImmutableError or *registry.FollowsError.
-func (s *Store) DeleteTag(ctx context.Context, repositoryID int64, tag string) error {
+// *registry.ImmutableError or *registry.FollowsError. It goes to the trash.
+func (s *Store) DeleteTag(ctx context.Context, repositoryID int64, tag string, d registry.Deletion) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
-		return s.dropTag(ctx, tx, repositoryID, tag)
+		digest, err := s.dropTag(ctx, tx, repositoryID, tag)
+		if err != nil {
+			return err
+		}
+		return s.trashTags(ctx, tx, repositoryID, digest, []string{tag}, d)
 	})
 	if err != nil {
 		return fmt.Errorf("delete tag %s: %w", tag, err)
