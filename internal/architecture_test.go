@@ -61,6 +61,7 @@ var tiers = map[string]tier{
 	"internal/oci/registry":    service,
 	"internal/policy":          service,
 	"internal/promote":         service,
+	"internal/retention":       service,
 	"internal/sbom":            service,
 	"internal/setting":         service,
 	"internal/secret":          service,

@@ -23,6 +23,7 @@ import (
 	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/promote"
+	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/source"
@@ -122,7 +123,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		}, setting.Options{Now: c.Now}),
 		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
 		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
-		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Trash: trash{s},
+		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Trash: trash{s}, Retention: retention.New(s, retention.Options{Now: c.Now}),
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ import (
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/progetapi"
 	"github.com/pratique/pratique/internal/promote"
+	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/sbom/attach"
 	"github.com/pratique/pratique/internal/secret"
 	"github.com/pratique/pratique/internal/setting"
@@ -88,6 +89,8 @@ type App struct {
 	adapter     *adapterapi.API
 	watch       *feedWatch
 	health      *health
+	retention   *retention.Service
+	served      func() // to be called when what is pulled has changed
 	listeners   []*listener
 }
 
@@ -153,6 +156,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
+	a.served = changed
+	a.retention = retention.New(a.store, retention.Options{Now: opts.Now, TrashDays: func(ctx context.Context) int { return trashDays(settings.Value(ctx, settingTrashDays)) }})
 	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, func(ctx context.Context) int { return trashDays(settings.Value(ctx, settingTrashDays)) }, a.tellOfImage}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
@@ -175,7 +180,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder, Trash: trash{watched, a}, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a},
+		Clusters: clusters, Finder: finder, Trash: trash{watched, a}, Retention: retentions{a.retention, a}, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a},
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
