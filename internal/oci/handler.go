@@ -242,6 +242,9 @@ func (h *Handler) find(ctx context.Context, t target) (registry.Repository, erro
 	return h.store.Repository(ctx, t.registry, t.repository)
 }
 
+// Forget has what was deleted elsewhere in the program be served no longer.
+func (h *Handler) Forget() { h.epoch.Add(1) }
+
 // changed forgets what was served and tells others.
 func (h *Handler) changed() {
 	h.epoch.Add(1)
