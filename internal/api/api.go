@@ -55,7 +55,7 @@ type Services struct {
 	Sources   Sources
 	Promotion Promotions
 	Trash     Trash
-	Retention RetentionService
+	Retention Retention
 }
 
 // Options are the choices of an API.

@@ -123,7 +123,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		}, setting.Options{Now: c.Now}),
 		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
 		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
-		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Trash: trash{s}, Retention: retention.New(s, retention.Options{Now: c.Now}),
+		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Trash: trash{s}, Retention: retention.New(s, c.Now),
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
@@ -249,4 +249,4 @@ func startSettings() []api.StartSetting {
 // trash keeps what is deleted for as long as the program does.
 type trash struct{ *store.Store }
 
-func (trash) TrashDays(context.Context) int { return 7 }
+func (trash) DefaultTrashDays(context.Context) int { return 7 }

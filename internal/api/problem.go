@@ -18,7 +18,6 @@ import (
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/promote"
-	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/setting"
 	"github.com/pratique/pratique/internal/store"
 )
@@ -37,7 +36,6 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	var fixed *registry.ImmutableError
 	var follows *registry.FollowsError
 	var blocked *policy.BlockedError
-	var rule *retention.FieldError
 	switch {
 	case errors.As(err, &status):
 		return err
@@ -53,10 +51,6 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body."+credential.Field, credential.Reason)
 	case errors.As(err, &receiver):
 		return invalid("body."+receiver.Field, receiver.Reason)
-	case errors.As(err, &rule):
-		return invalid("body."+rule.Field, rule.Reason)
-	case errors.Is(err, retention.ErrOtherList):
-		return huma.Error409Conflict(err.Error() + ": look at the preview again")
 	case errors.As(err, &asked):
 		return invalid("body."+asked.Field, asked.Reason)
 	case errors.Is(err, job.ErrStale), errors.Is(err, notify.ErrChanged), errors.Is(err, setting.ErrChanged), errors.Is(err, auth.ErrChanged), errors.Is(err, registry.ErrChanged):

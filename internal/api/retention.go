@@ -2,170 +2,153 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"time"
 
 	"github.com/pratique/pratique/internal/retention"
 )
 
-// RetentionService says what registries keep.
-type RetentionService interface {
-	Settings(ctx context.Context, registryName string) (retention.Settings, error)
-	Change(ctx context.Context, registryName string, trashDays *int, rules retention.Rules, revision int64, by string) (retention.Settings, error)
-	Preview(ctx context.Context, registryName string, rules *retention.Rules) (retention.Plan, error)
-	Confirm(ctx context.Context, registryName, digest, by string) (retention.Settings, error)
+// Retention keeps registries to their rules; *retention.Service is one.
+type Retention interface {
+	Rules(ctx context.Context, name string) (retention.Rules, error)
+	Change(ctx context.Context, name, tag string, rules retention.Rules) error
+	Preview(ctx context.Context, name string, rules *retention.Rules) (retention.Preview, error)
+	Confirm(ctx context.Context, name, identity string) error
 }
 
-// RetentionRule is about some tags of some repositories.
-type RetentionRule struct {
-	Repositories []string `json:"repositories,omitempty" nullable:"false" maxItems:"50" doc:"Patterns; none is all." example:"[\"team/*\"]"`
-	Tags         []string `json:"tags,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of the tags that the rule is about; none is all." example:"[\"ci-*\"]"`
-	KeepLast     int      `json:"keep_last,omitempty" minimum:"0" maximum:"100000" doc:"How many of these tags are kept in each repository, the newest; 0 is none."`
-	KeepDays     int      `json:"keep_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days after its push a tag is kept; 0 is none."`
-}
-
-// RetentionRules are what a registry keeps. Without rules everything is kept.
+// RetentionRules say which tags and manifests of a registry may go.
 type RetentionRules struct {
-	Rules        []RetentionRule `json:"rules,omitempty" nullable:"false" maxItems:"20" doc:"The first that is about a tag decides: it goes unless one of the conditions keeps it."`
-	AlwaysKeep   []string        `json:"always_keep,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of tags that are always kept." example:"[\"latest\"]"`
-	UntaggedDays int             `json:"untagged_days,omitempty" minimum:"0" maximum:"100000" doc:"After how many days an image without a tag goes that belongs to no other; 0 is never."`
+	Enabled      bool     `json:"enabled" doc:"Whether the job apply-retention does what the rules say."`
+	Repositories []string `json:"repositories,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all."`
+	Tags         []string `json:"tags,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of the tags that may go. None: all."`
+	Except       []string `json:"except,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of the tags that stay."`
+	KeepLast     int      `json:"keep_last,omitempty" minimum:"0" maximum:"100000" doc:"How many of these tags stay in a repository: those that were set last."`
+	KeepDays     int      `json:"keep_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes."`
+	UntaggedDays int      `json:"untagged_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever."`
 }
 
-// Retention is what a registry keeps, and how the last run ended.
-type Retention struct {
+// RetentionDocument is the rules of a registry as they are.
+type RetentionDocument struct {
 	RetentionRules
-	TrashDays        *int       `json:"trash_days" doc:"For how many days what is deleted can be restored; 0 is not at all, null is as Registry.TrashDays of the advanced settings says."`
-	TrashDaysDefault int        `json:"trash_days_default"`
-	ETag             string     `json:"etag" doc:"Give it as If-Match to change what you saw."`
-	ChangedAt        *time.Time `json:"changed_at"`
-	ChangedBy        string     `json:"changed_by"`
-	HeldSince        *time.Time `json:"held_since" doc:"Since when a list waits for somebody to confirm it; null where none does."`
-	HeldList         string     `json:"held_list" doc:"Its digest."`
-	ConfirmedList    string     `json:"confirmed_list" doc:"The digest of a list that was confirmed and has not gone yet."`
-	RanAt            *time.Time `json:"ran_at"`
-	Outcome          string     `json:"outcome" doc:"How the last run ended."`
+	ETag string `json:"etag" doc:"Give it as If-Match to change what you saw."`
 }
 
-// RetentionEntry is something that would go.
-type RetentionEntry struct {
-	Repository string   `json:"repository"`
-	Digest     string   `json:"digest"`
-	Tags       []string `json:"tags" nullable:"false"`
-	ImageStays bool     `json:"image_stays" doc:"Only the tag would go."`
-	SizeBytes  int64    `json:"size_bytes" doc:"Of the manifest and its blobs. Others may share them."`
-	Reason     string   `json:"reason"`
-}
-
-// RetentionPreview is what would go, and from how much.
+// RetentionPreview is what rules come to.
 type RetentionPreview struct {
-	List       string           `json:"list" doc:"The digest of the list: give it to confirm the very list."`
-	Entries    []RetentionEntry `json:"entries" nullable:"false"`
-	More       int              `json:"more" doc:"How many entries are left out, to keep the answer short."`
-	Images     int              `json:"images"`
-	GoneImages int              `json:"gone_images"`
-	Tags       int              `json:"tags"`
-	GoneTags   int              `json:"gone_tags"`
-	Held       string           `json:"held" doc:"Why a run does nothing until somebody confirms the list; empty where it does what it is told."`
+	Deletions    []RetentionDeletion `json:"deletions" nullable:"false" doc:"What goes: the first thousand."`
+	GoneTags     int                 `json:"gone_tags"`
+	GoneManifest int                 `json:"gone_manifests"`
+	Tags         int                 `json:"tags" doc:"How many there are."`
+	Manifests    int                 `json:"manifests"`
+	Held         bool                `json:"held" doc:"More than half of the manifests would go, or every tag: it is done only once it is confirmed."`
+	Confirmed    bool                `json:"confirmed"`
+	Plan         string              `json:"plan" doc:"The identity of the plan, to confirm it."`
+}
+
+// RetentionDeletion is a tag or a manifest that goes.
+type RetentionDeletion struct {
+	Repository string `json:"repository"`
+	Digest     string `json:"digest"`
+	Tag        string `json:"tag,omitempty" doc:"The tag that goes; without, the manifest itself does."`
+	Reason     string `json:"reason"`
 }
 
 func (a *API) retention() {
-	const tag = "retention"
-	register(a, operation{id: "get-retention", method: http.MethodGet, path: "/registries/{registry}/retention", tag: tag,
-		summary: "Say what a registry keeps"}, a.getRetention)
-	register(a, operation{id: "set-retention", method: http.MethodPut, path: "/registries/{registry}/retention", tag: tag,
-		summary: "Set what a registry keeps", doc: "Nothing goes before the next run. Look at the preview first.", administrators: true}, a.setRetention)
-	register(a, operation{id: "preview-retention", method: http.MethodPost, path: "/registries/{registry}/retention/preview", tag: tag,
-		summary: "List what rules would let go", doc: "By the rules of the body; without, by those of the registry. Nothing changes. What a run lets go is the same list.", administrators: true}, a.previewRetention)
-	register(a, operation{id: "confirm-retention", method: http.MethodPost, path: "/registries/{registry}/retention/confirm", tag: tag, status: http.StatusAccepted,
-		summary: "Let a list go that is held", doc: "A list that is over half of the registry's images or tags waits for this. The very list goes that was confirmed, or nothing.", administrators: true}, a.confirmRetention)
+	const tag, path = "registries", "/registries/{registry}/retention"
+	register(a, operation{id: "get-retention", method: http.MethodGet, path: path, tag: tag, summary: "Show a registry's retention rules"}, a.retentionRules)
+	register(a, operation{id: "change-retention", method: http.MethodPut, path: path, tag: tag, administrators: true,
+		summary: "Change a registry's retention rules", doc: "What was confirmed is so no longer."}, a.changeRetention)
+	register(a, operation{id: "preview-retention", method: http.MethodPost, path: path + "/preview", tag: tag,
+		summary: "Say what retention rules come to", doc: "Those of the registry, or those that are given. Nothing changes; it is what the job would delete now."}, a.previewRetention)
+	register(a, operation{id: "confirm-retention", method: http.MethodPost, path: path + "/confirm", tag: tag, administrators: true, status: http.StatusNoContent,
+		summary: "Confirm what retention rules come to", doc: "Needed where a plan is held. Another plan needs a word of its own."}, a.confirmRetention)
 }
 
 func (r RetentionRules) rules() retention.Rules {
-	rules := retention.Rules{Always: r.AlwaysKeep, UntaggedDays: r.UntaggedDays}
-	for _, rule := range r.Rules {
-		rules.Rules = append(rules.Rules, retention.Rule{Repositories: rule.Repositories, Tags: rule.Tags, Last: rule.KeepLast, Days: rule.KeepDays})
-	}
-	return rules
+	return retention.Rules{Enabled: r.Enabled, Repositories: r.Repositories, Tags: r.Tags, Except: r.Except, KeepLast: r.KeepLast, KeepDays: r.KeepDays, UntaggedDays: r.UntaggedDays}
 }
 
-func (a *API) showRetention(ctx context.Context, s retention.Settings) *tagged[Retention] {
-	shown := Retention{
-		RetentionRules: RetentionRules{Rules: []RetentionRule{}, AlwaysKeep: orEmpty(s.Rules.Always), UntaggedDays: s.Rules.UntaggedDays},
-		TrashDays:      s.TrashDays, TrashDaysDefault: a.Trash.TrashDays(ctx), ETag: etag(s.Revision), ChangedAt: orNil(s.ChangedAt), ChangedBy: s.ChangedBy,
-		HeldSince: orNil(s.HeldAt), HeldList: s.Held, ConfirmedList: s.Confirmed, RanAt: orNil(s.RanAt), Outcome: s.Outcome,
-	}
-	for _, r := range s.Rules.Rules {
-		shown.Rules = append(shown.Rules, RetentionRule{Repositories: orEmpty(r.Repositories), Tags: orEmpty(r.Tags), KeepLast: r.Last, KeepDays: r.Days})
-	}
-	return withTag(shown, s.Revision)
-}
-
-func (a *API) getRetention(ctx context.Context, in *RegistryPath) (*tagged[Retention], error) {
-	s, err := a.Retention.Settings(ctx, in.Registry)
+func (a *API) retentionDocument(ctx context.Context, name string) (*tagged[RetentionDocument], error) {
+	r, err := a.Retention.Rules(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return a.showRetention(ctx, s), nil
+	tag := quoted(r.Tag())
+	return &tagged[RetentionDocument]{tag, RetentionDocument{RetentionRules{r.Enabled, r.Repositories, r.Tags, r.Except, r.KeepLast, r.KeepDays, r.UntaggedDays}, tag}}, nil
 }
 
-func (a *API) setRetention(ctx context.Context, in *struct {
+func (a *API) retentionRules(ctx context.Context, in *RegistryPath) (*tagged[RetentionDocument], error) {
+	return a.retentionDocument(ctx, in.Registry)
+}
+
+func (a *API) changeRetention(ctx context.Context, in *struct {
 	RegistryPath
 	IfMatch
-	Body struct {
-		RetentionRules
-		TrashDays *int `json:"trash_days,omitempty" minimum:"0" maximum:"3650" doc:"Absent: as the advanced settings say."`
-	}
-}) (*tagged[Retention], error) {
-	revision, err := in.version()
+	Body RetentionRules
+}) (*tagged[RetentionDocument], error) {
+	tag, err := in.tag()
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.Retention.Change(ctx, in.Registry, in.Body.TrashDays, in.Body.rules(), revision, principal(ctx).Name)
+	if err := a.Retention.Change(ctx, in.Registry, tag, in.Body.rules()); err != nil {
+		return nil, ruleOf(err)
+	}
+	shown, err := a.retentionDocument(ctx, in.Registry)
 	if err != nil {
 		return nil, err
 	}
-	shown := a.showRetention(ctx, s)
-	return shown, a.audit(ctx, "retention.change", "registry "+in.Registry, in.Body)
+	return shown, a.audit(ctx, "retention.change", "registry "+in.Registry, shown.Body)
+}
+
+// ruleOf names the field of rules that cannot be.
+func ruleOf(err error) error {
+	var field *retention.FieldError
+	if errors.As(err, &field) {
+		return invalid("body."+field.Field, field.Reason)
+	}
+	return err
 }
 
 func (a *API) previewRetention(ctx context.Context, in *struct {
 	RegistryPath
-	Body *RetentionRules `required:"false"`
+	Body *RetentionRules
 }) (*one[RetentionPreview], error) {
 	var rules *retention.Rules
 	if in.Body != nil {
-		r := in.Body.rules()
-		rules = &r
+		given := in.Body.rules()
+		rules = &given
 	}
 	p, err := a.Retention.Preview(ctx, in.Registry, rules)
 	if err != nil {
-		return nil, err
+		return nil, ruleOf(err)
 	}
-	const most = 2000
-	shown := RetentionPreview{List: p.Digest(), Entries: []RetentionEntry{}, Images: p.Images, GoneImages: p.GoneImages, Tags: p.Tags, GoneTags: p.GoneTags, Held: p.Drastic()}
-	for i, e := range p.Entries {
-		if i == most {
-			shown.More = len(p.Entries) - most
-			break
+	const shown = 1000
+	out := RetentionPreview{Deletions: []RetentionDeletion{}, Tags: p.Tags, Manifests: p.Manifests, Held: p.Held, Confirmed: p.Confirmed, Plan: p.Identity}
+	for i, d := range p.Plan {
+		if d.Tag == "" {
+			out.GoneManifest++
+		} else {
+			out.GoneTags++
 		}
-		entry := RetentionEntry{Repository: e.Repository, Digest: e.Digest, Tags: orEmpty(e.Tags), SizeBytes: e.Size, Reason: e.Reason}
-		if e.Tag != "" {
-			entry.Tags, entry.ImageStays = []string{e.Tag}, true
+		if i < shown {
+			out.Deletions = append(out.Deletions, RetentionDeletion(d))
 		}
-		shown.Entries = append(shown.Entries, entry)
 	}
-	return &one[RetentionPreview]{shown}, nil
+	return &one[RetentionPreview]{out}, nil
 }
 
 func (a *API) confirmRetention(ctx context.Context, in *struct {
 	RegistryPath
 	Body struct {
-		List string `json:"list" minLength:"1" maxLength:"100" doc:"As the preview has it."`
+		Plan string `json:"plan" minLength:"64" maxLength:"64" doc:"As the preview says."`
 	}
-}) (*tagged[Retention], error) {
-	s, err := a.Retention.Confirm(ctx, in.Registry, in.Body.List, principal(ctx).Name)
+}) (*struct{}, error) {
+	err := a.Retention.Confirm(ctx, in.Registry, in.Body.Plan)
+	if errors.Is(err, retention.ErrOther) {
+		return nil, invalid("body.plan", err.Error())
+	}
 	if err != nil {
 		return nil, err
 	}
-	return a.showRetention(ctx, s), a.audit(ctx, "retention.confirm", "registry "+in.Registry, in.Body)
+	return nil, a.audit(ctx, "retention.confirm", "registry "+in.Registry, in.Body)
 }

@@ -16,7 +16,10 @@ type Trash interface {
 	Restore(ctx context.Context, registryName string, id int64) (registry.Restored, error)
 	// EmptyTrash deletes one thing for good; for 0 all.
 	EmptyTrash(ctx context.Context, registryName string, id int64, by string) (int, error)
-	TrashDays(ctx context.Context) int
+	// TrashDays is nil where the registry does not say that; then the default counts.
+	TrashDays(ctx context.Context, registryName string) (*int, error)
+	SetTrashDays(ctx context.Context, registryName string, days *int) error
+	DefaultTrashDays(ctx context.Context) int
 }
 
 // Trashed is a manifest with its tags, or tags alone, in the trash.
@@ -49,6 +52,12 @@ type Emptied struct {
 	Deleted int `json:"deleted"`
 }
 
+// TrashSettings say for how long a registry keeps what is deleted.
+type TrashSettings struct {
+	Days        *int `json:"days" doc:"Null: as Registry.TrashDays of the advanced settings says. 0: not at all."`
+	DefaultDays int  `json:"default_days" doc:"What the advanced settings say."`
+}
+
 type trashPath struct {
 	RegistryPath
 	ID int64 `path:"id" minimum:"1"`
@@ -64,6 +73,10 @@ func (a *API) trash() {
 		summary: "Restore from the trash", doc: "With what it refers to and what refers to it, as far as that is in the trash, too. What is known of images, and what people said of it, is as before.", administrators: true}, a.restoreTrash)
 	register(a, operation{id: "delete-trash", method: http.MethodDelete, path: "/registries/{registry}/trash/{id}", tag: tag,
 		summary: "Delete something in the trash for good", administrators: true}, a.deleteTrash)
+	register(a, operation{id: "get-trash-settings", method: http.MethodGet, path: "/registries/{registry}/trash-settings", tag: tag,
+		summary: "Say for how long a registry keeps what is deleted"}, a.trashSettings)
+	register(a, operation{id: "change-trash-settings", method: http.MethodPut, path: "/registries/{registry}/trash-settings", tag: tag,
+		summary: "Change for how long a registry keeps what is deleted", doc: "It counts for what is deleted from now on.", administrators: true}, a.changeTrashSettings)
 	register(a, operation{id: "empty-trash", method: http.MethodDelete, path: "/registries/{registry}/trash", tag: tag,
 		summary: "Empty a registry's trash", administrators: true}, a.emptyTrash)
 }
@@ -140,4 +153,24 @@ func (a *API) emptied(ctx context.Context, name string, id int64) (*one[Emptied]
 		object += fmt.Sprintf(" trash %d", id)
 	}
 	return &one[Emptied]{Emptied{n}}, a.audit(ctx, "trash.empty", object, Emptied{n})
+}
+
+func (a *API) trashSettings(ctx context.Context, in *RegistryPath) (*one[TrashSettings], error) {
+	days, err := a.Trash.TrashDays(ctx, in.Registry)
+	if err != nil {
+		return nil, err
+	}
+	return &one[TrashSettings]{TrashSettings{days, a.Trash.DefaultTrashDays(ctx)}}, nil
+}
+
+func (a *API) changeTrashSettings(ctx context.Context, in *struct {
+	RegistryPath
+	Body struct {
+		Days *int `json:"days" minimum:"0" maximum:"3650"`
+	}
+}) (*one[TrashSettings], error) {
+	if err := a.Trash.SetTrashDays(ctx, in.Registry, in.Body.Days); err != nil {
+		return nil, err
+	}
+	return &one[TrashSettings]{TrashSettings{in.Body.Days, a.Trash.DefaultTrashDays(ctx)}}, a.audit(ctx, "trash.change", "registry "+in.Registry, in.Body)
 }

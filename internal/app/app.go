@@ -81,6 +81,8 @@ type App struct {
 	sources     *source.Service
 	asker       *source.Worker
 	notify      *notify.Service
+	retention   *retention.Service
+	changed     func() // forgets verdicts, and what is served
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
@@ -89,8 +91,6 @@ type App struct {
 	adapter     *adapterapi.API
 	watch       *feedWatch
 	health      *health
-	retention   *retention.Service
-	served      func() // to be called when what is pulled has changed
 	listeners   []*listener
 }
 
@@ -156,12 +156,6 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	var handler *oci.Handler
-	a.served = func() {
-		changed()
-		handler.Forget()
-	}
-	a.retention = retention.New(a.store, retention.Options{Now: opts.Now, TrashDays: func(ctx context.Context) int { return trashDays(settings.Value(ctx, settingTrashDays)) }})
 	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, func(ctx context.Context) int { return trashDays(settings.Value(ctx, settingTrashDays)) }, a.tellOfImage}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
@@ -179,13 +173,19 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
+	a.retention = retention.New(watched, opts.Now)
+	var handler *oci.Handler
+	a.changed = func() {
+		changed()
+		handler.Forget()
+	}
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder, Trash: trash{watched, a}, Retention: retentions{a.retention, a}, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a},
-	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: a.served})
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Trash: trash{watched, a}, Retention: a.retention,
+	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: a.changed})
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,9 @@ func (t trash) Restore(ctx context.Context, registryName string, id int64) (regi
 	return back, nil
 }
 
-// TrashDays is for how long what is deleted stays in the trash where its registry
-// does not say that.
-func (t trash) TrashDays(ctx context.Context) int { return t.trashDays(ctx) }
+// DefaultTrashDays is for how long what is deleted stays in the trash where its
+// registry does not say that.
+func (t trash) DefaultTrashDays(ctx context.Context) int { return t.trashDays(ctx) }
 
 // emptyTrash deletes for good what has been in the trash for long enough.
 func (a *App) emptyTrash(ctx context.Context, task *job.Task) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/pratique/pratique/internal/job"
 	"github.com/pratique/pratique/internal/notify"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/vex"
 )
@@ -144,6 +145,16 @@ func (s watchedStore) DeleteRepository(ctx context.Context, registryName, name s
 		s.sweep(ctx)
 	}
 	return err
+}
+
+// Retain withdraws the documents of what goes.
+func (s watchedStore) Retain(ctx context.Context, repositoryID int64, plan func(retention.Repository) []retention.Deletion, approved map[retention.Deletion]bool, why registry.Deletion) ([]retention.Deletion, error) {
+	why.Days = s.trashDays(ctx)
+	done, err := s.Store.Retain(ctx, repositoryID, plan, approved, why)
+	if len(done) > 0 {
+		s.sweep(ctx)
+	}
+	return done, err
 }
 
 // DeleteRegistry withdraws the documents of its referrers.

@@ -31,10 +31,10 @@ const (
 	judgeFindings     = "judge-findings"
 	cleanBlobs        = "clean-blobs"
 	emptyTrash        = "empty-trash"
-	retain            = "retain"
 	cleanAnalyses     = "clean-analyses"
 	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
+	applyRetention    = "apply-retention"
 	askSource         = "ask-source"
 	askSources        = "ask-sources"
 	scanImages        = "scan"
@@ -128,9 +128,9 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: cleanBlobs, Description: "Deletes blobs that no manifest refers to. Pushes go on meanwhile."}, Handler: job.Handler{
 			Timeout: 12 * time.Hour, Run: a.cleanBlobs,
 		}, cron: "11 3 * * *"},
-		{Kind: job.Kind{Name: retain, Description: "Puts into the trash what the rules of registries do not keep."}, Handler: job.Handler{
-			Timeout: 4 * time.Hour, Run: a.retain,
-		}, cron: "47 2 * * *"},
+		{Kind: job.Kind{Name: applyRetention, Description: "Deletes the tags and manifests that the retention rules of registries let go."}, Handler: job.Handler{
+			Timeout: 4 * time.Hour, Run: a.applyRetention,
+		}, cron: "1 2 * * *"},
 		{Kind: job.Kind{Name: emptyTrash, Description: "Deletes for good what has been in the trash for long enough."}, Handler: job.Handler{
 			Timeout: time.Hour, Run: a.emptyTrash,
 		}, cron: "37 * * * *"},

@@ -133,10 +133,3 @@ func first(text, letters string) string {
 	r, _ := utf8.DecodeRuneInString(text[i:])
 	return string(r)
 }
-
-// Covers reports whether an exception holds for an image of that registry and
-// repository under one of its names, whoever pulls it.
-func (e Exception) Covers(registry, repository string, names Names) bool {
-	ok, err := e.covers(registry, repository, func() (Names, error) { return names, nil })
-	return ok && err == nil
-}

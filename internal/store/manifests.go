@@ -233,25 +233,32 @@ func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest s
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
-		if tags, err = s.dropTags(ctx, tx, repositoryID, digest); err != nil {
-			return err
-		}
-		if err := s.trashManifest(ctx, tx, repositoryID, digest, tags, d); err != nil {
-			return err
-		}
-		if err := removeAttachments(ctx, tx, repositoryID, digest, ""); err != nil {
-			return err
-		}
-		done, err := tx.ExecContext(ctx, `delete from manifests where repository_id = $1 and digest = $2`, repositoryID, digest)
-		if err != nil {
-			return err
-		}
-		return changedOne(done, missing{registry.ErrManifestUnknown})
+		tags, err = s.removeManifest(ctx, tx, repositoryID, digest, nil, d)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delete manifest %s: %w", digest, err)
 	}
 	return tags, nil
+}
+
+// removeManifest is DeleteManifest in a transaction that holds the repository. More
+// tags went before, and come back with it.
+func (s *Store) removeManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, digest string, more []string, d registry.Deletion) (tags []string, err error) {
+	if tags, err = s.dropTags(ctx, tx, repositoryID, digest); err != nil {
+		return nil, err
+	}
+	if err := s.trashManifest(ctx, tx, repositoryID, digest, append(more, tags...), d); err != nil {
+		return nil, err
+	}
+	if err := removeAttachments(ctx, tx, repositoryID, digest, ""); err != nil {
+		return nil, err
+	}
+	done, err := tx.ExecContext(ctx, `delete from manifests where repository_id = $1 and digest = $2`, repositoryID, digest)
+	if err != nil {
+		return nil, err
+	}
+	return tags, changedOne(done, missing{registry.ErrManifestUnknown})
 }
 
 // DeleteTag removes a tag, or returns registry.ErrManifestUnknown,

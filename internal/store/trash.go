@@ -15,9 +15,33 @@ const day = int64(24 * time.Hour / time.Microsecond)
 
 // trashDays is for how long a repository's registry keeps what is deleted.
 func trashDays(ctx context.Context, tx *sql.Tx, repositoryID int64, d registry.Deletion) (days int64, err error) {
-	err = tx.QueryRowContext(ctx, `select coalesce(t.trash_days, $1) from repositories p left join retention t on t.registry_id = p.registry_id
+	err = tx.QueryRowContext(ctx, `select coalesce(g.trash_days, $1) from repositories p join registries g on g.id = p.registry_id
 		where p.id = $2`, d.Days, repositoryID).Scan(&days)
 	return days, noRows(err, missing{registry.ErrRepositoryUnknown})
+}
+
+// TrashDays is for how long a registry keeps what is deleted, nil where it does not
+// say that. It returns registry.ErrRegistryUnknown.
+func (s *Store) TrashDays(ctx context.Context, registryName string) (days *int, err error) {
+	if err := s.read.QueryRowContext(ctx, `select trash_days from registries where name = $1`, registryName).Scan(&days); err != nil {
+		return nil, fmt.Errorf("trash of registry %q: %w", registryName, noRows(err, missing{registry.ErrRegistryUnknown}))
+	}
+	return days, nil
+}
+
+// SetTrashDays changes for how long a registry keeps what is deleted from now on.
+func (s *Store) SetTrashDays(ctx context.Context, registryName string, days *int) error {
+	err := s.tx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `update registries set trash_days = $1 where name = $2`, days, registryName)
+		if err != nil {
+			return err
+		}
+		return changedOne(done, missing{registry.ErrRegistryUnknown})
+	})
+	if err != nil {
+		return fmt.Errorf("trash of registry %q: %w", registryName, err)
+	}
+	return nil
 }
 
 // trashTags puts tags that were deleted into the trash.

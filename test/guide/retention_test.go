@@ -2,6 +2,7 @@ package guide_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,57 +11,89 @@ import (
 	"github.com/pratique/pratique/test/sample"
 )
 
-// TestRetentionPage runs the commands of docs/retention.md.
+// TestRetentionPage runs the commands of docs/retention.md, and looks at what can be
+// pulled after each.
 func TestRetentionPage(t *testing.T) {
-	needs(t, "bash", "curl", "skopeo")
+	needs(t, "bash", "curl", "sed")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	clock := new(program.Clock)
 	served := serve(t, clock, "--feeds", "alpine")
-	push := func(repository, tag string) {
-		t.Helper()
-		layer, err := sample.NewLayer("COPY app", sample.File{Path: "app", Content: repository + tag})
+	registry := sample.Registry{URL: served.URL, User: "admin", Password: password}
+	for _, tag := range []string{"pr-1", "pr-2", "pr-3", "1.0", "1.1"} {
+		layer, err := sample.NewLayer("COPY app", sample.File{Path: "app", Content: tag})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (sample.Registry{URL: served.URL, User: "admin", Password: password}).Push(ctx, repository, tag, layer); err != nil {
+		if _, err := registry.Push(ctx, "main/team/app", tag, layer); err != nil {
 			t.Fatal(err)
 		}
-		clock.Advance(time.Second)
+		clock.Advance(time.Minute)
 	}
-	push("main/team/old", "1")
-	for _, tag := range []string{"ci-1", "ci-2", "ci-3", "ci-4", "v1"} {
-		push("main/team/app", tag)
+	left := func(what string, want ...string) {
+		t.Helper()
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			var got []string
+			for _, tag := range []string{"pr-1", "pr-2", "pr-3", "1.0", "1.1"} {
+				if _, err := registry.Pull(ctx, "main/team/app", tag); err == nil {
+					got = append(got, tag)
+				}
+			}
+			if fmt.Sprint(got) == fmt.Sprint(want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v is left, want %v", what, got, want)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	here := strings.NewReplacer("http://localhost:8624", served.URL, "PASSWORD", password)
+	want := map[string][]string{
+		"Retention":               {""},
+		"See what goes":           {`{"deletions":[],"gone_tags":0,"gone_manifests":0,"tags":5,"manifests":5,"held":false`},
+		"Have it done":            {`"kind":"apply-retention"`},
+		"When very much would go": {""},
 	}
 	sh := bash(t, ctx, t.TempDir())
-	here := strings.NewReplacer("http://localhost:8624", served.URL, "localhost:8624", strings.TrimPrefix(served.URL, "http://"), "PASSWORD", password)
-	want := map[string][]string{
-		"Trash and retention":     {`"name":"ci-1"`},
-		"The trash":               {`"deleted_by":"admin","reason":"deleted by a client"`, `"tags":["v1"],"taken_tags":[]`, "", `"deleted":1`},
-		"Rules":                   {`"trash_days":14`},
-		"See first what would go": {`"tags":["ci-1"],"image_stays":false`},
-		"When it runs":            {`"kind":"retain"`, `"held":"all 5 images would go"`, `"confirmed_list":"sha256:`},
-	}
 	for _, got := range steps(t, "../../docs/retention.md") {
 		texts := want[got.heading]
 		if len(texts) == 0 {
 			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
 		}
 		want[got.heading] = texts[1:]
-		out, status := sh.run(t, here.Replace(got.commands))
-		if texts[0] == `"held":"all 5 images would go"` { // the first run may have come before or after the list
-			texts[0] = "images would go"
+		if got.heading == "When very much would go" {
+			left("after the first run", "pr-3", "1.0", "1.1")
+			clock.Advance(48 * time.Hour)
+			if out, _ := sh.run(t, `api -X PUT -d '{"enabled": true, "keep_days": 1}' $server/registries/main/retention; api -X POST $server/jobs/apply-retention/run`); !strings.Contains(out, "apply-retention") {
+				t.Fatal(out)
+			}
+			waitForLog(t, sh, "registry main: 6 tags and manifests would go")
+			left("while it is held", "pr-3", "1.0", "1.1")
 		}
-		if status != 0 || !strings.Contains(out, texts[0]) {
+		out, status := sh.run(t, here.Replace(got.commands))
+		if status != 0 || !strings.Contains(out, texts[0]) || strings.Contains(out, `"title":`) {
 			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
 		}
-		if strings.Contains(got.commands, "confirm") && !strings.Contains(out, "another list would go by now") {
-			t.Errorf("line %d: %s", got.line, out)
-		}
 	}
-	for heading, texts := range want {
-		if len(texts) > 0 {
-			t.Errorf("%q has too few blocks", heading)
-		}
+	if out, _ := sh.run(t, `api -X POST $server/jobs/apply-retention/run`); !strings.Contains(out, "apply-retention") {
+		t.Fatal(out)
+	}
+	left("once it is confirmed")
+	if out, _ := sh.run(t, `api "$server/audit-log?action=retention.delete"`); strings.Count(out, `"action":"retention.delete"`) != 2 || !strings.Contains(out, `"object":"repository main/team/app"`) || !strings.Contains(out, "there are 2 newer ones") {
+		t.Errorf("audit log: %s", out)
+	}
+}
+
+// waitForLog waits until a newer job says something in its log.
+func waitForLog(t *testing.T, sh *shell, pattern string) {
+	t.Helper()
+	out, status := sh.run(t, `for i in $(seq 100); do
+  for id in $(api "$server/jobs?kind=apply-retention" | grep -o '"id":[0-9]*' | cut -d: -f2); do
+    api $server/jobs/$id/log | grep -q '`+pattern+`' && break 2
+  done; sleep 0.1; done; [ $i -lt 100 ]`)
+	if status != 0 {
+		t.Fatalf("no job says %s: %s", pattern, out)
 	}
 }

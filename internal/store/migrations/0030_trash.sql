@@ -1,18 +1,4 @@
--- What a registry keeps, and for how long it keeps what was deleted.
-create table retention (
-  registry_id bigint primary key references registries (id) on delete cascade,
-  trash_days integer, -- null: as the settings say
-  rules text not null default '{}', -- retention.Rules as JSON
-  revision bigint not null default 1,
-  changed_at bigint not null,
-  changed_by text not null,
-  held_digest text not null default '', -- of the list that waits for somebody to confirm it
-  held_at bigint,
-  confirmed_digest text not null default '',
-  confirmed_by text not null default '',
-  ran_at bigint,
-  outcome text not null default ''
-);
+alter table registries add column trash_days integer; -- null: as the settings say
 
 -- A repository in the trash keeps its row until the trash is emptied.
 alter table repositories add column trashed_at bigint;
