@@ -1177,6 +1177,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/repositories/{repository}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a repository
+         * @description With all tags and images. They go to the trash, and assessments that hold in the repository end when they leave it; without trash at once.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-repository"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries/{registry}/repositories/{repository}/tags": {
         parameters: {
             query?: never;
@@ -1191,6 +1213,160 @@ export interface paths {
         get: operations["list-tags"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a registry's retention rules */
+        get: operations["get-retention"];
+        /**
+         * Change a registry's retention rules
+         * @description What was confirmed is so no longer.
+         *
+         *     For administrators.
+         */
+        put: operations["change-retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm what retention rules come to
+         * @description Needed where a plan is held. Another plan needs a word of its own.
+         *
+         *     For administrators.
+         */
+        post: operations["confirm-retention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what retention rules come to
+         * @description Those of the registry, or those that are given. Nothing changes; it is what the job would delete now.
+         */
+        post: operations["preview-retention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a registry's trash
+         * @description The newest first.
+         */
+        get: operations["list-trash"];
+        put?: never;
+        post?: never;
+        /**
+         * Empty a registry's trash
+         * @description For administrators.
+         */
+        delete: operations["empty-trash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say for how long a registry keeps what is deleted */
+        get: operations["get-trash-settings"];
+        /**
+         * Change for how long a registry keeps what is deleted
+         * @description It counts for what is deleted from now on.
+         *
+         *     For administrators.
+         */
+        put: operations["change-trash-settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete something in the trash for good
+         * @description For administrators.
+         */
+        delete: operations["delete-trash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore from the trash
+         * @description With what it refers to and what refers to it, as far as that is in the trash, too. What is known of images, and what people said of it, is as before.
+         *
+         *     For administrators.
+         */
+        post: operations["restore-trash"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2300,6 +2476,10 @@ export interface components {
             /** @example Europe/Berlin */
             time_zone?: string;
         };
+        "Change-trash-settingsRequest": {
+            /** Format: int64 */
+            days: number | null;
+        };
         "Change-userRequest": {
             /** Format: password */
             password: string;
@@ -2326,6 +2506,10 @@ export interface components {
             media_type: string;
             os?: string;
             variant?: string;
+        };
+        "Confirm-retentionRequest": {
+            /** @description As the preview says. */
+            plan: string;
         };
         Connection: {
             /**
@@ -2581,6 +2765,10 @@ export interface components {
             /** @description What each source that has answered says. */
             sources: components["schemas"]["Word"][];
             vulnerability: string;
+        };
+        Emptied: {
+            /** Format: int64 */
+            deleted: number;
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -3375,6 +3563,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListTrashed: {
+            items: components["schemas"]["Trashed"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListTrendPoint: {
             items: components["schemas"]["TrendPoint"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -3915,6 +4108,93 @@ export interface components {
              */
             updated_at: string | null;
         };
+        Restored: {
+            /** @description What came back, with what it refers to and what refers to it. */
+            digests: string[];
+            repository: string;
+            tags: string[];
+            /** @description Tags that stay where they are: somebody has pushed them since. */
+            taken_tags: string[];
+        };
+        RetentionDeletion: {
+            digest: string;
+            reason: string;
+            repository: string;
+            /** @description The tag that goes; without, the manifest itself does. */
+            tag?: string;
+        };
+        RetentionDocument: {
+            /** @description Whether the job apply-retention does what the rules say. */
+            enabled: boolean;
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Patterns of the tags that stay. */
+            except?: string[];
+            /**
+             * Format: int64
+             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             */
+            keep_days?: number;
+            /**
+             * Format: int64
+             * @description How many of these tags stay in a repository: those that were set last.
+             */
+            keep_last?: number;
+            /** @description Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all. */
+            repositories?: string[];
+            /** @description Patterns of the tags that may go. None: all. */
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             */
+            untagged_days?: number;
+        };
+        RetentionPreview: {
+            confirmed: boolean;
+            /** @description What goes: the first thousand. */
+            deletions: components["schemas"]["RetentionDeletion"][];
+            /** Format: int64 */
+            gone_manifests: number;
+            /** Format: int64 */
+            gone_tags: number;
+            /** @description More than half of the manifests would go, or every tag: it is done only once it is confirmed. */
+            held: boolean;
+            /** Format: int64 */
+            manifests: number;
+            /** @description The identity of the plan, to confirm it. */
+            plan: string;
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            tags: number;
+        };
+        RetentionRules: {
+            /** @description Whether the job apply-retention does what the rules say. */
+            enabled: boolean;
+            /** @description Patterns of the tags that stay. */
+            except?: string[];
+            /**
+             * Format: int64
+             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             */
+            keep_days?: number;
+            /**
+             * Format: int64
+             * @description How many of these tags stay in a repository: those that were set last.
+             */
+            keep_last?: number;
+            /** @description Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all. */
+            repositories?: string[];
+            /** @description Patterns of the tags that may go. None: all. */
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             */
+            untagged_days?: number;
+        };
         Schedule: {
             /** @description Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly. */
             cron: string;
@@ -4079,6 +4359,49 @@ export interface components {
             name: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        TrashSettings: {
+            /**
+             * Format: int64
+             * @description Null: as Registry.TrashDays of the advanced settings says. 0: not at all.
+             */
+            days: number | null;
+            /**
+             * Format: int64
+             * @description What the advanced settings say.
+             */
+            default_days: number;
+        };
+        Trashed: {
+            /** Format: date-time */
+            deleted_at: string;
+            deleted_by: string;
+            digest: string;
+            /**
+             * Format: date-time
+             * @description When it is deleted for good.
+             */
+            expires_at: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description A tag was deleted while what it named was not; an attachment is about another image, as a signature is.
+             * @enum {string}
+             */
+            kind: "image" | "attachment" | "tag";
+            /** @description Empty of a tag. */
+            media_type: string;
+            /** Format: date-time */
+            pushed_at: string | null;
+            pushed_by: string;
+            reason: string;
+            repository: string;
+            /**
+             * Format: int64
+             * @description Of the manifest and its blobs. Others may share them.
+             */
+            size_bytes: number;
+            tags: string[];
         };
         TrendPoint: {
             /** Format: date-time */
@@ -6954,6 +7277,37 @@ export interface operations {
             };
         };
     };
+    "delete-repository": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                /** @description The name without the registry's. */
+                repository: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-tags": {
         parameters: {
             query?: {
@@ -6979,6 +7333,344 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTag"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-retention": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionRules"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "confirm-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirm-retentionRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RetentionRules"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPreview"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-trash": {
+        parameters: {
+            query?: {
+                /** @description What was in one repository. */
+                repository?: string;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTrashed"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "empty-trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Emptied"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-trash-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashSettings"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-trash-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-trash-settingsRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashSettings"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Emptied"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "restore-trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restored"];
                 };
             };
             /** @description Error */

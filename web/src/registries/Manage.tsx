@@ -15,6 +15,7 @@ import { PolicyForm } from './PolicyForm'
 import { Rules } from './Rules'
 import { Saved } from './Saved'
 import { Sources } from './Sources'
+import { Trash } from './Trash'
 
 type Registry = Schemas['Registry']
 
@@ -32,6 +33,7 @@ export function Component() {
           <Rules name={registry} registry={about.data} disabled={!administrator} />
           <Sources registry={registry} administrator={administrator} />
           <RegistryPolicy name={registry} disabled={!administrator} />
+          <Trash name={registry} administrator={administrator} />
           {administrator && <Remove name={registry} />}
         </Stack>
       ) : <Waiting query={about} what={`The registry ${registry} cannot be shown`} />}
