@@ -46,3 +46,16 @@ func (a *App) emptyTrash(ctx context.Context, task *job.Task) error {
 	}
 	return err
 }
+
+// DeleteRepository also has images judged anew that are elsewhere, too, and of which
+// the registry held bills.
+func (r registries) DeleteRepository(ctx context.Context, registryName, name string, d registry.Deletion) error {
+	images, err := r.Store.BilledIn(ctx, registryName)
+	if err != nil {
+		return err
+	}
+	if err := r.watchedStore.DeleteRepository(ctx, registryName, name, d); err != nil {
+		return err
+	}
+	return r.app.analyser.Reconsider(ctx, images, "repository "+registryName+"/"+name)
+}
