@@ -55,6 +55,7 @@ type Services struct {
 	Finder    Finder
 	Sources   Sources
 	Promotion Promotions
+	Trash     Trash
 	Retention Retention
 }
 
@@ -139,6 +140,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.session()
 	a.registries()
 	a.promotions()
+	a.trash()
 	a.retention()
 	a.policies()
 	a.exceptions()

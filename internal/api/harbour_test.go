@@ -128,7 +128,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		}, setting.Options{Now: c.Now}),
 		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
 		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
-		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Retention: retention.New(s, c.Now),
+		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Trash: trash{s}, Retention: retention.New(s, c.Now),
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)
@@ -250,3 +250,8 @@ func (h *harbour) send(t *testing.T, method, path string, body any, who string, 
 func startSettings() []api.StartSetting {
 	return []api.StartSetting{{Name: "feeds", Section: "Feeds", Value: "alpine,nvd"}, {Name: "nvd-api-key", Section: "Feeds", Secret: true}}
 }
+
+// trash keeps what is deleted for as long as the program does.
+type trash struct{ *store.Store }
+
+func (trash) DefaultTrashDays(context.Context) int { return 7 }

@@ -21,6 +21,7 @@ type Registries interface {
 	DeleteRegistry(ctx context.Context, name string, force bool, by string) error
 	Repository(ctx context.Context, registry, name string) (registry.Repository, error)
 	Repositories(ctx context.Context, registry, after string, limit int) ([]registry.Repository, error)
+	DeleteRepository(ctx context.Context, registryName, name string, d registry.Deletion) error
 	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error)
 	// RegistryBytes is the size of all blobs of a registry, each counted once.
 	RegistryBytes(ctx context.Context, registryID int64) (int64, error)

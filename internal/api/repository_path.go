@@ -9,7 +9,8 @@ import (
 // joinRepository makes one path segment of a repository's name, whose slashes
 // many clients and proxies send as they are:
 // registries/main/repositories/team/app/tags is read as
-// registries/main/repositories/team%2Fapp/tags.
+// registries/main/repositories/team%2Fapp/tags. Only a repository itself can be
+// deleted, and it may be named tags.
 func joinRepository(r *http.Request) *http.Request {
 	path := r.URL.EscapedPath()
 	rest, ok := strings.CutPrefix(path, Prefix+"/registries/")
@@ -20,11 +21,14 @@ func joinRepository(r *http.Request) *http.Request {
 	if !ok || strings.Contains(registry, "/") {
 		return r
 	}
-	name, ok := strings.CutSuffix(rest, "/tags")
-	if !ok || !strings.Contains(name, "/") {
+	name, what := rest, ""
+	if cut, ok := strings.CutSuffix(rest, "/tags"); ok && r.Method != http.MethodDelete {
+		name, what = cut, "/tags"
+	}
+	if !strings.Contains(name, "/") {
 		return r
 	}
-	joined := Prefix + "/registries/" + registry + "/repositories/" + strings.ReplaceAll(name, "/", "%2F") + "/tags"
+	joined := Prefix + "/registries/" + registry + "/repositories/" + strings.ReplaceAll(name, "/", "%2F") + what
 	plain, err := url.PathUnescape(joined)
 	if err != nil {
 		return r

@@ -84,7 +84,7 @@ type App struct {
 	asker       *source.Worker
 	notify      *notify.Service
 	retention   *retention.Service
-	changed     func() // forgets verdicts
+	changed     func() // forgets verdicts, and what is served
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
@@ -158,7 +158,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, a.tellOfImage}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, func(ctx context.Context) int { return trashDays(settings.Value(ctx, settingTrashDays)) }, a.tellOfImage}
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
@@ -176,19 +176,23 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
 	a.retention = retention.New(watched, opts.Now)
-	a.changed = changed
+	var handler *oci.Handler
+	a.changed = func() {
+		changed()
+		handler.Forget()
+	}
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	signIn := oidc.New(a.store, box, users, oidc.Options{BaseURL: baseURL, SignedIn: a.signedIn, Now: opts.Now, Log: opts.Log})
 	rest, err := api.New(api.Services{
 		SignIn: signIn, Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Retention: a.retention,
-	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Trash: trash{watched, a}, Retention: a.retention,
+	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: a.changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	handler = oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)

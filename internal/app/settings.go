@@ -1,13 +1,20 @@
 package app
 
 import (
+	"fmt"
+	"strconv"
+
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/config"
+	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/setting"
 )
 
 // The names of settings that are changed while the server runs.
-const settingBaseURL = "base_url"
+const (
+	settingBaseURL   = "base_url"
+	settingTrashDays = "trash_days"
+)
 
 // startSettings are shown only.
 func startSettings(c config.Serve) []api.StartSetting {
@@ -23,5 +30,24 @@ func knownSettings(c config.Serve) []setting.Known {
 	return []setting.Known{{
 		Name: settingBaseURL, Title: "Web.BaseUrl", Given: c.BaseURL, Check: config.CheckBaseURL,
 		Help: "The address by which people, clients and vulnerability sources reach this server, as in https://registry.example.com. External vulnerability sources fetch layers from there.",
+	}, {
+		Name: settingTrashDays, Title: "Registry.TrashDays", Default: "7", Check: checkTrashDays,
+		Help: "For how many days deleted tags, images and repositories can be restored, in registries that do not say so themselves. 0 deletes them at once.",
 	}}
+}
+
+func checkTrashDays(text string) error {
+	if n, err := strconv.Atoi(text); err != nil || n < 0 || n > registry.MaxTrashDays || strconv.Itoa(n) != text {
+		return fmt.Errorf("want a number of days from 0 to %d", registry.MaxTrashDays)
+	}
+	return nil
+}
+
+// trashDays reads a value that was checked.
+func trashDays(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return n
 }

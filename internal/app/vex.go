@@ -52,6 +52,9 @@ type watchedStore struct {
 	log   *slog.Logger
 	// judge has rules judge what is due.
 	judge func(ctx context.Context)
+	// trashDays is for how long what is deleted stays in the trash where its
+	// registry does not say that.
+	trashDays func(ctx context.Context) int
 	// tell tells people of an image.
 	tell func(ctx context.Context, what notify.Type, digest, by string, tags []string)
 }
@@ -92,6 +95,12 @@ func (s watchedStore) PutManifest(ctx context.Context, repositoryID int64, m *re
 	if m.Subject == "" {
 		s.tell(ctx, notify.ImagePushed, m.Digest, m.PushedBy, tags)
 	}
+	s.look(ctx, m)
+	return nil
+}
+
+// look has the documents of a referrer read, and other manifests looked at again.
+func (s watchedStore) look(ctx context.Context, m *registry.Manifest) {
 	holds := false
 	if m.Subject != "" && !m.IsIndex() {
 		holds = vex.MayHold(m.ArtifactType)
@@ -101,7 +110,7 @@ func (s watchedStore) PutManifest(ctx context.Context, repositoryID int64, m *re
 	}
 	if holds {
 		s.later(ctx, vex.Work{Manifest: m.ID})
-		return nil
+		return
 	}
 	images := []string{m.Digest}
 	for _, r := range m.References {
@@ -110,21 +119,38 @@ func (s watchedStore) PutManifest(ctx context.Context, repositoryID int64, m *re
 		}
 	}
 	s.again(ctx, images...)
-	return nil
 }
 
 // DeleteManifest withdraws the documents of a referrer at once.
-func (s watchedStore) DeleteManifest(ctx context.Context, repositoryID int64, digest string) ([]string, error) {
-	tags, err := s.Store.DeleteManifest(ctx, repositoryID, digest)
+func (s watchedStore) DeleteManifest(ctx context.Context, repositoryID int64, digest string, d registry.Deletion) ([]string, error) {
+	d.Days = s.trashDays(ctx)
+	tags, err := s.Store.DeleteManifest(ctx, repositoryID, digest, d)
 	if err == nil {
 		s.sweep(ctx)
 	}
 	return tags, err
 }
 
+// DeleteTag keeps the tag in the trash.
+func (s watchedStore) DeleteTag(ctx context.Context, repositoryID int64, tag string, d registry.Deletion) error {
+	d.Days = s.trashDays(ctx)
+	return s.Store.DeleteTag(ctx, repositoryID, tag, d)
+}
+
+// DeleteRepository withdraws the documents of its referrers.
+func (s watchedStore) DeleteRepository(ctx context.Context, registryName, name string, d registry.Deletion) error {
+	d.Days = s.trashDays(ctx)
+	err := s.Store.DeleteRepository(ctx, registryName, name, d)
+	if err == nil {
+		s.sweep(ctx)
+	}
+	return err
+}
+
 // Retain withdraws the documents of what goes.
-func (s watchedStore) Retain(ctx context.Context, repositoryID int64, plan func(retention.Repository) []retention.Deletion, approved map[retention.Deletion]bool) ([]retention.Deletion, error) {
-	done, err := s.Store.Retain(ctx, repositoryID, plan, approved)
+func (s watchedStore) Retain(ctx context.Context, repositoryID int64, plan func(retention.Repository) []retention.Deletion, approved map[retention.Deletion]bool, why registry.Deletion) ([]retention.Deletion, error) {
+	why.Days = s.trashDays(ctx)
+	done, err := s.Store.Retain(ctx, repositoryID, plan, approved, why)
 	if len(done) > 0 {
 		s.sweep(ctx)
 	}

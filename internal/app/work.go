@@ -30,6 +30,7 @@ const (
 	notifyClair       = "notify-clair"
 	judgeFindings     = "judge-findings"
 	cleanBlobs        = "clean-blobs"
+	emptyTrash        = "empty-trash"
 	cleanAnalyses     = "clean-analyses"
 	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
@@ -130,6 +131,9 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: applyRetention, Description: "Deletes the tags and manifests that the retention rules of registries let go."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.applyRetention,
 		}, cron: "1 2 * * *"},
+		{Kind: job.Kind{Name: emptyTrash, Description: "Deletes for good what has been in the trash for long enough."}, Handler: job.Handler{
+			Timeout: time.Hour, Run: a.emptyTrash,
+		}, cron: "37 * * * *"},
 		{Kind: job.Kind{Name: cleanAnalyses, Description: "Deletes what is known of images, layers and packages that are no longer stored anywhere."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.cleanAnalyses,
 		}, cron: "31 3 * * *"},

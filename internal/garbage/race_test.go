@@ -86,6 +86,14 @@ func (s faultyStore) PutManifest(ctx context.Context, id int64, m *registry.Mani
 	return or(s.strike(), func() error { return s.Store.PutManifest(ctx, id, m, tags) })
 }
 
+// DeleteManifest puts some manifests into the trash.
+func (s faultyStore) DeleteManifest(ctx context.Context, id int64, digest string, d registry.Deletion) ([]string, error) {
+	if rand.IntN(4) == 0 {
+		d.Days = 1
+	}
+	return s.Store.DeleteManifest(ctx, id, digest, d)
+}
+
 func (s faultyStore) UnlinkUnreferenced(ctx context.Context, id int64, before time.Time) (int, error) {
 	n, err := s.Store.UnlinkUnreferenced(ctx, id, before)
 	return n, errors.Join(err, s.strike())
@@ -134,6 +142,7 @@ type yard struct {
 	replicas []replica
 	struck   atomic.Int64
 	requests atomic.Int64
+	restored atomic.Int64
 
 	// session is held for reading from when a client is told of a blob to when
 	// it has pushed a manifest, and for writing while the clock jumps.
@@ -373,6 +382,46 @@ func (y *yard) remove() {
 	y.note(repository, digest, nil)
 }
 
+// restore brings something back from the trash: all that it refers to is there.
+func (y *yard) restore() {
+	name := []string{"main", "other"}[rand.IntN(2)]
+	list, err := y.store.Trash(context.Background(), name, "", 0, 20)
+	if err != nil {
+		y.t.Error(err)
+		return
+	}
+	if len(list) == 0 {
+		return
+	}
+	y.bringBack(list[rand.IntN(len(list))])
+}
+
+func (y *yard) bringBack(entry registry.Trashed) {
+	repository := entry.Registry + "/" + entry.Repository
+	pin := y.pin(repository, entry.Digest)
+	pin.Lock()
+	defer pin.Unlock()
+	back, err := y.store.Restore(context.Background(), entry.Registry, entry.ID)
+	if errors.Is(err, registry.ErrNotInTrash) { // somebody was faster
+		return
+	}
+	if err != nil {
+		y.t.Errorf("LOST in the trash: %v", err)
+		return
+	}
+	y.restored.Add(1)
+	var texts []string
+	for _, part := range back.Manifests[0].References {
+		for i := range contents {
+			if sum(content(i)) == part.Digest {
+				texts = append(texts, string(content(i)))
+				y.read("just after it came back from the trash", repository, content(i))
+			}
+		}
+	}
+	y.note(repository, entry.Digest, texts)
+}
+
 // jump lets everything be garbage that no client under way was told of.
 func (y *yard) jump() {
 	y.session.Lock()
@@ -423,6 +472,11 @@ func TestRace(t *testing.T) {
 						if i == 0 {
 							y.jump()
 						}
+						if i == 0 {
+							if _, err := y.store.ExpireTrash(context.Background(), y.clock.Now()); err != nil {
+								t.Error(err)
+							}
+						}
 						r := y.collect(context.Background(), y.replicas[rand.IntN(len(y.replicas))])
 						removed.Add(int64(r.Removed))
 						unlinked.Add(int64(r.Unlinked))
@@ -437,6 +491,8 @@ func TestRace(t *testing.T) {
 							y.push(worker)
 						case 4, 5, 6:
 							y.remove()
+						case 7:
+							y.restore()
 						default:
 							y.pull()
 						}
@@ -447,9 +503,9 @@ func TestRace(t *testing.T) {
 			close(done)
 			collectors.Wait()
 			y.settle()
-			t.Logf("%d requests, %d times a process was killed; %d links and %d blobs were deleted",
-				y.requests.Load(), y.struck.Load(), unlinked.Load(), removed.Load())
-			if removed.Load() < 3 || unlinked.Load() < 10 || y.struck.Load() < 10 {
+			t.Logf("%d requests, %d times a process was killed; %d links and %d blobs were deleted; %d manifests came back from the trash",
+				y.requests.Load(), y.struck.Load(), unlinked.Load(), removed.Load(), y.restored.Load())
+			if removed.Load() < 1 || y.restored.Load() < 3 || unlinked.Load() < 10 || y.struck.Load() < 10 {
 				t.Error("the race was none")
 			}
 		})
@@ -460,6 +516,19 @@ func TestRace(t *testing.T) {
 func (y *yard) settle() {
 	ctx := context.Background()
 	y.jump()
+	// What is in the trash still can come back; then nothing refers to it.
+	for _, name := range []string{"main", "other"} {
+		list, err := y.store.Trash(ctx, name, "", 0, 1000)
+		if err != nil {
+			y.t.Fatal(err)
+		}
+		for _, entry := range list[:len(list)/2] {
+			y.bringBack(entry)
+		}
+		if _, err := y.store.EmptyTrash(ctx, name, 0, "admin"); err != nil {
+			y.t.Fatal(err)
+		}
+	}
 	calm := garbage.New(y.store, y.blobs, garbage.Options{Now: y.clock.Now, Grace: grace})
 	for range 2 {
 		if _, err := calm.Collect(ctx, func(garbage.Result) {}); err != nil {

@@ -29,8 +29,8 @@ type Store interface {
 	Manifest(ctx context.Context, repositoryID int64, digest string) (*registry.Manifest, error)
 	TaggedManifest(ctx context.Context, repositoryID int64, tag string) (*registry.Manifest, error)
 	PutManifest(ctx context.Context, repositoryID int64, m *registry.Manifest, tags []string) error
-	DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error)
-	DeleteTag(ctx context.Context, repositoryID int64, tag string) error
+	DeleteManifest(ctx context.Context, repositoryID int64, digest string, d registry.Deletion) (tags []string, err error)
+	DeleteTag(ctx context.Context, repositoryID int64, tag string, d registry.Deletion) error
 	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error)
 	Referrers(ctx context.Context, repositoryID int64, subject, artifactType, after string, limit, limitBytes int) (found []registry.Referrer, more bool, err error)
 
@@ -266,6 +266,9 @@ func (h *Handler) ping(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) find(ctx context.Context, t target) (registry.Repository, error) {
 	return h.store.Repository(ctx, t.registry, t.repository)
 }
+
+// Forget has what was deleted elsewhere in the program be served no longer.
+func (h *Handler) Forget() { h.epoch.Add(1) }
 
 // changed forgets what was served and tells others.
 func (h *Handler) changed() {

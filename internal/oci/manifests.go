@@ -139,24 +139,25 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target, 
 }
 
 // deleteManifest deletes a manifest with its tags, or a tag alone.
-func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target, _ auth.Principal) error {
+func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target, p auth.Principal) error {
 	ctx := r.Context()
 	repository, err := h.find(ctx, t)
 	if err != nil {
 		return err
 	}
 	var deleted *registry.Manifest
+	why := registry.Deletion{By: p.Name, Reason: "deleted by a client"}
 	if strings.Contains(t.reference, ":") {
 		if _, _, err := blob.ParseDigest(t.reference); err != nil {
 			return err
 		}
 		if deleted, err = h.store.Manifest(ctx, repository.ID, t.reference); err == nil {
-			_, err = h.store.DeleteManifest(ctx, repository.ID, t.reference)
+			_, err = h.store.DeleteManifest(ctx, repository.ID, t.reference, why)
 		}
 	} else if !registry.IsTag(t.reference) {
 		err = registry.ErrManifestUnknown
 	} else {
-		err = h.store.DeleteTag(ctx, repository.ID, t.reference)
+		err = h.store.DeleteTag(ctx, repository.ID, t.reference, why)
 	}
 	if err != nil {
 		return err

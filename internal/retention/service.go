@@ -20,7 +20,7 @@ type Store interface {
 	ConfirmRetention(ctx context.Context, name, plan string) error
 	Held(ctx context.Context, repositoryID int64) (Repository, error)
 	// Retain deletes what the plan says of a repository as it is, and is approved.
-	Retain(ctx context.Context, repositoryID int64, plan func(Repository) []Deletion, approved map[Deletion]bool) ([]Deletion, error)
+	Retain(ctx context.Context, repositoryID int64, plan func(Repository) []Deletion, approved map[Deletion]bool, why registry.Deletion) ([]Deletion, error)
 	// Excepted are the digests that exceptions from policy name.
 	Excepted(ctx context.Context, name string, when time.Time) (map[string]bool, error)
 }
@@ -204,7 +204,7 @@ func (s *Service) keep(ctx context.Context, name string) (o Outcome, err error) 
 		for _, d := range repository.list {
 			approved[Deletion{Repository: d.Repository, Digest: d.Digest, Tag: d.Tag}] = true
 		}
-		done, err := s.store.Retain(ctx, repository.id, repository.plan, approved)
+		done, err := s.store.Retain(ctx, repository.id, repository.plan, approved, registry.Deletion{By: "retention"})
 		o.Deleted = append(o.Deleted, done...)
 		if errors.Is(err, registry.ErrRepositoryUnknown) {
 			continue

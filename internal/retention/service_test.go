@@ -183,12 +183,17 @@ func TestAPushWhileItRuns(t *testing.T) {
 			t.Fatalf("approved %v", approved)
 		}
 		put("new", "a")
-		done, err := s.Retain(ctx, r.ID, plan, approved)
+		done, err := s.Retain(ctx, r.ID, plan, approved, registry.Deletion{By: "retention", Days: 7})
 		if err != nil || len(done) != 2 || done[0].Tag != "b" || done[1].Digest != older {
 			t.Errorf("%+v, %v", done, err)
 		}
 		if m, err := s.TaggedManifest(ctx, r.ID, "a"); err != nil || m.Digest == old {
 			t.Errorf("%+v, %v", m, err)
+		}
+		// What went is in the trash, the tag with what it named, and comes back.
+		list, err := s.Trash(ctx, "main", "", 0, 10)
+		if err != nil || len(list) != 1 || list[0].Digest != older || len(list[0].Tags) != 1 || list[0].Tags[0] != "b" || list[0].DeletedBy != "retention" || !strings.HasPrefix(list[0].Reason, "retention: ") {
+			t.Errorf("in the trash: %+v, %v", list, err)
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -61,7 +62,7 @@ func TestFiguresAreCountedByMany(t *testing.T) {
 					return err
 				}
 				if r.IntN(3) == 0 {
-					if _, err := d.DeleteManifest(ctx, d.main.ID, digest); err != nil && !errors.Is(err, store.ErrNotFound) {
+					if _, err := d.DeleteManifest(ctx, d.main.ID, digest, registry.Deletion{}); err != nil && !errors.Is(err, store.ErrNotFound) {
 						return err
 					}
 				}

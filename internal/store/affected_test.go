@@ -48,7 +48,7 @@ func TestFiguresFollowEveryChange(t *testing.T) {
 			"a repository is emptied": func() {
 				r := repositories[random.IntN(3)]
 				for _, digest := range stored {
-					_, _ = d.DeleteManifest(ctx, r.ID, digest) // it may be there, or not
+					_, _ = d.DeleteManifest(ctx, r.ID, digest, registry.Deletion{}) // it may be there, or not
 				}
 			},
 			"a feed changes": func() {

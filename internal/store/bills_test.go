@@ -90,14 +90,14 @@ func TestBills(t *testing.T) {
 		listed(t, "in a registry", []string{img}, func() ([]string, error) { return s.BilledIn(ctx, "other") })
 		listed(t, "in another registry", sorted(img, sha(9)), func() ([]string, error) { return s.BilledIn(ctx, "main") })
 
-		if _, err := s.DeleteManifest(ctx, copied.ID, listing); err != nil {
+		if _, err := s.DeleteManifest(ctx, copied.ID, listing, registry.Deletion{}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.DeleteManifest(ctx, app.ID, first); err != nil {
+		if _, err := s.DeleteManifest(ctx, app.ID, first, registry.Deletion{}); err != nil {
 			t.Fatal(err)
 		}
 		listed(t, "what was deleted", []string{second}, bills(10))
-		if _, err := s.DeleteManifest(ctx, app.ID, img); err != nil {
+		if _, err := s.DeleteManifest(ctx, app.ID, img, registry.Deletion{}); err != nil {
 			t.Fatal(err)
 		}
 		listed(t, "the image is gone from the bill's repository", nil, bills(10))
@@ -229,7 +229,7 @@ func TestAttach(t *testing.T) {
 		if err := s.Attach(ctx, place, bill(4)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.DeleteManifest(ctx, r.ID, img); err != nil {
+		if _, err := s.DeleteManifest(ctx, r.ID, img, registry.Deletion{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := referrers(); !cmp.Equal(got, []string{pushed}) {

@@ -24,7 +24,7 @@ type derived struct {
 // API made, and of blobs that may become layers of an image in a moment.
 var (
 	derivedImages = derived{table: "images", key: "id",
-		users: []string{"select 1 from manifests u where u.digest = x.digest"},
+		users: []string{"select 1 from manifests u where u.digest = x.digest", "select 1 from trash u where u.digest = x.digest and u.whole"},
 		parts: []string{"delete from vex_outcomes where image = (select digest from images where id = $1)"},
 	}
 	derivedInventories = derived{table: "inventories", key: "id"}

@@ -52,7 +52,9 @@ func (s *Store) UnlinkUnreferenced(ctx context.Context, repositoryID int64, befo
 	return int(unlinked), nil
 }
 
-// LinkedBlobs returns those of the digests that some repository links.
+// LinkedBlobs returns those of the digests that some repository links, or that
+// something in the trash refers to. One statement asks for both: what comes back
+// from the trash is linked in the transaction in which it leaves it.
 func (s *Store) LinkedBlobs(ctx context.Context, digests []string) (map[string]bool, error) {
 	linked := make(map[string]bool, len(digests))
 	if len(digests) == 0 {
@@ -62,7 +64,8 @@ func (s *Store) LinkedBlobs(ctx context.Context, digests []string) (map[string]b
 	for i, d := range digests {
 		args[i] = d
 	}
-	found, err := queryAll(ctx, s.read, scanString, `select distinct digest from repository_blobs where digest in (`+parameters(1, len(args))+`)`, args...)
+	found, err := queryAll(ctx, s.read, scanString, `select digest from repository_blobs where digest in (`+parameters(1, len(args))+`)
+		union select digest from trash_references where digest in (`+parameters(1, len(args))+`)`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("linked blobs: %w", err)
 	}

@@ -125,7 +125,7 @@ func TestDeleteUnused(t *testing.T) {
 		}
 		none := store.GarbageCount{}
 		want("all is used", clean(t, s, clock.Now()), none, 4)
-		if _, err := s.DeleteManifest(ctx, r.ID, gone); err != nil {
+		if _, err := s.DeleteManifest(ctx, r.ID, gone, registry.Deletion{}); err != nil {
 			t.Fatal(err)
 		}
 		want("marked", clean(t, s, clock.Now()), none, 4)
@@ -151,7 +151,7 @@ func TestDeleteUnused(t *testing.T) {
 		}
 
 		// Who is about to use what is marked keeps it.
-		if _, err := s.DeleteManifest(ctx, r.ID, stays); err != nil {
+		if _, err := s.DeleteManifest(ctx, r.ID, stays, registry.Deletion{}); err != nil {
 			t.Fatal(err)
 		}
 		clean(t, s, clock.Now()) // the image is marked
@@ -242,7 +242,7 @@ func TestPushesRaceTheCleaning(t *testing.T) {
 				t.Errorf("LOST: got %+v, %v", img, err)
 			}
 			if rand.IntN(4) > 0 {
-				if _, err := s.DeleteManifest(ctx, r.ID, m.Digest); err != nil {
+				if _, err := s.DeleteManifest(ctx, r.ID, m.Digest, registry.Deletion{}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -286,7 +286,7 @@ func TestPushesRaceTheCleaning(t *testing.T) {
 			t.Error("no layer was deleted meanwhile")
 		}
 		for n := range names {
-			if _, err := s.DeleteManifest(ctx, r.ID, manifest(fmt.Sprintf("image %d", n)).Digest); err != nil {
+			if _, err := s.DeleteManifest(ctx, r.ID, manifest(fmt.Sprintf("image %d", n)).Digest, registry.Deletion{}); err != nil {
 				t.Logf("image %d: %v", n, err) // it was deleted before
 			}
 		}

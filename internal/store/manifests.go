@@ -227,13 +227,13 @@ func list(first, n int) string {
 
 // DeleteManifest removes a manifest with its tags, which it returns, and with
 // the bills that were attached to it here, or returns registry.ErrManifestUnknown;
-// *registry.ImmutableError where one of the tags stays.
-func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest string) (tags []string, err error) {
+// *registry.ImmutableError where one of the tags stays. It goes to the trash.
+func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest string, d registry.Deletion) (tags []string, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
-		tags, err = s.removeManifest(ctx, tx, repositoryID, digest)
+		tags, err = s.removeManifest(ctx, tx, repositoryID, digest, nil, d)
 		return err
 	})
 	if err != nil {
@@ -242,9 +242,13 @@ func (s *Store) DeleteManifest(ctx context.Context, repositoryID int64, digest s
 	return tags, nil
 }
 
-// removeManifest is DeleteManifest in a transaction that holds the repository.
-func (s *Store) removeManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, digest string) (tags []string, err error) {
+// removeManifest is DeleteManifest in a transaction that holds the repository. More
+// tags went before, and come back with it.
+func (s *Store) removeManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, digest string, more []string, d registry.Deletion) (tags []string, err error) {
 	if tags, err = s.dropTags(ctx, tx, repositoryID, digest); err != nil {
+		return nil, err
+	}
+	if err := s.trashManifest(ctx, tx, repositoryID, digest, append(more, tags...), d); err != nil {
 		return nil, err
 	}
 	if err := removeAttachments(ctx, tx, repositoryID, digest, ""); err != nil {
@@ -258,13 +262,17 @@ func (s *Store) removeManifest(ctx context.Context, tx *sql.Tx, repositoryID int
 }
 
 // DeleteTag removes a tag, or returns registry.ErrManifestUnknown,
-// *registry.ImmutableError or *registry.FollowsError.
-func (s *Store) DeleteTag(ctx context.Context, repositoryID int64, tag string) error {
+// *registry.ImmutableError or *registry.FollowsError. It goes to the trash.
+func (s *Store) DeleteTag(ctx context.Context, repositoryID int64, tag string, d registry.Deletion) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
 			return err
 		}
-		return s.dropTag(ctx, tx, repositoryID, tag)
+		digest, err := s.dropTag(ctx, tx, repositoryID, tag)
+		if err != nil {
+			return err
+		}
+		return s.trashTags(ctx, tx, repositoryID, digest, []string{tag}, d)
 	})
 	if err != nil {
 		return fmt.Errorf("delete tag %s: %w", tag, err)

@@ -87,17 +87,17 @@ func TestManifests(t *testing.T) {
 		if got, err := s.TaggedManifest(ctx, r.ID, "latest"); err != nil || got.Digest != two.Digest {
 			t.Errorf("got %+v, %v", got, err)
 		}
-		if err := s.DeleteTag(ctx, r.ID, "latest"); err != nil {
+		if err := s.DeleteTag(ctx, r.ID, "latest", registry.Deletion{}); err != nil {
 			t.Error(err)
 		}
-		wantErr(t, s.DeleteTag(ctx, r.ID, "latest"), registry.ErrManifestUnknown)
+		wantErr(t, s.DeleteTag(ctx, r.ID, "latest", registry.Deletion{}), registry.ErrManifestUnknown)
 		if _, err := s.Manifest(ctx, r.ID, two.Digest); err != nil {
 			t.Errorf("the manifest went with its tag: %v", err)
 		}
-		if tags, err := s.DeleteManifest(ctx, r.ID, m.Digest); err != nil || !cmp.Equal(tags, []string{"1"}) {
+		if tags, err := s.DeleteManifest(ctx, r.ID, m.Digest, registry.Deletion{}); err != nil || !cmp.Equal(tags, []string{"1"}) {
 			t.Errorf("got %v, %v", tags, err)
 		}
-		_, err := s.DeleteManifest(ctx, r.ID, m.Digest)
+		_, err := s.DeleteManifest(ctx, r.ID, m.Digest, registry.Deletion{})
 		wantErr(t, err, registry.ErrManifestUnknown)
 		if tags, err := s.Tags(ctx, r.ID, "", 10); err != nil || len(tags) != 0 {
 			t.Errorf("got %v, %v", tags, err)

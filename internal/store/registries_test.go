@@ -128,11 +128,11 @@ func TestDeleteRegistry(t *testing.T) {
 			`insert into assessment_types (id, name, color, blocks, position) values (1, 'Ignore', '#000', false, 0)`,
 			`insert into assessments (id, vulnerability_id, type_id, scope_kind, scope_value, author, created_at) values
 				(1, 1, 1, 'repository', 'main/app', 'ann', 0), (2, 1, 1, 'registry', 'main', 'ann', 0), (3, 1, 1, 'registry', 'mainly', 'ann', 0)`)
-		if err := s.DeleteRepository(ctx, "main", "app", "bob"); err != nil {
+		if err := s.DeleteRepository(ctx, "main", "app", registry.Deletion{By: "bob"}); err != nil {
 			t.Error(err)
 		}
-		wantErr(t, s.DeleteRepository(ctx, "main", "app", "bob"), registry.ErrRepositoryUnknown)
-		wantErr(t, s.DeleteRepository(ctx, "empty", "app", "bob"), registry.ErrRegistryUnknown)
+		wantErr(t, s.DeleteRepository(ctx, "main", "app", registry.Deletion{By: "bob"}), registry.ErrRepositoryUnknown)
+		wantErr(t, s.DeleteRepository(ctx, "empty", "app", registry.Deletion{By: "bob"}), registry.ErrRegistryUnknown)
 		_, err := s.Manifest(ctx, r.ID, m.Digest)
 		wantErr(t, err, registry.ErrManifestUnknown)
 		mustRepository(t, s, "main", "app2")

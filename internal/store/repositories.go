@@ -26,7 +26,7 @@ func (s *Store) Repository(ctx context.Context, registryName, name string) (regi
 
 func repository(ctx context.Context, q querier, registryName, name string) (registry.Repository, error) {
 	r, err := scanRepository(q.QueryRowContext(ctx, `select `+repositoryColumns+`
-		from registries r join repositories p on p.registry_id = r.id where r.name = $1 and p.name = $2`, registryName, name))
+		from registries r join repositories p on p.registry_id = r.id where r.name = $1 and p.name = $2 and p.trashed_at is null`, registryName, name))
 	if err == nil {
 		return r, nil
 	}
@@ -52,7 +52,7 @@ func (s *Store) EnsureRepository(ctx context.Context, registryName, name string)
 		id, err := lockRegistry(ctx, tx, registryName)
 		if err == nil {
 			_, err = tx.ExecContext(ctx, `insert into repositories (registry_id, name, created_at) values ($1, $2, $3)
-				on conflict (registry_id, name) do nothing`, id, name, micros(s.now()))
+				on conflict (registry_id, name) do update set trashed_at = null where repositories.trashed_at is not null`, id, name, micros(s.now()))
 		}
 		if err != nil {
 			return fmt.Errorf("create repository %s/%s: %w", registryName, name, err)
@@ -71,7 +71,7 @@ func (s *Store) Repositories(ctx context.Context, registryName, after string, li
 		return nil, fmt.Errorf("list repositories: %w", err)
 	}
 	rows, err := s.read.QueryContext(ctx, `select `+repositoryColumns+` from registries r join repositories p on p.registry_id = r.id
-		where r.id = $1 and p.registry_id = $1 and p.name > $2 order by p.name limit $3`, r.ID, after, limit)
+		where r.id = $1 and p.registry_id = $1 and p.name > $2 and p.trashed_at is null order by p.name limit $3`, r.ID, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list repositories: %w", err)
 	}
@@ -134,19 +134,23 @@ func collect[T any](rows *sql.Rows, into func(*T) []any) ([]T, error) {
 	return list, rows.Err()
 }
 
-// DeleteRepository removes a repository with all that is in it and ends the
-// assessments that hold in it only, in the name of by. It returns
+// DeleteRepository puts a repository with all that is in it into the trash; where
+// its registry has none, it removes it and ends the assessments that hold in it
+// only. It returns
 // registry.ErrRegistryUnknown or registry.ErrRepositoryUnknown.
-func (s *Store) DeleteRepository(ctx context.Context, registryName, name, by string) error {
+func (s *Store) DeleteRepository(ctx context.Context, registryName, name string, d registry.Deletion) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {
 		r, err := repository(ctx, tx, registryName, name)
 		if err != nil {
 			return err
 		}
+		if kept, err := s.trashRepository(ctx, tx, r.ID, d); err != nil || kept {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `delete from repositories where id = $1`, r.ID); err != nil {
 			return fmt.Errorf("delete repository %s: %w", r, err)
 		}
-		return s.endAssessmentsUnder(ctx, tx, registryName, name, s.now(), by)
+		return s.endAssessmentsUnder(ctx, tx, registryName, name, s.now(), d.By)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -121,9 +123,9 @@ func heldBy(ctx context.Context, q querier, repositoryID int64) (r retention.Rep
 	return r, err
 }
 
-// Retain deletes what a plan says of a repository as it is now, and was approved. It
-// returns what it deleted.
-func (s *Store) Retain(ctx context.Context, repositoryID int64, plan func(retention.Repository) []retention.Deletion, approved map[retention.Deletion]bool) (done []retention.Deletion, err error) {
+// Retain puts into the trash what a plan says of a repository as it is now, and was
+// approved. It returns what went.
+func (s *Store) Retain(ctx context.Context, repositoryID int64, plan func(retention.Repository) []retention.Deletion, approved map[retention.Deletion]bool, why registry.Deletion) (done []retention.Deletion, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		done = nil
 		if err := s.touch(ctx, tx, repositoryID); err != nil {
@@ -133,14 +135,25 @@ func (s *Store) Retain(ctx context.Context, repositoryID int64, plan func(retent
 		if err != nil {
 			return err
 		}
+		// Tags go before their manifests, and come back with them.
+		type tags struct {
+			names  []string
+			reason string
+		}
+		dropped := make(map[string]tags)
 		for _, d := range plan(held) {
 			if !approved[retention.Deletion{Repository: d.Repository, Digest: d.Digest, Tag: d.Tag}] {
 				continue // it came to go only now
 			}
 			if d.Tag != "" {
-				err = s.dropTag(ctx, tx, repositoryID, d.Tag)
+				if _, err = s.dropTag(ctx, tx, repositoryID, d.Tag); err == nil {
+					dropped[d.Digest] = tags{append(dropped[d.Digest].names, d.Tag), d.Reason}
+				}
 			} else {
-				_, err = s.removeManifest(ctx, tx, repositoryID, d.Digest)
+				why.Reason = "retention: " + d.Reason
+				if _, err = s.removeManifest(ctx, tx, repositoryID, d.Digest, dropped[d.Digest].names, why); err == nil {
+					delete(dropped, d.Digest)
+				}
 			}
 			if errors.Is(err, registry.ErrManifestUnknown) {
 				continue // with what it was attached to
@@ -149,6 +162,12 @@ func (s *Store) Retain(ctx context.Context, repositoryID int64, plan func(retent
 				return err
 			}
 			done = append(done, d)
+		}
+		for _, digest := range slices.Sorted(maps.Keys(dropped)) {
+			why.Reason = "retention: " + dropped[digest].reason
+			if err := s.trashTags(ctx, tx, repositoryID, digest, dropped[digest].names, why); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

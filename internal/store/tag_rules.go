@@ -112,35 +112,35 @@ func (s *Store) follow(ctx context.Context, tx *sql.Tx, repositoryID int64, befo
 	return nil
 }
 
-// dropTag removes a tag as far as the rules let it go.
-func (s *Store) dropTag(ctx context.Context, tx *sql.Tx, repositoryID int64, tag string) error {
+// dropTag removes a tag as far as the rules let it go, and returns what it named.
+func (s *Store) dropTag(ctx context.Context, tx *sql.Tx, repositoryID int64, tag string) (digest string, err error) {
 	rules, err := rules(ctx, tx, repositoryID)
 	if err != nil {
-		return err
+		return "", err
 	}
 	tags, err := s.tagDigests(ctx, tx, repositoryID)
 	if err != nil {
-		return err
+		return "", err
 	}
 	digest, ok := tags[tag]
 	if !ok {
-		return missing{registry.ErrManifestUnknown}
+		return "", missing{registry.ErrManifestUnknown}
 	}
 	follows := registry.Following(keys(tags))
 	if version, ok := follows[tag]; ok && rules.VersionTags {
-		return &registry.FollowsError{Tag: tag, Version: version}
+		return "", &registry.FollowsError{Tag: tag, Version: version}
 	}
 	if rules.Immutable(tag) {
-		return &registry.ImmutableError{Tag: tag, Digest: digest}
+		return "", &registry.ImmutableError{Tag: tag, Digest: digest}
 	}
 	if _, err := tx.ExecContext(ctx, `delete from tags where repository_id = $1 and name = $2`, repositoryID, tag); err != nil {
-		return err
+		return "", err
 	}
 	if !rules.VersionTags {
-		return nil
+		return digest, nil
 	}
 	delete(tags, tag)
-	return s.follow(ctx, tx, repositoryID, follows, tags)
+	return digest, s.follow(ctx, tx, repositoryID, follows, tags)
 }
 
 // dropTags removes the tags of a manifest that goes, and returns them.

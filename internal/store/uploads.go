@@ -28,7 +28,7 @@ func (s *Store) RepositoryBlob(ctx context.Context, repositoryID int64, digest s
 func (s *Store) BlobRepositories(ctx context.Context, digest string, limit int) ([]registry.Repository, error) {
 	rows, err := s.read.QueryContext(ctx, `select p.id, p.registry_id, r.name, p.name
 		from repository_blobs b join repositories p on p.id = b.repository_id join registries r on r.id = p.registry_id
-		where b.digest = $1 limit $2`, digest, limit)
+		where b.digest = $1 and p.trashed_at is null limit $2`, digest, limit)
 	if err != nil {
 		return nil, fmt.Errorf("repositories of blob %s: %w", digest, err)
 	}

@@ -54,7 +54,7 @@ func TestBlobLinks(t *testing.T) {
 			t.Error(err)
 		}
 		wantErr(t, s.UnlinkBlob(ctx, two.ID, sha(1)), registry.ErrBlobUnknown)
-		if _, err := s.DeleteManifest(ctx, one.ID, m.Digest); err != nil {
+		if _, err := s.DeleteManifest(ctx, one.ID, m.Digest, registry.Deletion{}); err != nil {
 			t.Error(err)
 		}
 		if err := s.UnlinkBlob(ctx, one.ID, sha(1)); err != nil {
@@ -99,7 +99,7 @@ func TestUploads(t *testing.T) {
 			t.Error(err)
 		}
 		wantErr(t, s.DeleteUpload(ctx, "b"), registry.ErrUploadUnknown)
-		if err := s.DeleteRepository(ctx, "main", "app", "ann"); err != nil {
+		if err := s.DeleteRepository(ctx, "main", "app", registry.Deletion{By: "ann"}); err != nil {
 			t.Error(err)
 		}
 		_, err = s.Upload(ctx, "c")

@@ -172,6 +172,9 @@ func (w *world) push(who, name, tag string) string {
 
 // bodies are sent where the operation looks itself at who may do what the body asks.
 var bodies = map[string]string{
+	"POST /promotions":         `{"from": {"registry": "main", "repository": "app", "tag": "none"}, "to": {"registry": "main", "tag": "x"}}`,
+	"POST /promotions/preview": `{"from": {"registry": "main", "repository": "app", "tag": "1"}, "to": {"registry": "main", "tag": "x"}}`,
+
 	"POST /assessments":            `{"vulnerability":"CVE-2026-0001","type":"Ignore","scope":{"kind":"registry","value":"main"}}`,
 	"POST /assessments/bulk":       `{"vulnerability":"CVE-2026-0001","type":"Ignore","scope":{"kind":"registry","value":"main"}}`,
 	"POST /assessments/preview":    `{"vulnerability":"CVE-2026-0001","type":"Ignore","scope":{"kind":"registry","value":"main"}}`,
@@ -208,6 +211,9 @@ func (w *world) routes() (all []route) {
 		for method, op := range operations {
 			name := strings.ToUpper(method) + " " + path
 			r := route{line: strings.ToUpper(method) + " /api/v1" + path, method: strings.ToUpper(method), url: w.p.URL + "/api/v1" + fill.Replace(path) + queries[name]}
+			if name == "DELETE /registries/{registry}/repositories/{repository}" {
+				r.url = strings.Replace(r.url, "/app", "/none", 1) // the others are to find it
+			}
 			if op.RequestBody != nil {
 				r.contentType, r.body = "application/json", "{}"
 				if body := bodies[name]; body != "" {

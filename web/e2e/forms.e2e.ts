@@ -221,3 +221,32 @@ test('filters narrow the list, are in its address, and are taken away together',
   await expect.poll(() => rows.count()).toBe(all)
   expect(window.complaints()).toEqual([])
 })
+
+test('what was deleted is restored from the trash', async () => {
+  const { page } = window
+  const statuses = await page.evaluate(async () => {
+    const send = async (method: string, path: string, body?: object) => (await fetch(`/api/v1${path}`, {
+      method, headers: { 'Content-Type': 'application/json' }, body: body && JSON.stringify(body),
+    })).status
+    return [
+      await send('POST', '/registries', { name: 'attic' }),
+      await send('POST', '/promotions', { from: { registry: 'main', repository: 'shop/checkout', tag: '1.5.0' }, to: { registry: 'attic', tag: 'kept' } }),
+      await send('DELETE', '/registries/attic/repositories/shop/checkout'),
+    ]
+  })
+  expect(statuses).toEqual([201, 201, 204])
+  await go(page, '/registries/attic/manage')
+  const panel = page.getByRole('region', { name: 'Trash' })
+  await panel.getByText('its repository was deleted').first().waitFor()
+  await panel.getByLabel('Days in the trash', { exact: true }).fill('30')
+  await panel.getByRole('button', { name: 'Save' }).click()
+  await panel.getByText('Saved').waitFor()
+  await panel.scrollIntoViewIfNeeded()
+  await look('trash')
+  await panel.getByRole('button', { name: /^Restore shop\/checkout:kept/ }).click()
+  await panel.getByText(/came back to shop\/checkout, with kept/).waitFor()
+  await panel.getByText('The trash is empty').waitFor()
+  await go(page, '/registries/attic/repositories/shop/checkout')
+  await page.getByRole('link', { name: 'kept', exact: true }).waitFor()
+  expect(window.complaints()).toEqual([])
+})

@@ -93,7 +93,7 @@ func (h harbour) content(layers ...sample.Layer) []byte {
 
 func (h harbour) remove(digest string, content []byte) {
 	h.t.Helper()
-	if _, err := h.store.DeleteManifest(h.t.Context(), h.repository, digest); err != nil {
+	if _, err := h.store.DeleteManifest(h.t.Context(), h.repository, digest, registry.Deletion{}); err != nil {
 		h.t.Fatal(err)
 	}
 	if err := h.ManifestDeleted(h.t.Context(), digest, registry.MediaTypeImage, content); err != nil {

@@ -1272,6 +1272,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/repositories/{repository}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a repository
+         * @description With all tags and images. They go to the trash, and assessments that hold in the repository end when they leave it; without trash at once.
+         *
+         *     For who may administer the registry.
+         */
+        delete: operations["delete-repository"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries/{registry}/repositories/{repository}/tags": {
         parameters: {
             query?: never;
@@ -1398,6 +1420,95 @@ export interface paths {
          * @description For who may administer the registry.
          */
         delete: operations["revoke-registry-role"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a registry's trash
+         * @description The newest first.
+         */
+        get: operations["list-trash"];
+        put?: never;
+        post?: never;
+        /**
+         * Empty a registry's trash
+         * @description For who may administer the registry.
+         */
+        delete: operations["empty-trash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Say for how long a registry keeps what is deleted */
+        get: operations["get-trash-settings"];
+        /**
+         * Change for how long a registry keeps what is deleted
+         * @description It counts for what is deleted from now on.
+         *
+         *     For who may administer the registry.
+         */
+        put: operations["change-trash-settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete something in the trash for good
+         * @description For who may administer the registry.
+         */
+        delete: operations["delete-trash"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/trash/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore from the trash
+         * @description With what it refers to and what refers to it, as far as that is in the trash, too. What is known of images, and what people said of it, is as before.
+         *
+         *     For who may administer the registry.
+         */
+        post: operations["restore-trash"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2687,6 +2798,10 @@ export interface components {
             scopes?: string;
             title?: string;
         };
+        "Change-trash-settingsRequest": {
+            /** Format: int64 */
+            days: number | null;
+        };
         "Change-userRequest": {
             /** Format: password */
             password: string;
@@ -2991,6 +3106,10 @@ export interface components {
             /** @description What each source that has answered says. */
             sources: components["schemas"]["Word"][];
             vulnerability: string;
+        };
+        Emptied: {
+            /** Format: int64 */
+            deleted: number;
         };
         ErrorDetail: {
             /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
@@ -3823,6 +3942,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListTrashed: {
+            items: components["schemas"]["Trashed"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListTrendPoint: {
             items: components["schemas"]["TrendPoint"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -4378,6 +4502,14 @@ export interface components {
              */
             updated_at: string | null;
         };
+        Restored: {
+            /** @description What came back, with what it refers to and what refers to it. */
+            digests: string[];
+            repository: string;
+            tags: string[];
+            /** @description Tags that stay where they are: somebody has pushed them since. */
+            taken_tags: string[];
+        };
         RetentionDeletion: {
             digest: string;
             reason: string;
@@ -4708,6 +4840,49 @@ export interface components {
             name: string;
             /** Format: date-time */
             updated_at: string;
+        };
+        TrashSettings: {
+            /**
+             * Format: int64
+             * @description Null: as Registry.TrashDays of the advanced settings says. 0: not at all.
+             */
+            days: number | null;
+            /**
+             * Format: int64
+             * @description What the advanced settings say.
+             */
+            default_days: number;
+        };
+        Trashed: {
+            /** Format: date-time */
+            deleted_at: string;
+            deleted_by: string;
+            digest: string;
+            /**
+             * Format: date-time
+             * @description When it is deleted for good.
+             */
+            expires_at: string;
+            /** Format: int64 */
+            id: number;
+            /**
+             * @description A tag was deleted while what it named was not; an attachment is about another image, as a signature is.
+             * @enum {string}
+             */
+            kind: "image" | "attachment" | "tag";
+            /** @description Empty of a tag. */
+            media_type: string;
+            /** Format: date-time */
+            pushed_at: string | null;
+            pushed_by: string;
+            reason: string;
+            repository: string;
+            /**
+             * Format: int64
+             * @description Of the manifest and its blobs. Others may share them.
+             */
+            size_bytes: number;
+            tags: string[];
         };
         TrendPoint: {
             /** Format: date-time */
@@ -7806,6 +7981,37 @@ export interface operations {
             };
         };
     };
+    "delete-repository": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                /** @description The name without the registry's. */
+                repository: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-tags": {
         parameters: {
             query?: {
@@ -8067,6 +8273,205 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-trash": {
+        parameters: {
+            query?: {
+                /** @description What was in one repository. */
+                repository?: string;
+                /** @description The most items to return. */
+                page_size?: number;
+                /** @description The next_page_token of the page before; empty for the first. */
+                page_token?: string;
+            };
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListTrashed"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "empty-trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Emptied"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-trash-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashSettings"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-trash-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-trash-settingsRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashSettings"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Emptied"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "restore-trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Restored"];
+                };
             };
             /** @description Error */
             default: {

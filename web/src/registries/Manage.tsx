@@ -17,6 +17,7 @@ import { Roles } from './Roles'
 import { Rules } from './Rules'
 import { Saved } from './Saved'
 import { Sources } from './Sources'
+import { Trash } from './Trash'
 
 type Registry = Schemas['Registry']
 
@@ -37,6 +38,7 @@ export function Component() {
           <Sources registry={registry} administrator={administers} />
           <RegistryPolicy name={registry} disabled={!administers} />
           <Retention name={registry} disabled={!administers} />
+          <Trash name={registry} administrator={administers} />
           {administrator && <Remove name={registry} />}
         </Stack>
       ) : <Waiting query={about} what={`The registry ${registry} cannot be shown`} />}
