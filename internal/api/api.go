@@ -55,6 +55,7 @@ type Services struct {
 	Sources   Sources
 	Promotion Promotions
 	Retention Retention
+	Upstream  Connectors
 }
 
 // Options are the choices of an API.
@@ -139,6 +140,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.registries()
 	a.promotions()
 	a.retention()
+	a.connectors()
 	a.policies()
 	a.exceptions()
 	a.admission()

@@ -39,6 +39,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 	switch {
 	case errors.As(err, &status):
 		return err
+	case connectorProblem(err) != nil:
+		return connectorProblem(err)
 	case sourceProblem(err) != nil:
 		return sourceProblem(err)
 	case errors.As(err, &value):

@@ -42,6 +42,7 @@ import (
 	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/upstream"
 	"github.com/pratique/pratique/internal/vex"
 	"github.com/pratique/pratique/internal/webui"
 )
@@ -82,6 +83,9 @@ type App struct {
 	asker       *source.Worker
 	notify      *notify.Service
 	retention   *retention.Service
+	upstream    *upstream.Service
+	settings    *setting.Service
+	watched     watchedStore
 	changed     func() // forgets verdicts
 	queue       *job.Queue
 	events      *event.Broker
@@ -136,8 +140,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err := a.firstStart(ctx, users); err != nil {
 		return err
 	}
-	settings := setting.New(a.store, knownSettings(c), setting.Options{Now: opts.Now, Log: opts.Log})
-	baseURL := func(ctx context.Context) string { return settings.Value(ctx, settingBaseURL) }
+	a.settings = setting.New(a.store, knownSettings(c), setting.Options{Now: opts.Now, Log: opts.Log})
+	baseURL := func(ctx context.Context) string { return a.settings.Value(ctx, settingBaseURL) }
 	gatekeeper, err := auth.NewGatekeeper(ctx, users, baseURL)
 	if err != nil {
 		return err
@@ -157,6 +161,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
 	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, a.tellOfImage}
+	a.watched = watched
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
@@ -175,17 +180,18 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
 	a.retention = retention.New(watched, opts.Now)
 	a.changed = changed
+	a.upstream = upstream.New(watched, a.blobs, notingObserver{askingObserver{a.analyser, a}, a.analyser}, box, upstream.Options{Now: opts.Now, Log: opts.Log, Dir: filepath.Join(c.Data, "tmp")})
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	rest, err := api.New(api.Services{
 		Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
-		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Retention: a.retention,
+		VEX: a.vex, Settings: a.settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Retention: a.retention, Upstream: a.upstream,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: changed})
 	if err != nil {
 		return err
 	}
-	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	handler := oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Upstream: a.upstream, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
@@ -332,6 +338,9 @@ func (a *App) close() error {
 		if err := l.socket.Close(); err != nil && !isClosed(err) {
 			errs = append(errs, err)
 		}
+	}
+	if a.upstream != nil {
+		errs = append(errs, a.upstream.Close())
 	}
 	if a.feeds != nil {
 		errs = append(errs, a.feeds.Close())

@@ -34,6 +34,7 @@ const (
 	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
 	applyRetention    = "apply-retention"
+	cleanCached       = "clean-cached"
 	askSource         = "ask-source"
 	askSources        = "ask-sources"
 	scanImages        = "scan"
@@ -130,6 +131,9 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: applyRetention, Description: "Deletes the tags and manifests that the retention rules of registries let go."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.applyRetention,
 		}, cron: "1 2 * * *"},
+		{Kind: job.Kind{Name: cleanCached, Description: "Deletes images that came by connectors and that nobody has pulled for the days of the setting cached_days."}, Handler: job.Handler{
+			Timeout: 4 * time.Hour, Run: a.cleanCached,
+		}, cron: "51 2 * * *"},
 		{Kind: job.Kind{Name: cleanAnalyses, Description: "Deletes what is known of images, layers and packages that are no longer stored anywhere."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.cleanAnalyses,
 		}, cron: "31 3 * * *"},
