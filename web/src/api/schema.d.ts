@@ -427,6 +427,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List connectors
+         * @description By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-connectors"];
+        put?: never;
+        /**
+         * Add a connector
+         * @description To an upstream registry.
+         *
+         *     For administrators.
+         */
+        post: operations["create-connector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/connectors/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a connector
+         * @description For administrators.
+         */
+        get: operations["get-connector"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a connector
+         * @description The images that came by it stay.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-connector"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a connector
+         * @description What is absent stays.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-connector"];
+        trace?: never;
+    };
+    "/connectors/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test the connection to an upstream registry
+         * @description Says what is wrong, where something is.
+         *
+         *     For administrators.
+         */
+        post: operations["test-connector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1131,6 +1213,34 @@ export interface paths {
         patch: operations["change-registry"];
         trace?: never;
     };
+    "/registries/{registry}/connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a registry's connectors
+         * @description In the order in which they are asked; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-registry-connectors"];
+        /**
+         * Set a registry's connectors
+         * @description All of them, in the order in which they are asked.
+         *
+         *     For administrators.
+         */
+        put: operations["change-registry-connectors"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries/{registry}/policy": {
         parameters: {
             query?: never;
@@ -1191,6 +1301,71 @@ export interface paths {
         get: operations["list-tags"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a registry's retention rules */
+        get: operations["get-retention"];
+        /**
+         * Change a registry's retention rules
+         * @description What was confirmed is so no longer.
+         *
+         *     For administrators.
+         */
+        put: operations["change-retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm what retention rules come to
+         * @description Needed where a plan is held. Another plan needs a word of its own.
+         *
+         *     For administrators.
+         */
+        post: operations["confirm-retention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registries/{registry}/retention/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what retention rules come to
+         * @description Those of the registry, or those that are given. Nothing changes; it is what the job would delete now.
+         */
+        post: operations["preview-retention"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2269,8 +2444,29 @@ export interface components {
              */
             justification?: "" | "component_not_present" | "vulnerable_code_not_present" | "vulnerable_code_not_in_execute_path" | "vulnerable_code_cannot_be_controlled_by_adversary" | "inline_mitigations_already_exist";
         };
+        "Change-connectorRequest": {
+            allowed?: string[];
+            ca_certificates?: string;
+            /** Format: int64 */
+            concurrency?: number;
+            denied?: string[];
+            /** @description Null: none. It has to be given again where the URL leads to another server. */
+            password?: string | null;
+            skip_tls_verify?: boolean;
+            /** Format: int64 */
+            tag_seconds?: number;
+            /** Format: int64 */
+            timeout_seconds?: number;
+            trusted_hosts?: string[];
+            url?: string;
+            username?: string;
+        };
         "Change-extensionRequest": {
             enabled: boolean;
+        };
+        "Change-registry-connectorsRequest": {
+            /** @description Names. */
+            connectors: string[];
         };
         "Change-registryRequest": {
             anonymous_pull?: boolean;
@@ -2327,6 +2523,10 @@ export interface components {
             os?: string;
             variant?: string;
         };
+        "Confirm-retentionRequest": {
+            /** @description As the preview says. */
+            plan: string;
+        };
         Connection: {
             /**
              * @description One word for what is wrong; empty where nothing is.
@@ -2336,6 +2536,45 @@ export interface components {
             /** @example nothing listens at clair.example.com:6060 (connection refused) */
             message: string;
             ok: boolean;
+        };
+        Connector: {
+            /** @description Patterns of repositories; * stands for any text. None: all. */
+            allowed: string[];
+            /** @description PEM. */
+            ca_certificates: string;
+            /**
+             * Format: int64
+             * @description How many requests it is sent at once.
+             */
+            concurrency: number;
+            /** Format: date-time */
+            created_at?: string;
+            /** @description Patterns of repositories that it is not asked for. */
+            denied: string[];
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Whether a password is set. It is never shown. */
+            has_password: boolean;
+            /** @description Unique; it never changes. */
+            name: string;
+            skip_tls_verify: boolean;
+            /**
+             * Format: int64
+             * @description For how long a tag is served without asking for it again.
+             */
+            tag_seconds: number;
+            /**
+             * Format: int64
+             * @description How long an answer may take to begin.
+             */
+            timeout_seconds: number;
+            /** @description Hosts in private networks that it may lead to, for tokens or blobs, beside its own. */
+            trusted_hosts: string[];
+            /** Format: date-time */
+            updated_at?: string;
+            /** @example https://registry-1.docker.io */
+            url: string;
+            username: string;
         };
         Counts: {
             /**
@@ -2433,6 +2672,40 @@ export interface components {
             type: string;
             /** @example CVE-2019-14697 */
             vulnerability: string;
+        };
+        "Create-connectorRequest": {
+            allowed?: string[];
+            /** @description PEM: authorities that its certificate may be signed by, beside the system's. */
+            ca_certificates?: string;
+            /**
+             * Format: int64
+             * @default 4
+             */
+            concurrency?: number;
+            denied?: string[];
+            /** @description Lower-case letters and digits, separated by one of . _ -. */
+            name: string;
+            /** @description Or a token. It is stored encrypted, and never shown. */
+            password?: string;
+            /** @description Take any certificate. */
+            skip_tls_verify?: boolean;
+            /**
+             * Format: int64
+             * @description 300 where absent; 0 asks each time.
+             */
+            tag_seconds?: number;
+            /**
+             * Format: int64
+             * @default 30
+             */
+            timeout_seconds?: number;
+            trusted_hosts?: string[];
+            /**
+             * @description Scheme and host.
+             * @example https://registry-1.docker.io
+             */
+            url: string;
+            username?: string;
         };
         "Create-policy-exceptionRequest": {
             /** @description Why. */
@@ -3275,6 +3548,11 @@ export interface components {
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
+        ListConnector: {
+            items: components["schemas"]["Connector"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
         ListDisagreement: {
             items: components["schemas"]["Disagreement"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
@@ -3914,6 +4192,85 @@ export interface components {
              * @description When a manifest or tag last changed; null where nothing was ever pushed.
              */
             updated_at: string | null;
+        };
+        RetentionDeletion: {
+            digest: string;
+            reason: string;
+            repository: string;
+            /** @description The tag that goes; without, the manifest itself does. */
+            tag?: string;
+        };
+        RetentionDocument: {
+            /** @description Whether the job apply-retention does what the rules say. */
+            enabled: boolean;
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Patterns of the tags that stay. */
+            except?: string[];
+            /**
+             * Format: int64
+             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             */
+            keep_days?: number;
+            /**
+             * Format: int64
+             * @description How many of these tags stay in a repository: those that were set last.
+             */
+            keep_last?: number;
+            /** @description Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all. */
+            repositories?: string[];
+            /** @description Patterns of the tags that may go. None: all. */
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             */
+            untagged_days?: number;
+        };
+        RetentionPreview: {
+            confirmed: boolean;
+            /** @description What goes: the first thousand. */
+            deletions: components["schemas"]["RetentionDeletion"][];
+            /** Format: int64 */
+            gone_manifests: number;
+            /** Format: int64 */
+            gone_tags: number;
+            /** @description More than half of the manifests would go, or every tag: it is done only once it is confirmed. */
+            held: boolean;
+            /** Format: int64 */
+            manifests: number;
+            /** @description The identity of the plan, to confirm it. */
+            plan: string;
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            tags: number;
+        };
+        RetentionRules: {
+            /** @description Whether the job apply-retention does what the rules say. */
+            enabled: boolean;
+            /** @description Patterns of the tags that stay. */
+            except?: string[];
+            /**
+             * Format: int64
+             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             */
+            keep_days?: number;
+            /**
+             * Format: int64
+             * @description How many of these tags stay in a repository: those that were set last.
+             */
+            keep_last?: number;
+            /** @description Patterns of the repositories that they are about, without the registry's name; * stands for any text. None: all. */
+            repositories?: string[];
+            /** @description Patterns of the tags that may go. None: all. */
+            tags?: string[];
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             */
+            untagged_days?: number;
         };
         Schedule: {
             /** @description Minute, hour, day of the month, month, day of the week; or @hourly, @daily, @weekly, @monthly. */
@@ -5482,6 +5839,203 @@ export interface operations {
             };
         };
     };
+    "list-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConnector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-connector": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-connectorRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-connector": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-connector": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-connector": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-connectorRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "test-connector": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     listen: {
         parameters: {
             query?: {
@@ -6847,6 +7401,72 @@ export interface operations {
             };
         };
     };
+    "list-registry-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConnector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-registry-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-registry-connectorsRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConnector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-registry-policy": {
         parameters: {
             query?: never;
@@ -6979,6 +7599,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTag"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-retention": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionRules"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionDocument"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "confirm-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirm-retentionRequest"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RetentionRules"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPreview"];
                 };
             };
             /** @description Error */
