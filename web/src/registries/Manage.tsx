@@ -11,6 +11,7 @@ import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
+import { Connectors } from './Connectors'
 import { PolicyForm } from './PolicyForm'
 import { Rules } from './Rules'
 import { Saved } from './Saved'
@@ -31,6 +32,7 @@ export function Component() {
           <General name={registry} registry={about.data} disabled={!administrator} />
           <Rules name={registry} registry={about.data} disabled={!administrator} />
           <Sources registry={registry} administrator={administrator} />
+          {administrator && <Connectors registry={registry} />}
           <RegistryPolicy name={registry} disabled={!administrator} />
           {administrator && <Remove name={registry} />}
         </Stack>
