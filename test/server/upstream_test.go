@@ -291,3 +291,41 @@ func TestUpstreamThatHarms(t *testing.T) {
 		}
 	})
 }
+
+// TestPullThroughIndex: of an image for two platforms the one is fetched that is
+// asked for, from the second connector where the first has enough.
+func TestPullThroughIndex(t *testing.T) {
+	origin := start(t, t.TempDir())
+	var children [2]string
+	var listed []string
+	for i, architecture := range []string{"amd64", "arm64"} {
+		var err error
+		if children[i], err = origin.registry().Push(t.Context(), "main/app", architecture, marked(t, architecture)); err != nil {
+			t.Fatal(err)
+		}
+		_, content, _ := origin.get(t, "/v2/main/app/manifests/"+children[i])
+		listed = append(listed, fmt.Sprintf(`{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"%s","size":%d,"platform":{"os":"linux","architecture":"%s"}}`, children[i], len(content), architecture))
+	}
+	const kind = "application/vnd.oci.image.index.v1+json"
+	origin.request(t, "PUT", origin.url+"/v2/main/app/manifests/1", kind, []byte(`{"schemaVersion":2,"mediaType":"`+kind+`","manifests":[`+strings.Join(listed, ",")+`]}`), http.StatusCreated)
+	first, second := newUpstream(t, origin), newUpstream(t, origin)
+	first.does(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	s := start(t, t.TempDir())
+	connect(t, s, "one", first.URL, nil)
+	connect(t, s, "two", second.URL, nil)
+	call[struct{}](t, s, "PUT", "/registries/two/connectors", map[string]any{"connectors": []string{"one", "two"}}, http.StatusOK)
+	for _, reference := range []string{"1", children[0]} {
+		if status, text, _ := s.get(t, "/v2/two/main/app/manifests/"+reference); status != http.StatusOK {
+			t.Fatalf("%s: %d %s", reference, status, text)
+		}
+	}
+	if asked := second.times("GET", "/manifests/"+children[1]); asked != 0 {
+		t.Errorf("a platform that nobody asked for was fetched %d times", asked)
+	}
+	if asked := first.times("HEAD", "") + first.times("GET", ""); asked != 1 {
+		t.Errorf("an upstream that failed was asked %d times without a rest", asked)
+	}
+}
