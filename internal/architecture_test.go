@@ -67,6 +67,7 @@ var tiers = map[string]tier{
 	"internal/secret":          service,
 	"internal/source":          service,
 	"internal/target":          service,
+	"internal/upstream":        service,
 	"internal/vex":             service,
 
 	"internal/store": store,

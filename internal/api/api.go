@@ -57,6 +57,7 @@ type Services struct {
 	Promotion Promotions
 	Trash     Trash
 	Retention Retention
+	Upstream  Connectors
 }
 
 // Options are the choices of an API.
@@ -142,6 +143,7 @@ func New(services Services, opts Options) (*API, error) {
 	a.promotions()
 	a.trash()
 	a.retention()
+	a.connectors()
 	a.policies()
 	a.exceptions()
 	a.admission()

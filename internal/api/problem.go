@@ -49,6 +49,8 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return invalid("body.to", auth.ErrNoGrantee.Error())
 	case errors.Is(err, auth.ErrRegistry):
 		return invalid("body.registry", err.Error())
+	case connectorProblem(err) != nil:
+		return connectorProblem(err)
 	case sourceProblem(err) != nil:
 		return sourceProblem(err)
 	case errors.As(err, &value):

@@ -44,6 +44,7 @@ import (
 	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/upstream"
 	"github.com/pratique/pratique/internal/vex"
 	"github.com/pratique/pratique/internal/webui"
 )
@@ -85,6 +86,9 @@ type App struct {
 	notify      *notify.Service
 	retention   *retention.Service
 	changed     func() // forgets verdicts, and what is served
+	upstream    *upstream.Service
+	settings    *setting.Service
+	watched     watchedStore
 	queue       *job.Queue
 	events      *event.Broker
 	scheduler   *job.Scheduler
@@ -138,8 +142,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	if err := a.firstStart(ctx, users); err != nil {
 		return err
 	}
-	settings := setting.New(a.store, knownSettings(c), setting.Options{Now: opts.Now, Log: opts.Log})
-	baseURL := func(ctx context.Context) string { return settings.Value(ctx, settingBaseURL) }
+	a.settings = setting.New(a.store, knownSettings(c), setting.Options{Now: opts.Now, Log: opts.Log})
+	baseURL := func(ctx context.Context) string { return a.settings.Value(ctx, settingBaseURL) }
 	gatekeeper, err := auth.NewGatekeeper(ctx, users, baseURL)
 	if err != nil {
 		return err
@@ -158,7 +162,8 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	later := vexQueue{a.queue, opts.Now}
 	a.vex = vex.New(a.store, layerBlobs{a.blobs}, later, vex.Options{Changed: changed})
-	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, func(ctx context.Context) int { return trashDays(settings.Value(ctx, settingTrashDays)) }, a.tellOfImage}
+	watched := watchedStore{a.store, a.vex, later, opts.Log, a.judgeSoon, func(ctx context.Context) int { return trashDays(a.settings.Value(ctx, settingTrashDays)) }, a.tellOfImage}
+	a.watched = watched
 	options := analyserOptions(c.Layers)
 	options.OnChange, options.OnSettled, options.Logger = changed, a.imageSettled, opts.Log
 	a.analyser = builtin.New(watched, layerBlobs{a.blobs}, layerQueue{a.queue}, options)
@@ -181,18 +186,19 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		changed()
 		handler.Forget()
 	}
+	a.upstream = upstream.New(watched, a.blobs, notingObserver{askingObserver{a.analyser, a}, a.analyser}, box, upstream.Options{Now: opts.Now, Log: opts.Log, Dir: filepath.Join(c.Data, "tmp")})
 	clusters, finder := policy.NewClusters(a.store, opts.Now), policy.NewFinder(a.store, baseURL)
 	signIn := oidc.New(a.store, box, users, oidc.Options{BaseURL: baseURL, SignedIn: a.signedIn, Now: opts.Now, Log: opts.Log})
 	rest, err := api.New(api.Services{
 		SignIn: signIn, Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
-		VEX: a.vex, Settings: settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Trash: trash{watched, a}, Retention: a.retention,
+		VEX: a.vex, Settings: a.settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Trash: trash{watched, a}, Retention: a.retention, Upstream: a.upstream,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: a.changed})
 	if err != nil {
 		return err
 	}
-	handler = oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	handler = oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Upstream: a.upstream, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
@@ -355,6 +361,9 @@ func (a *App) close() error {
 		if err := l.socket.Close(); err != nil && !isClosed(err) {
 			errs = append(errs, err)
 		}
+	}
+	if a.upstream != nil {
+		errs = append(errs, a.upstream.Close())
 	}
 	if a.feeds != nil {
 		errs = append(errs, a.feeds.Close())

@@ -12,8 +12,9 @@ import (
 
 // The names of settings that are changed while the server runs.
 const (
-	settingBaseURL   = "base_url"
-	settingTrashDays = "trash_days"
+	settingBaseURL    = "base_url"
+	settingTrashDays  = "trash_days"
+	settingCachedDays = "cached_days"
 )
 
 // startSettings are shown only.
@@ -33,6 +34,9 @@ func knownSettings(c config.Serve) []setting.Known {
 	}, {
 		Name: settingTrashDays, Title: "Registry.TrashDays", Default: "7", Check: checkTrashDays,
 		Help: "For how many days deleted tags, images and repositories can be restored, in registries that do not say so themselves. 0 deletes them at once.",
+	}, {
+		Name: settingCachedDays, Title: "Connectors.CachedDays", Default: "0", Check: checkDays,
+		Help: "For how many days images that came by a connector stay after they were last pulled. 0: for ever.",
 	}}
 }
 

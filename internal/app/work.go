@@ -35,6 +35,7 @@ const (
 	retryAnalyses     = "retry-analyses"
 	pruneHistory      = "prune-history"
 	applyRetention    = "apply-retention"
+	cleanCached       = "clean-cached"
 	askSource         = "ask-source"
 	askSources        = "ask-sources"
 	scanImages        = "scan"
@@ -134,6 +135,9 @@ func (a *App) kinds() []work {
 		{Kind: job.Kind{Name: emptyTrash, Description: "Deletes for good what has been in the trash for long enough."}, Handler: job.Handler{
 			Timeout: time.Hour, Run: a.emptyTrash,
 		}, cron: "37 * * * *"},
+		{Kind: job.Kind{Name: cleanCached, Description: "Deletes images that came by connectors and that nobody has pulled for the days of the setting cached_days."}, Handler: job.Handler{
+			Timeout: 4 * time.Hour, Run: a.cleanCached,
+		}, cron: "51 2 * * *"},
 		{Kind: job.Kind{Name: cleanAnalyses, Description: "Deletes what is known of images, layers and packages that are no longer stored anywhere."}, Handler: job.Handler{
 			Timeout: 4 * time.Hour, Run: a.cleanAnalyses,
 		}, cron: "31 3 * * *"},

@@ -26,6 +26,12 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target, _ au
 		return err
 	}
 	size, err := h.known(r, repository.ID, t.reference)
+	if errors.Is(err, registry.ErrBlobUnknown) && h.opts.Upstream != nil {
+		if served, err := h.passBlob(w, r, t); served || err != nil {
+			return err
+		}
+		size, err = h.known(r, repository.ID, t.reference)
+	}
 	if err != nil {
 		return err
 	}

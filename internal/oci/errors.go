@@ -12,6 +12,7 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/upstream"
 )
 
 // Error codes of the distribution specification, "Error Codes".
@@ -104,7 +105,9 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 		full      *registry.QuotaError
 		tooLarge  *http.MaxBytesError
 		unread    *bodyError
-		malformed = errors.Is(err, blob.ErrDigestMalformed)
+
+		upstreamFailed *upstream.Failure
+		malformed      = errors.Is(err, blob.ErrDigestMalformed)
 	)
 	switch {
 	case errors.As(err, &f):
@@ -120,6 +123,10 @@ func (h *Handler) failure(ctx context.Context, w http.ResponseWriter, err error)
 		return fault(denied.Status, code, denied.Reason)
 	case errors.As(err, &blocked):
 		return h.blocked(ctx, w, blocked)
+	case errors.As(err, &upstreamFailed):
+		return fault(http.StatusBadGateway, codeUnknown, upstreamFailed.Error())
+	case errors.Is(err, upstream.ErrUnknown):
+		return fault(http.StatusNotFound, codeManifestUnknown, "neither the repository nor its upstream has that")
 	case errors.As(err, &digest), malformed:
 		return fault(http.StatusBadRequest, codeDigestInvalid, err.Error())
 	case errors.As(err, &offset):

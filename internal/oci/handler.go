@@ -17,6 +17,7 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/upstream"
 )
 
 // Store remembers repositories and manifests. Its errors are those of package registry.
@@ -71,11 +72,21 @@ type Observer interface {
 	ManifestDeleted(ctx context.Context, digest, mediaType string, content []byte) error
 }
 
+// Upstream has what a registry does not hold, see package upstream.
+type Upstream interface {
+	Refresh(ctx context.Context, via, registryName, repository, reference string) (changed bool, err error)
+	Complete(ctx context.Context, via, registryName, repository string, m *registry.Manifest) (bool, error)
+	Blob(ctx context.Context, via, registryName, repository, digest string) (*upstream.Blob, error)
+	Pulled(ctx context.Context, registryName, repository, digest string)
+}
+
 // Options are the choices of a Handler. The zero value is usable.
 type Options struct {
 	// BaseURL is where people look at images, for the text of a refusal; nil or
 	// "" where that is not known.
 	BaseURL func(context.Context) string
+	// Upstream is asked for what is not here; nil where there is none.
+	Upstream Upstream
 	// Changed is called when manifests came or went.
 	Changed func()
 	Logger  *slog.Logger

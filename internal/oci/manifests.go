@@ -29,6 +29,10 @@ func (h *Handler) manifest(r *http.Request, t target) (*registry.Manifest, error
 	} else if !registry.IsTag(t.reference) {
 		return nil, registry.ErrManifestUnknown
 	}
+	if err := h.refresh(r, t); err != nil {
+		return nil, err
+	}
+	epoch = h.epoch.Load()
 	repository, err := h.find(r.Context(), t)
 	if err != nil {
 		return nil, err
@@ -58,9 +62,12 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target, 
 	}
 	var verdict policy.Verdict
 	if p.Source == "" {
-		if verdict, err = h.gate.Check(r.Context(), pull); err != nil {
+		if verdict, err = h.check(r, t, m, pull); err != nil {
 			return err
 		}
+	}
+	if h.opts.Upstream != nil && r.Method == http.MethodGet {
+		h.opts.Upstream.Pulled(r.Context(), t.registry, t.repository, m.Digest)
 	}
 	header := w.Header()
 	warn(header, messages(verdict.Warnings))

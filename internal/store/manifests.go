@@ -85,6 +85,9 @@ func (s *Store) PutManifest(ctx context.Context, repositoryID int64, m *registry
 		if err := s.insertManifest(ctx, tx, repositoryID, m, annotations); err != nil {
 			return err
 		}
+		if err := pushedHere(ctx, tx, repositoryID, m.Digest, tags); err != nil {
+			return err
+		}
 		return s.setTags(ctx, tx, repositoryID, m.Digest, tags)
 	})
 	if err != nil {

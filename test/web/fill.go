@@ -60,6 +60,13 @@ func (h *harbour) fill(ctx context.Context) (map[string]string, error) {
 		func() error {
 			return h.call(ctx, http.MethodPost, "/vulnerability-sources", map[string]any{"name": "clair", "extension": "clair-v1", "url": "http://127.0.0.1:6060/"}, nil)
 		},
+		func() error {
+			return h.call(ctx, http.MethodPost, "/connectors", map[string]any{"name": "docker-hub", "url": "https://registry-1.docker.io", "username": "acme", "password": "a-token",
+				"allowed": []string{"library/*"}, "denied": []string{"library/busybox"}}, nil)
+		},
+		func() error {
+			return h.call(ctx, http.MethodPut, "/registries/main/connectors", map[string]any{"connectors": []string{"docker-hub"}}, nil)
+		},
 		func() error { return h.call(ctx, http.MethodPost, "/api-keys", map[string]any{"name": "ci"}, nil) },
 		func() error {
 			return h.call(ctx, http.MethodPost, "/groups", map[string]any{"name": "shop", "description": "Who builds the shop", "claim": "shop-developers"}, nil)

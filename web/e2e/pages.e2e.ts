@@ -56,6 +56,7 @@ const pages: [name: string, path: () => string][] = [
   ['assessment', () => '/assessments/1'],
   ['vex-documents', () => '/vex-documents'],
   ['extensions', () => '/administration/extensions'],
+  ['connectors', () => '/administration/connectors'],
   ['vulnerability-sources', () => '/administration/vulnerability-sources'],
   ['vulnerability-source', () => '/administration/vulnerability-sources/clair'],
   ['policies', () => '/administration/policies'],

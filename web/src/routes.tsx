@@ -41,6 +41,7 @@ export const routes: RouteObject[] = [
       { path: '/vex-documents', lazy: () => import('./vulnerabilities/VexDocuments') },
       { path: '/vex-documents/:id', lazy: () => import('./vulnerabilities/VexDocument') },
       { path: '/administration/extensions', lazy: () => import('./administration/Extensions') },
+      { path: '/administration/connectors', lazy: () => import('./administration/Connectors') },
       { path: '/administration/vulnerability-sources', lazy: () => import('./administration/VulnerabilitySources') },
       { path: '/administration/vulnerability-sources/:name', lazy: () => import('./administration/VulnerabilitySource') },
       { path: '/administration/policies', lazy: () => import('./administration/Policies') },

@@ -194,7 +194,36 @@ func (a *Analyser) ManifestStored(ctx context.Context, digest, mediaType string,
 	return a.Reconsider(ctx, subjects, digest+"+")
 }
 
+// ManifestNoted is ManifestStored for a manifest whose layers may not be here yet:
+// it does not wait for them.
+func (a *Analyser) ManifestNoted(ctx context.Context, digest, mediaType string, content []byte) error {
+	img, ok, err := image.Parse(digest, mediaType, content)
+	if err != nil || !ok {
+		return err
+	}
+	if err := a.noted(ctx, img); err != nil {
+		return err
+	}
+	if _, err := a.settle(ctx, img.Digest); err != nil {
+		return err
+	}
+	a.settled(ctx, img.Digest)
+	return nil
+}
+
 func (a *Analyser) imageStored(ctx context.Context, img image.Image) error {
+	if err := a.noted(ctx, img); err != nil {
+		return err
+	}
+	if err := a.await(ctx, img.Digest); err != nil {
+		return err
+	}
+	a.settled(ctx, img.Digest)
+	return nil
+}
+
+// noted remembers an image and has those of its layers analysed that are here.
+func (a *Analyser) noted(ctx context.Context, img image.Image) error {
 	if err := a.describe(ctx, &img); err != nil {
 		// The platform and the instructions are for people; the packages are in the layers.
 		a.opts.Logger.WarnContext(ctx, "image configuration cannot be read", "image", img.Digest, "error", err)
@@ -210,14 +239,7 @@ func (a *Analyser) imageStored(ctx context.Context, img image.Image) error {
 			stored = append(stored, l.Digest)
 		}
 	}
-	if err := a.enqueue(ctx, stored); err != nil {
-		return err
-	}
-	if err := a.await(ctx, img.Digest); err != nil {
-		return err
-	}
-	a.settled(ctx, img.Digest)
-	return nil
+	return a.enqueue(ctx, stored)
 }
 
 func (a *Analyser) describe(ctx context.Context, img *image.Image) error {

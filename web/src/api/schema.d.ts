@@ -435,6 +435,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List connectors
+         * @description By name; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-connectors"];
+        put?: never;
+        /**
+         * Add a connector
+         * @description To an upstream registry.
+         *
+         *     For administrators.
+         */
+        post: operations["create-connector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/connectors/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a connector
+         * @description For administrators.
+         */
+        get: operations["get-connector"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a connector
+         * @description The images that came by it stay.
+         *
+         *     For administrators.
+         */
+        delete: operations["delete-connector"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a connector
+         * @description What is absent stays.
+         *
+         *     For administrators.
+         */
+        patch: operations["change-connector"];
+        trace?: never;
+    };
+    "/connectors/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test the connection to an upstream registry
+         * @description Says what is wrong, where something is.
+         *
+         *     For administrators.
+         */
+        post: operations["test-connector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -1224,6 +1306,34 @@ export interface paths {
          *     For who may administer the registry.
          */
         patch: operations["change-registry"];
+        trace?: never;
+    };
+    "/registries/{registry}/connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a registry's connectors
+         * @description In the order in which they are asked; always one page.
+         *
+         *     For administrators.
+         */
+        get: operations["list-registry-connectors"];
+        /**
+         * Set a registry's connectors
+         * @description All of them, in the order in which they are asked.
+         *
+         *     For administrators.
+         */
+        put: operations["change-registry-connectors"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/registries/{registry}/policy": {
@@ -2739,6 +2849,23 @@ export interface components {
              */
             justification?: "" | "component_not_present" | "vulnerable_code_not_present" | "vulnerable_code_not_in_execute_path" | "vulnerable_code_cannot_be_controlled_by_adversary" | "inline_mitigations_already_exist";
         };
+        "Change-connectorRequest": {
+            allowed?: string[];
+            ca_certificates?: string;
+            /** Format: int64 */
+            concurrency?: number;
+            denied?: string[];
+            /** @description Null: none. It has to be given again where the URL leads to another server. */
+            password?: string | null;
+            skip_tls_verify?: boolean;
+            /** Format: int64 */
+            tag_seconds?: number;
+            /** Format: int64 */
+            timeout_seconds?: number;
+            trusted_hosts?: string[];
+            url?: string;
+            username?: string;
+        };
         "Change-extensionRequest": {
             enabled: boolean;
         };
@@ -2746,6 +2873,10 @@ export interface components {
             claim?: string;
             description?: string;
             name?: string;
+        };
+        "Change-registry-connectorsRequest": {
+            /** @description Names. */
+            connectors: string[];
         };
         "Change-registryRequest": {
             anonymous_pull?: boolean;
@@ -2842,6 +2973,45 @@ export interface components {
             /** @example nothing listens at clair.example.com:6060 (connection refused) */
             message: string;
             ok: boolean;
+        };
+        Connector: {
+            /** @description Patterns of repositories; * stands for any text. None: all. */
+            allowed: string[];
+            /** @description PEM. */
+            ca_certificates: string;
+            /**
+             * Format: int64
+             * @description How many requests it is sent at once.
+             */
+            concurrency: number;
+            /** Format: date-time */
+            created_at?: string;
+            /** @description Patterns of repositories that it is not asked for. */
+            denied: string[];
+            /** @description Give it as If-Match to change what you saw. */
+            etag: string;
+            /** @description Whether a password is set. It is never shown. */
+            has_password: boolean;
+            /** @description Unique; it never changes. */
+            name: string;
+            skip_tls_verify: boolean;
+            /**
+             * Format: int64
+             * @description For how long a tag is served without asking for it again.
+             */
+            tag_seconds: number;
+            /**
+             * Format: int64
+             * @description How long an answer may take to begin.
+             */
+            timeout_seconds: number;
+            /** @description Hosts in private networks that it may lead to, for tokens or blobs, beside its own. */
+            trusted_hosts: string[];
+            /** Format: date-time */
+            updated_at?: string;
+            /** @example https://registry-1.docker.io */
+            url: string;
+            username: string;
         };
         Counts: {
             /**
@@ -2941,6 +3111,40 @@ export interface components {
             type: string;
             /** @example CVE-2019-14697 */
             vulnerability: string;
+        };
+        "Create-connectorRequest": {
+            allowed?: string[];
+            /** @description PEM: authorities that its certificate may be signed by, beside the system's. */
+            ca_certificates?: string;
+            /**
+             * Format: int64
+             * @default 4
+             */
+            concurrency?: number;
+            denied?: string[];
+            /** @description Lower-case letters and digits, separated by one of . _ -. */
+            name: string;
+            /** @description Or a token. It is stored encrypted, and never shown. */
+            password?: string;
+            /** @description Take any certificate. */
+            skip_tls_verify?: boolean;
+            /**
+             * Format: int64
+             * @description 300 where absent; 0 asks each time.
+             */
+            tag_seconds?: number;
+            /**
+             * Format: int64
+             * @default 30
+             */
+            timeout_seconds?: number;
+            trusted_hosts?: string[];
+            /**
+             * @description Scheme and host.
+             * @example https://registry-1.docker.io
+             */
+            url: string;
+            username?: string;
         };
         "Create-groupRequest": {
             claim?: string;
@@ -3824,6 +4028,11 @@ export interface components {
         };
         ListAuditEntry: {
             items: components["schemas"]["AuditEntry"][];
+            /** @description Give it as page_token to continue the list; empty at its end. */
+            next_page_token: string;
+        };
+        ListConnector: {
+            items: components["schemas"]["Connector"][];
             /** @description Give it as page_token to continue the list; empty at its end. */
             next_page_token: string;
         };
@@ -6288,6 +6497,203 @@ export interface operations {
             };
         };
     };
+    "list-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConnector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-connector": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Create-connectorRequest"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-connector": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-connector": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-connector": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of what was read; absent where any will do. Where it has changed since, the answer is 412 and nothing changes. */
+                "If-Match"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-connectorRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "test-connector": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connection"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     listen: {
         parameters: {
             query?: {
@@ -7861,6 +8267,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Registry"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-registry-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConnector"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "change-registry-connectors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change-registry-connectorsRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListConnector"];
                 };
             };
             /** @description Error */

@@ -11,6 +11,7 @@ import { Waiting } from '../ui/Loading'
 import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
+import { Connectors } from './Connectors'
 import { PolicyForm } from './PolicyForm'
 import { Retention } from './Retention'
 import { Roles } from './Roles'
@@ -36,6 +37,7 @@ export function Component() {
           <Rules name={registry} registry={about.data} disabled={!administers} />
           {administers && <Roles registry={registry} />}
           <Sources registry={registry} administrator={administers} />
+          {administrator && <Connectors registry={registry} />}
           <RegistryPolicy name={registry} disabled={!administers} />
           <Retention name={registry} disabled={!administers} />
           <Trash name={registry} administrator={administers} />

@@ -1,5 +1,5 @@
 import {
-  IconAdjustments, IconBell, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileCertificate, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck, IconShip,
+  IconAdjustments, IconBell, IconBox, IconBug, IconCalendarTime, IconCertificate, IconDatabaseImport, IconFileCertificate, IconFileSearch, IconGauge, IconKey, IconListDetails, IconPlugConnected, IconPuzzle, IconRadar2, IconServer2, IconShieldCheck, IconShip,
   type Icon,
 } from '@tabler/icons-react'
 
@@ -33,6 +33,7 @@ export const sections: Section[] = [
     label: 'Administration',
     entries: [
       { to: '/administration/extensions', label: 'Extensions', icon: IconPuzzle },
+      { to: '/administration/connectors', label: 'Connectors', icon: IconPlugConnected, administrators: true },
       { to: '/administration/vulnerability-sources', label: 'Vulnerability Sources', icon: IconRadar2, administrators: true },
       { to: '/administration/assessment-types', label: 'Assessment Types', icon: IconListDetails },
       { to: '/administration/policies', label: 'Policies', icon: IconShieldCheck },
