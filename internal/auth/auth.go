@@ -58,10 +58,6 @@ type Principal struct {
 // Anonymous reports whether nobody signed in.
 func (p Principal) Anonymous() bool { return p.UserID == 0 && p.RobotID == 0 }
 
-func (p Principal) subject() Subject {
-	return Subject{UserID: p.UserID, KeyID: p.KeyID, RobotID: p.RobotID}
-}
-
 // What callers branch on.
 var (
 	// ErrNotFound is returned for a user or key that does not exist.

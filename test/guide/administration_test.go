@@ -16,30 +16,17 @@ func TestAdministrationPage(t *testing.T) {
 	t.Cleanup(cancel)
 	served := serve(t, new(program.Clock), "--feeds", "alpine")
 	here := strings.NewReplacer("http://localhost:8624", served.URL, "PASSWORD", password)
-	want := map[string]string{
-		"Administration":   "",
-		"Users and groups": `"name":"developers"`,
-		"Roles":            `"role":"publish"`,
-		"Robots":           `"disabled":true`,
-		"API keys":         `"name":"laptop"`,
-		"Single sign-on":   `"client_id":"pratique"`,
-		"What happened":    `"action":"api-key.create"`,
+	want := map[string][]string{
+		"Administration":   {""},
+		"Users and groups": {`"name":"developers"`},
+		"Roles":            {`"role":"publish"`},
+		"Robots":           {`"disabled":true`},
+		"API keys":         {`"name":"laptop"`},
+		"Single sign-on":   {`"client_id":"pratique"`},
+		"What happened":    {`"action":"api-key.create"`},
 	}
 	sh := bash(t, ctx, t.TempDir())
-	for _, got := range steps(t, "../../docs/administration.md") {
-		text, known := want[got.heading]
-		if !known {
-			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
-		}
-		delete(want, got.heading)
-		out, status := sh.run(t, here.Replace(got.commands))
-		if status != 0 || !strings.Contains(out, text) || strings.Contains(out, `"status":`) || strings.Contains(out, "the secret") {
-			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
-		}
-	}
-	for heading := range want {
-		t.Errorf("%q has no block", heading)
-	}
+	guided{file: "administration.md", here: here, want: want, never: []string{`"status":`, "the secret"}}.run(t, sh)
 	if out, _ := sh.run(t, "cut -d, -f4 audit.csv | sort -u"); !strings.Contains(out, "robot.create") || !strings.Contains(out, "user.create") {
 		t.Errorf("audit.csv: %s", out)
 	}

@@ -33,22 +33,5 @@ func TestPromotionPage(t *testing.T) {
 		"Promote":              {`"comment":"passed the tests of release 1"`},
 		"History":              {`"to":{"registry":"releases","repository":"team/app","tag":"1.0"}`},
 	}
-	for _, got := range steps(t, "../../docs/promotion.md") {
-		if strings.Contains(got.commands, "pratique promote") {
-			continue
-		}
-		texts := want[got.heading]
-		if len(texts) == 0 {
-			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
-		}
-		want[got.heading] = texts[1:]
-		if out, status := sh.run(t, here.Replace(got.commands)); status != 0 || !strings.Contains(out, texts[0]) {
-			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
-		}
-	}
-	for heading, texts := range want {
-		if len(texts) > 0 {
-			t.Errorf("%q has too few blocks", heading)
-		}
-	}
+	guided{file: "promotion.md", here: here, want: want, before: func(s step) bool { return !strings.Contains(s.commands, "pratique promote") }}.run(t, sh)
 }

@@ -36,23 +36,7 @@ func TestRegistriesPage(t *testing.T) {
 		"Tags that follow versions": {`"latest"`},
 	}
 	sh := bash(t, ctx, dir)
-	for _, got := range steps(t, "../../docs/registries.md") {
-		texts := want[got.heading]
-		if len(texts) == 0 {
-			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
-		}
-		want[got.heading] = texts[1:]
-		out, status := sh.run(t, here.Replace(got.commands))
-		refused := strings.Contains(got.commands, "dir:other")
-		if (status != 0) != refused || !strings.Contains(out, texts[0]) {
-			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
-		}
-	}
-	for heading, texts := range want {
-		if len(texts) > 0 {
-			t.Errorf("%q has too few blocks", heading)
-		}
-	}
+	guided{file: "registries.md", here: here, want: want, fails: func(s step) bool { return strings.Contains(s.commands, "dir:other") }}.run(t, sh)
 }
 
 // write pushes an image of one layer elsewhere and has skopeo write it to a folder.

@@ -39,20 +39,5 @@ func TestTrashPage(t *testing.T) {
 		"Empty it":            {`"deleted":1`},
 		"For how long":        {`"days":30,"default_days":7`},
 	}
-	for _, got := range steps(t, "../../docs/trash.md") {
-		texts := want[got.heading]
-		if len(texts) == 0 {
-			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
-		}
-		want[got.heading] = texts[1:]
-		out, status := sh.run(t, here.Replace(got.commands))
-		if status != 0 || !strings.Contains(out, texts[0]) {
-			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
-		}
-	}
-	for heading, texts := range want {
-		if len(texts) > 0 {
-			t.Errorf("%q has too few blocks", heading)
-		}
-	}
+	guided{file: "trash.md", here: here, want: want}.run(t, sh)
 }

@@ -28,27 +28,15 @@ func TestUpstreamsPage(t *testing.T) {
 	}
 	here := strings.NewReplacer("https://upstream.example.com", upstream.URL, `"reader"`, `"admin"`, "SECRET", password,
 		"http://localhost:8624", served.URL, "localhost:8624", strings.TrimPrefix(served.URL, "http://"), "PASSWORD", password)
-	want := map[string]string{
-		"Upstream registries":      "",
-		"Make a connector":         `{"ok":true`,
-		"Attach it":                `"has_password":true`,
-		"Pull":                     "",
-		"Delete what nobody pulls": `"kind":"clean-cached"`,
+	want := map[string][]string{
+		"Upstream registries":      {""},
+		"Make a connector":         {`{"ok":true`},
+		"Attach it":                {`"has_password":true`},
+		"Pull":                     {""},
+		"Delete what nobody pulls": {`"kind":"clean-cached"`},
 	}
 	sh := bash(t, ctx, t.TempDir())
-	for _, got := range steps(t, "../../docs/upstreams.md") {
-		text, ok := want[got.heading]
-		if !ok {
-			t.Fatalf("line %d: nothing is expected of this block of %q", got.line, got.heading)
-		}
-		delete(want, got.heading)
-		if out, status := sh.run(t, here.Replace(got.commands)); status != 0 || !strings.Contains(out, text) || strings.Contains(out, `"title":"Un`) {
-			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
-		}
-	}
-	if len(want) > 0 {
-		t.Errorf("not on the page: %v", want)
-	}
+	guided{file: "upstreams.md", here: here, want: want, never: []string{`"title":"Un`}}.run(t, sh)
 	registry := sample.Registry{URL: served.URL, User: "admin", Password: password}
 	gone := func() bool {
 		tags, _ := sh.run(t, "curl -s -u admin:"+password+" "+served.URL+"/v2/acme/main/app/tags/list")
