@@ -190,7 +190,7 @@ func TestFetchFromBadServers(t *testing.T) {
 			defer server.Close()
 			f := newFetcher(t, feed.FetcherOptions{
 				Mirror: server.URL, MaxSize: 1000, Tries: 3, Backoff: time.Millisecond,
-				HeaderTimeout: 50 * time.Millisecond, Timeout: 200 * time.Millisecond,
+				HeaderTimeout: 250 * time.Millisecond, Timeout: time.Second,
 			})
 			doc, err := f.Fetch(t.Context(), upstreamURL, test.known)
 			if int(tries.Load()) != test.tries {
