@@ -115,6 +115,8 @@ function Remove({ name }: { name: string }) {
   const navigate = useNavigate()
   const content = api.useQuery('get', '/registries/{registry}/repositories', { params: { path: { registry: name }, query: { page_size: 1000 } } })
   const n = content.data?.items.length ?? 0
+  const trash = api.useQuery('get', '/registries/{registry}/trash', { params: { path: { registry: name }, query: { page_size: 1 } } })
+  const trashed = (trash.data?.items.length ?? 0) > 0
   const more = content.data?.next_page_token ? ' or more' : ''
   const remove = api.useMutation('delete', '/registries/{registry}', {
     onSuccess: async () => {
@@ -131,9 +133,9 @@ function Remove({ name }: { name: string }) {
       <Confirm
         opened={opened} onClose={dialog.close} title={`Delete the registry ${name}?`} action={`Delete ${name}`} typed={n > 0 ? name : undefined}
         busy={remove.isPending} error={remove.error}
-        onConfirm={() => remove.mutate({ params: { path: { registry: name }, query: { force: n > 0 } } })}
+        onConfirm={() => remove.mutate({ params: { path: { registry: name }, query: { force: n > 0 || trashed } } })}
       >
-        {n === 0 ? 'It holds no repositories.' : `${n}${more} ${n === 1 ? 'repository' : 'repositories'} with all tags and images are deleted, and assessments that hold for them end. This cannot be undone.`}
+        {n === 0 ? `It holds no repositories.${trashed ? ' What is in its trash is deleted for good.' : ''}` : `${n}${more} ${n === 1 ? 'repository' : 'repositories'} with all tags and images are deleted, and assessments that hold for them end. This cannot be undone.`}
       </Confirm>
     </Panel>
   )
