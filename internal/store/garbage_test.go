@@ -325,6 +325,8 @@ func TestReferencesAreKnown(t *testing.T) {
 		"policy_exceptions.digest":     "keeps nothing: an exception may outlive its image",
 		"feed_parts.content_digest":    "of a document",
 		"promotions.digest":            "keeps nothing: history outlives its image",
+		"trash.digest":                 "keeps images",
+		"trash_references.digest":      "keeps blobs; layers are its images'",
 		"cached_tags.digest":           "of manifests",
 		"cached_manifests.digest":      "of manifests",
 	}
