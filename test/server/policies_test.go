@@ -134,6 +134,7 @@ func TestPolicyRefusesClients(t *testing.T) {
 	check("three hours later", http.StatusForbidden, "DENIED")
 
 	call[struct{}](t, s, "POST", "/users", map[string]any{"name": "robot-7", "password": "robot-password"}, http.StatusCreated)
+	call[struct{}](t, s, "POST", "/registries/main/roles", map[string]any{"role": "read", "to": map[string]string{"kind": "user", "name": "robot-7"}}, http.StatusCreated)
 	call[struct{}](t, s, "POST", "/policy-exceptions", map[string]any{"registry": "main", "tag": "1*", "user": "robot-*", "comment": "until it is mended",
 		"expires_at": s.clock.Now().Add(time.Hour)}, http.StatusCreated)
 	for _, reference := range ways {
