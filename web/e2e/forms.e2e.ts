@@ -107,7 +107,7 @@ test('a webhook is created, tested and told again', async () => {
   const told: string[] = []
   const receiver: Server = createServer((request, answer) => {
     told.push(String(request.headers['webhook-signature']))
-    request.resume().on('end', () => answer.writeHead(told.length === 1 ? 500 : 204).end())
+    request.resume().on('end', () => answer.writeHead(204).end())
   })
   await new Promise<void>((resolve) => { receiver.listen(0, '127.0.0.1', resolve) })
   try {
@@ -122,11 +122,10 @@ test('a webhook is created, tested and told again', async () => {
     await dialog.waitFor({ state: 'detached' })
     await page.getByRole('link', { name: 'operations' }).click()
     await page.getByRole('button', { name: 'Send a test' }).click()
-    await page.getByRole('cell', { name: /500/ }).waitFor()
-    await page.getByRole('button', { name: /^Tell again/ }).first().click()
     await page.getByText('delivered', { exact: true }).first().waitFor()
     await look('webhook')
-    expect(told.length).toBeGreaterThan(1)
+    await page.getByRole('button', { name: /^Tell again/ }).first().click()
+    await expect.poll(() => told.length, { timeout: 20_000 }).toBe(2)
     expect(told.every((signature) => signature.startsWith('v1,'))).toBe(true)
     expect(window.complaints()).toEqual([])
   } finally {

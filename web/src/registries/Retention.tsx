@@ -5,7 +5,7 @@ import { api, type Schemas } from '../api/client'
 import { DataTable } from '../ui/DataTable'
 import { Empty } from '../ui/Empty'
 import { Failure } from '../ui/Failure'
-import { plural, shortDigest } from '../ui/format'
+import { number, plural, shortDigest } from '../ui/format'
 import { Waiting } from '../ui/Loading'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
@@ -86,6 +86,8 @@ function Form({ name, rules, disabled, change, onReload, onSave }: Props) {
 
 function Plan({ name, preview, disabled, onConfirmed }: { name: string; preview: Preview; disabled: boolean; onConfirmed: () => void }) {
   const confirm = api.useMutation('post', '/registries/{registry}/retention/confirm', { onSuccess: onConfirmed })
+  const shown = 50
+  const gone = preview.gone_tags + preview.gone_manifests
   return (
     <div role="status">
       <Text size="sm">
@@ -98,15 +100,14 @@ function Plan({ name, preview, disabled, onConfirmed }: { name: string; preview:
           {!disabled && <Button mt="xs" size="xs" variant="default" loading={confirm.isPending} onClick={() => confirm.mutate({ params: { path: { registry: name } }, body: { plan: preview.plan } })}>Let it go</Button>}
         </>
       ))}
-      <div style={{ maxHeight: 320, overflow: 'auto' }}>
-        <DataTable
-          caption="What goes" rows={preview.deletions.slice(0, 200)} rowKey={(d) => `${d.repository} ${d.digest} ${d.tag ?? ''}`} empty={<Empty title="Nothing goes">All of it is kept by these rules.</Empty>}
-          columns={[
-            { key: 'what', title: 'What', lead: true, render: (d) => <span className="break">{d.repository}{d.tag ? `:${d.tag}` : ` ${shortDigest(d.digest)}`}</span> },
-            { key: 'why', title: 'Why', render: (d) => d.reason },
-          ]}
-        />
-      </div>
+      <DataTable
+        caption="What goes" rows={preview.deletions.slice(0, shown)} rowKey={(d) => `${d.repository} ${d.digest} ${d.tag ?? ''}`} empty={<Empty title="Nothing goes">All of it is kept by these rules.</Empty>}
+        columns={[
+          { key: 'what', title: 'What', lead: true, render: (d) => <span className="break">{d.repository}{d.tag ? `:${d.tag}` : ` ${shortDigest(d.digest)}`}</span> },
+          { key: 'why', title: 'Why', render: (d) => d.reason },
+        ]}
+      />
+      {gone > shown && <Text size="sm" c="dimmed">and {number(gone - shown)} more</Text>}
     </div>
   )
 }
