@@ -23,12 +23,12 @@ const newsBatch = 20_000
 // Matches are only written one transaction after the other, so that their ids
 // are in the order in which they can be seen.
 func (s *Store) TellNewFindings(ctx context.Context) (told int, more bool, err error) {
-	return s.tell(ctx, "told-matches", func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error) {
+	return s.tell(ctx, "told-matches", func(q querier, from int64) (events []notify.Event, to int64, err error) {
 		var last sql.NullInt64
-		if err := tx.QueryRowContext(ctx, `select max(id) from (select id from matches where id > $1 order by id limit $2) m`, from, newsBatch).Scan(&last); err != nil || !last.Valid {
+		if err := q.QueryRowContext(ctx, `select max(id) from (select id from matches where id > $1 order by id limit $2) m`, from, newsBatch).Scan(&last); err != nil || !last.Valid {
 			return nil, from, err
 		}
-		events, err = newFindings(ctx, tx, from, last.Int64)
+		events, err = newFindings(ctx, q, from, last.Int64)
 		return events, last.Int64, err
 	})
 }
@@ -44,7 +44,7 @@ type newlyAffected struct {
 // newFindings makes an event for each vulnerability of matches after from up to
 // to. An image that was analysed after its match was there is none: whoever
 // pushed it was told then.
-func newFindings(ctx context.Context, tx *sql.Tx, from, to int64) ([]notify.Event, error) {
+func newFindings(ctx context.Context, q querier, from, to int64) ([]notify.Event, error) {
 	type row struct {
 		name, description string
 		severity          advisory.Severity
@@ -53,7 +53,7 @@ func newFindings(ctx context.Context, tx *sql.Tx, from, to int64) ([]notify.Even
 		packages          string
 		newlyAffected
 	}
-	found, err := queryAll(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.name, &r.description, &r.severity, &r.exploited, &r.fixable, &r.packages, &r.Registry, &r.Images, &r.Sample)
 		return r, err
 	}, `select v.name, v.description, max(`+effective+`), v.exploited_at is not null, max(case when m.fixed <> '' then 1 else 0 end) = 1,

@@ -26,23 +26,26 @@ var errTold = errors.New("it was told meanwhile")
 
 // tell writes the events of what a look finds after where the last one came to,
 // and goes on from there the next time. It returns how many there are, and
-// whether the look came any further.
-func (s *Store) tell(ctx context.Context, cursor string, look func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error)) (told int, more bool, err error) {
+// whether the look came any further. To look may take long, as when very many images
+// have what is new, and keeps nobody from writing meanwhile.
+func (s *Store) tell(ctx context.Context, cursor string, look func(q querier, from int64) (events []notify.Event, to int64, err error)) (told int, more bool, err error) {
+	var from int64
+	if err := s.read.QueryRowContext(ctx, `select position from cursors where name = $1`, cursor).Scan(&from); err != nil {
+		return 0, false, fmt.Errorf("tell news of %s: %w", cursor, err)
+	}
+	events, to, err := look(s.read, from)
+	if err != nil {
+		return 0, false, fmt.Errorf("tell news of %s: %w", cursor, err)
+	}
+	if to == from {
+		return 0, false, nil
+	}
+	for i := range events {
+		if events[i].At.IsZero() {
+			events[i].At = s.now()
+		}
+	}
 	err = s.tx(ctx, func(tx *sql.Tx) error {
-		told, more = 0, false
-		var from int64
-		if err := tx.QueryRowContext(ctx, `select position from cursors where name = $1`, cursor).Scan(&from); err != nil {
-			return err
-		}
-		events, to, err := look(tx, from)
-		if err != nil || to == from {
-			return err
-		}
-		for i := range events {
-			if events[i].At.IsZero() {
-				events[i].At = s.now()
-			}
-		}
 		if err := appendEvents(ctx, tx, events); err != nil {
 			return err
 		}
@@ -53,7 +56,6 @@ func (s *Store) tell(ctx context.Context, cursor string, look func(tx *sql.Tx, f
 		if n, err := done.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(err, errTold)
 		}
-		told, more = len(events), true
 		return nil
 	})
 	switch {
@@ -62,7 +64,7 @@ func (s *Store) tell(ctx context.Context, cursor string, look func(tx *sql.Tx, f
 	case err != nil:
 		return 0, false, fmt.Errorf("tell news of %s: %w", cursor, err)
 	}
-	return told, more, nil
+	return len(events), true, nil
 }
 
 // Turned notes that something is so, or is not any more, and reports whether that
@@ -136,12 +138,12 @@ func (a assessed) tells(what notify.Type, happens string) (notify.Event, error) 
 
 // TellExpired writes an event for each assessment that has expired.
 func (s *Store) TellExpired(ctx context.Context) (told int, more bool, err error) {
-	return s.tell(ctx, "told-assessment-events", func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error) {
+	return s.tell(ctx, "told-assessment-events", func(q querier, from int64) (events []notify.Event, to int64, err error) {
 		var last sql.NullInt64
-		if err := tx.QueryRowContext(ctx, `select max(id) from (select id from assessment_events where id > $1 order by id limit $2) e`, from, logBatch).Scan(&last); err != nil || !last.Valid {
+		if err := q.QueryRowContext(ctx, `select max(id) from (select id from assessment_events where id > $1 order by id limit $2) e`, from, logBatch).Scan(&last); err != nil || !last.Valid {
 			return nil, from, err
 		}
-		ended, err := queryAll(ctx, tx, func(rows *sql.Rows) (a assessed, err error) {
+		ended, err := queryAll(ctx, q, func(rows *sql.Rows) (a assessed, err error) {
 			var expires sql.NullInt64
 			err = rows.Scan(a.fields(&expires)...)
 			a.ExpiresAt = at(expires)
@@ -165,9 +167,9 @@ func (s *Store) TellExpired(ctx context.Context) (told int, more bool, err error
 // TellExpiring writes an event for each assessment that expires until a time, and
 // that was not told before.
 func (s *Store) TellExpiring(ctx context.Context, until time.Time) (told int, more bool, err error) {
-	return s.tell(ctx, "told-expiring", func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error) {
+	return s.tell(ctx, "told-expiring", func(q querier, from int64) (events []notify.Event, to int64, err error) {
 		from = max(from, micros(s.now()))
-		soon, err := queryAll(ctx, tx, func(rows *sql.Rows) (a assessed, err error) {
+		soon, err := queryAll(ctx, q, func(rows *sql.Rows) (a assessed, err error) {
 			var expires sql.NullInt64
 			err = rows.Scan(a.fields(&expires)...)
 			a.ExpiresAt = at(expires)
@@ -199,13 +201,13 @@ func (s *Store) TellExpiring(ctx context.Context, until time.Time) (told int, mo
 // TellRefusals writes an event for each entry on a refused pull that the audit
 // log has: the first of an image and user, and how many there were in an hour.
 func (s *Store) TellRefusals(ctx context.Context) (told int, more bool, err error) {
-	return s.tell(ctx, "told-audit", func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error) {
+	return s.tell(ctx, "told-audit", func(q querier, from int64) (events []notify.Event, to int64, err error) {
 		type entry struct {
 			id                            int64
 			at                            time.Time
 			actor, action, object, detail string
 		}
-		entries, err := queryAll(ctx, tx, func(rows *sql.Rows) (e entry, err error) {
+		entries, err := queryAll(ctx, q, func(rows *sql.Rows) (e entry, err error) {
 			var when sql.NullInt64
 			err = rows.Scan(&e.id, &when, &e.actor, &e.action, &e.object, &e.detail)
 			e.at = at(when)
@@ -254,14 +256,14 @@ func (s *Store) TellRefusals(ctx context.Context) (told int, more bool, err erro
 // TellFailedJobs writes an event for each job that is not tried again. Those that
 // tell people are left out: there would be no end.
 func (s *Store) TellFailedJobs(ctx context.Context, except string) (told int, more bool, err error) {
-	return s.tell(ctx, "told-failed-jobs", func(tx *sql.Tx, from int64) (events []notify.Event, to int64, err error) {
+	return s.tell(ctx, "told-failed-jobs", func(q querier, from int64) (events []notify.Event, to int64, err error) {
 		to = from
 		type row struct {
 			id, finished     int64
 			kind, key, error string
 			attempts         int
 		}
-		failed, err := queryAll(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+		failed, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
 			err = rows.Scan(&r.id, &r.finished, &r.kind, &r.key, &r.error, &r.attempts)
 			return r, err
 		}, `select id, finished_at, kind, key, error, attempts from jobs where state = 'failed' and kind <> $1 and finished_at > $2 and finished_at <= $3
