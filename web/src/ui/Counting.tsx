@@ -16,7 +16,7 @@ export function Counting() {
     before.current = left
   }, [left, refresh])
   return (
-    <Text size="xs" c="dimmed" component="div" role="status">
+    <Text size="xs" c="dimmed" component="div" role="status" mb={left > 0 ? 'xs' : 0}>
       {left > 0 && `Much has just changed. ${plural(left, 'image or vulnerability is', 'images and vulnerabilities are')} still to be counted here; the findings and verdict of an image are already those of now.`}
     </Text>
   )
