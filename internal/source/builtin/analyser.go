@@ -259,44 +259,6 @@ func (a *Analyser) describe(ctx context.Context, img *image.Image) error {
 	return img.Describe(text)
 }
 
-// await settles the image as soon as its layers are analysed, here or by
-// another replica, for at most the settling time.
-func (a *Analyser) await(ctx context.Context, digest string) error {
-	deadline := time.NewTimer(a.opts.Settle)
-	defer deadline.Stop()
-	another := time.NewTicker(time.Second)
-	defer another.Stop()
-	for {
-		changed := a.changed()
-		settled, err := a.settle(ctx, digest)
-		if err != nil || settled {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-another.C:
-		case <-deadline.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (a *Analyser) changed() <-chan struct{} {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.change
-}
-
-func (a *Analyser) announce() {
-	a.mu.Lock()
-	close(a.change)
-	a.change = make(chan struct{})
-	a.mu.Unlock()
-	a.opts.OnChange()
-}
-
 // AnalyseLayer analyses a stored layer unless that was done, and settles the
 // images that waited for it. It returns an error only where another try may
 // help: a layer that cannot be read is remembered as such.
