@@ -157,15 +157,16 @@ func (g *Gate) Check(ctx context.Context, pull Pull) (Verdict, error) {
 func (g *Gate) Verdict(ctx context.Context, pull Pull) (Verdict, error) {
 	at := pull.Place
 	epoch := g.epoch.Load()
-	if v, ok := g.answers.Load(at); ok {
-		if a := v.(*answer); a.epoch == epoch && g.opts.Now().Before(a.until) {
-			return a.verdict(pull, g.opts.Now()), nil
-		}
+	if a := g.remembered(at, epoch); a != nil {
+		return a.verdict(pull, g.opts.Now()), nil
 	}
 	// The epoch is part of the key, lest someone who comes after a change
 	// joins a computation that began before it.
 	key := strconv.FormatUint(epoch, 36) + "\x00" + at.Registry + "\x00" + at.Repository + "\x00" + at.Digest
 	v, err, _ := g.flight.Do(key, func() (any, error) {
+		if a := g.remembered(at, epoch); a != nil {
+			return a, nil // another's computation ended since we looked
+		}
 		// Others may wait for this answer when the first who asked has gone.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.Timeout)
 		defer cancel()
@@ -175,6 +176,16 @@ func (g *Gate) Verdict(ctx context.Context, pull Pull) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("policy of %s/%s@%s: %w", at.Registry, at.Repository, at.Digest, err)
 	}
 	return v.(*answer).verdict(pull, g.opts.Now()), nil
+}
+
+// remembered is the answer that may be used for a place; nil where there is none.
+func (g *Gate) remembered(at assess.Place, epoch uint64) *answer {
+	if v, ok := g.answers.Load(at); ok {
+		if a := v.(*answer); a.epoch == epoch && g.opts.Now().Before(a.until) {
+			return a
+		}
+	}
+	return nil
 }
 
 // verdict is that of an answer for who pulls.
