@@ -2,13 +2,13 @@ package policy
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/pratique/pratique/internal/oci/registry"
 )
 
 // Exception lets pulls through that policy would refuse, until it expires.
@@ -74,11 +74,7 @@ func (e Exception) forUser(name string) bool {
 // matches reports whether text is of a pattern; the empty pattern is any text.
 // Slashes are characters like others. The pattern was checked.
 func matches(pattern, text string) bool {
-	if pattern == "" {
-		return true
-	}
-	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(text, "/", "\x00"))
-	return ok && err == nil
+	return pattern == "" || registry.MatchName(pattern, text)
 }
 
 // Bounds of exceptions.

@@ -274,10 +274,7 @@ func about(patterns []string, name string) bool {
 }
 
 func matchesAny(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		ok, err := path.Match(strings.ReplaceAll(p, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
-		return ok && err == nil
-	})
+	return slices.ContainsFunc(patterns, func(p string) bool { return registry.MatchName(p, name) })
 }
 
 func days(n int) string {

@@ -2,8 +2,6 @@ package source
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pratique/pratique/internal/egress"
 	"github.com/pratique/pratique/internal/secret"
 )
 
@@ -294,8 +293,8 @@ func (s *Service) check(o *Source, authorization string) error {
 	case len(o.CA) > maxCertificates:
 		return &FieldError{"ca_certificates", fmt.Sprintf("must have at most %d bytes", maxCertificates)}
 	}
-	if err := checkCertificates(o.CA); err != nil {
-		return err
+	if err := egress.CheckCertificates(o.CA); err != nil {
+		return &FieldError{"ca_certificates", err.Error()}
 	}
 	scanner, err := extension.Open(s.connection(*o, authorization))
 	if err != nil {
@@ -311,20 +310,6 @@ func (s *Service) names() string {
 		names[i] = e.Name
 	}
 	return join(names)
-}
-
-func checkCertificates(text string) error {
-	rest := []byte(strings.TrimSpace(text))
-	for len(rest) > 0 {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return &FieldError{"ca_certificates", "must be certificates in PEM"}
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil || block.Type != "CERTIFICATE" {
-			return &FieldError{"ca_certificates", "holds something that is no certificate"}
-		}
-	}
-	return nil
 }
 
 // seal puts an Authorization header into the source.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/pratique/pratique/internal/oci/registry"
 )
@@ -49,7 +50,7 @@ func (s *Store) setTags(ctx context.Context, tx *sql.Tx, repositoryID int64, dig
 		after[tag] = digest
 	}
 	if rules.VersionTags {
-		follows := registry.Following(keys(after))
+		follows := registry.Following(slices.Collect(maps.Keys(after)))
 		for _, tag := range tags {
 			if version, ok := follows[tag]; ok && after[version] != digest {
 				return &registry.FollowsError{Tag: tag, Version: version}
@@ -65,7 +66,7 @@ func (s *Store) setTags(ctx context.Context, tx *sql.Tx, repositoryID int64, dig
 	if !rules.VersionTags {
 		return nil
 	}
-	return s.follow(ctx, tx, repositoryID, registry.Following(keys(before)), after)
+	return s.follow(ctx, tx, repositoryID, registry.Following(slices.Collect(maps.Keys(before))), after)
 }
 
 // tagDigests are the tags of a repository.
@@ -80,18 +81,10 @@ func (s *Store) tagDigests(ctx context.Context, tx *sql.Tx, repositoryID int64) 
 	return tags, err
 }
 
-func keys(tags map[string]string) []string {
-	list := make([]string, 0, len(tags))
-	for tag := range tags {
-		list = append(list, tag)
-	}
-	return list
-}
-
 // follow points the tags that follow versions at these, and removes those that
 // followed one before and have none left.
 func (s *Store) follow(ctx context.Context, tx *sql.Tx, repositoryID int64, before map[string]string, tags map[string]string) error {
-	follows := registry.Following(keys(tags))
+	follows := registry.Following(slices.Collect(maps.Keys(tags)))
 	now := micros(s.now())
 	for tag, version := range follows {
 		if tags[tag] == tags[version] {
@@ -126,7 +119,7 @@ func (s *Store) dropTag(ctx context.Context, tx *sql.Tx, repositoryID int64, tag
 	if !ok {
 		return "", missing{registry.ErrManifestUnknown}
 	}
-	follows := registry.Following(keys(tags))
+	follows := registry.Following(slices.Collect(maps.Keys(tags)))
 	if version, ok := follows[tag]; ok && rules.VersionTags {
 		return "", &registry.FollowsError{Tag: tag, Version: version}
 	}
@@ -156,7 +149,7 @@ func (s *Store) dropTags(ctx context.Context, tx *sql.Tx, repositoryID int64, di
 	if err != nil {
 		return nil, err
 	}
-	before := keys(tags)
+	before := slices.Collect(maps.Keys(tags))
 	follows := registry.Following(append(before, dropped...))
 	for _, tag := range dropped {
 		if _, ok := follows[tag]; rules.Immutable(tag) && !(ok && rules.VersionTags) {

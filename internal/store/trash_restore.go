@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/pratique/pratique/internal/oci/registry"
@@ -208,7 +209,7 @@ func (r *restoring) tags(ctx context.Context, t taken) error {
 	}
 	follows := map[string]string{}
 	if rules.VersionTags {
-		follows = registry.Following(append(keys(now), names...))
+		follows = registry.Following(append(slices.Collect(maps.Keys(now)), names...))
 	}
 	var free []string
 	for _, name := range names {

@@ -5,14 +5,15 @@
 package upstream
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/pratique/pratique/internal/egress"
+	"github.com/pratique/pratique/internal/oci/registry"
 )
 
 // What callers branch on.
@@ -122,21 +123,11 @@ func (c *Connector) check() error {
 			}
 		}
 	}
-	return checkCertificates(c.CA)
-}
-
-func checkCertificates(text string) error {
-	if len(text) > 64<<10 {
+	if len(c.CA) > 64<<10 {
 		return &FieldError{"ca_certificates", "must have at most 65536 bytes"}
 	}
-	for rest := []byte(strings.TrimSpace(text)); len(rest) > 0; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return &FieldError{"ca_certificates", "must be certificates in PEM"}
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil || block.Type != "CERTIFICATE" {
-			return &FieldError{"ca_certificates", "holds something that is no certificate"}
-		}
+	if err := egress.CheckCertificates(c.CA); err != nil {
+		return &FieldError{"ca_certificates", err.Error()}
 	}
 	return nil
 }
@@ -145,37 +136,16 @@ func checkCertificates(text string) error {
 // is not, whatever is allowed.
 func (c Connector) Admits(repository string) bool {
 	for _, p := range c.Denied {
-		if matches(p, repository) {
+		if registry.MatchName(p, repository) {
 			return false
 		}
 	}
 	for _, p := range c.Allowed {
-		if matches(p, repository) {
+		if registry.MatchName(p, repository) {
 			return true
 		}
 	}
 	return len(c.Allowed) == 0
-}
-
-// matches reports whether a name is as a pattern says, in which * stands for any text.
-func matches(pattern, name string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == name
-	}
-	first, last := parts[0], parts[len(parts)-1]
-	if len(name) < len(first)+len(last) || !strings.HasPrefix(name, first) || !strings.HasSuffix(name, last) {
-		return false
-	}
-	name = name[len(first) : len(name)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(part):]
-	}
-	return true
 }
 
 // Stale is a manifest from upstream that nobody pulls.

@@ -54,10 +54,14 @@ func (r Rules) Check() error {
 
 // Immutable reports whether a tag stays where it is.
 func (r Rules) Immutable(tag string) bool {
-	return slices.ContainsFunc(r.ImmutableTags, func(pattern string) bool {
-		ok, err := path.Match(pattern, tag)
-		return ok && err == nil
-	})
+	return slices.ContainsFunc(r.ImmutableTags, func(pattern string) bool { return MatchName(pattern, tag) })
+}
+
+// MatchName reports whether a name, or a tag, is of a pattern (path.Match), in which
+// slashes are characters like others: * stands for any text.
+func MatchName(pattern, name string) bool {
+	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
+	return ok && err == nil
 }
 
 // QuotaError says that a registry would hold more than it may.
