@@ -20,14 +20,23 @@ const builtInSource = "built-in"
 const effective = `(case when m.severity > 0 then m.severity else v.severity end)`
 
 // sorted orders findings: the most severe first, then by vulnerability, package
-// and path. The engines would carry all that is read through their sorting.
+// and path. The engines would carry all that is read through their sorting, and
+// so would sorting the findings themselves.
 func sorted(findings []match.Finding) []match.Finding {
-	slices.SortFunc(findings, func(a, b match.Finding) int {
+	order := make([]*match.Finding, len(findings))
+	for i := range findings {
+		order[i] = &findings[i]
+	}
+	slices.SortFunc(order, func(a, b *match.Finding) int {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability),
 			strings.Compare(a.Package.Name, b.Package.Name), strings.Compare(a.Package.Version, b.Package.Version),
 			strings.Compare(a.Package.Architecture, b.Package.Architecture), strings.Compare(a.Evidence.Path, b.Evidence.Path))
 	})
-	return findings
+	list := make([]match.Finding, len(order))
+	for i, f := range order {
+		list[i] = *f
+	}
+	return list
 }
 
 // ImagePackages returns the packages of an image with their proof, by name,

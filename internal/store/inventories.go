@@ -110,12 +110,13 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 		for _, p := range chunk {
 			args = append(args, values(p)...)
 		}
-		given := s.relation(columns, args)
-		known, err := queryAll(ctx, tx, scanPackage, `with k (`+namesOf(columns)+`) as (`+given.query+`)
-			select p.id, `+packageColumns+`
-			from k join packages p on p.name = k.name and p.version = k.version and p.distribution = k.distribution
-				and p.architecture = k.architecture and p.source_name = k.source_name and p.source_version = k.source_version
-				and p.type = k.type and p.module = k.module and p.repositories = k.repositories`, given.args...)
+		known, err := queryRelation(ctx, s, tx, scanPackage, columns, args, func(given relation) string {
+			return `with k (` + namesOf(columns) + `) as (` + given.query + `)
+				select p.id, ` + packageColumns + `
+				from k join packages p on p.name = k.name and p.version = k.version and p.distribution = k.distribution
+					and p.architecture = k.architecture and p.source_name = k.source_name and p.source_version = k.source_version
+					and p.type = k.type and p.module = k.module and p.repositories = k.repositories`
+		})
 		if err != nil {
 			return nil, fmt.Errorf("read packages: %w", err)
 		}
@@ -129,12 +130,9 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 				args = append(append(args, values(p)...), binary, source)
 			}
 		}
-		if len(args) == 0 {
-			continue
-		}
-		given = s.relation(columns+`, version_key bytes, source_key bytes`, args)
-		fresh, err := queryAll(ctx, tx, scanPackage, `insert into packages (`+namesOf(columns)+`, version_key, source_key) `+given.query+
-			` returning id, `+namesOf(columns), given.args...)
+		fresh, err := queryRelation(ctx, s, tx, scanPackage, columns+`, version_key bytes, source_key bytes`, args, func(given relation) string {
+			return `insert into packages (` + namesOf(columns) + `, version_key, source_key) ` + given.query + ` returning id, ` + namesOf(columns)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("insert packages: %w", err)
 		}
@@ -167,15 +165,15 @@ func (s *Store) internFiles(ctx context.Context, tx *sql.Tx, installed []invento
 	}
 	digests := slices.SortedFunc(maps.Keys(wanted), func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
 	ids := make(map[file]int64, len(wanted))
-	read := func(query string, r relation) error {
-		_, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
+	read := func(columns string, values []any, query func(relation) string) error {
+		_, err := queryRelation(ctx, s, tx, func(rows *sql.Rows) (none struct{}, err error) {
 			var digest []byte
 			var id int64
 			if err = rows.Scan(&digest, &id); err == nil {
 				ids[wanted[[16]byte(digest)]] = id
 			}
 			return none, err
-		}, query, r.args...)
+		}, columns, values, query)
 		return err
 	}
 	for chunk := range slices.Chunk(digests, relationRows) {
@@ -183,8 +181,9 @@ func (s *Store) internFiles(ctx context.Context, tx *sql.Tx, installed []invento
 		for _, d := range chunk {
 			values = append(values, d[:])
 		}
-		given := s.relation("digest bytes", values)
-		if err := read(`select digest, id from files where digest in (`+given.query+`)`, given); err != nil {
+		if err := read("digest bytes", values, func(given relation) string {
+			return `select digest, id from files where digest in (` + given.query + `)`
+		}); err != nil {
 			return nil, fmt.Errorf("read files: %w", err)
 		}
 		values = nil
@@ -193,11 +192,9 @@ func (s *Store) internFiles(ctx context.Context, tx *sql.Tx, installed []invento
 				values = append(values, f.path, f.detector, d[:])
 			}
 		}
-		if len(values) == 0 {
-			continue
-		}
-		given = s.relation("path text, detector text, digest bytes", values)
-		if err := read(`insert into files (path, detector, digest) `+given.query+` returning digest, id`, given); err != nil {
+		if err := read("path text, detector text, digest bytes", values, func(given relation) string {
+			return `insert into files (path, detector, digest) ` + given.query + ` returning digest, id`
+		}); err != nil {
 			return nil, fmt.Errorf("insert files: %w", err)
 		}
 	}

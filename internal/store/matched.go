@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
@@ -37,7 +39,7 @@ func (s *Store) imageMatches(ctx context.Context, digest string, when time.Time)
 	}
 	live, args := liveNow, []any(nil)
 	if past {
-		live, args = `m.first_seen <= $2 and (m.gone_at is null or m.gone_at > $2)`, []any{micros(when)}
+		live, args = `m.first_seen <= $3 and (m.gone_at is null or m.gone_at > $3)`, []any{micros(when)}
 	}
 	findings, err := s.matched(ctx, id.Int64, live, args...)
 	if err != nil {
@@ -67,42 +69,53 @@ func (s *Store) imageMatches(ctx context.Context, digest string, when time.Time)
 const liveNow = `m.gone_at is null`
 
 // matched returns the matches m of the packages of an inventory for which a
-// condition holds that may use the arguments from $2 on, sorted. Layers are given by
-// index only; FirstSeen is when the package was first known to be affected. What the
-// findings of a package have in common is read once.
+// condition holds that may use the arguments from $3 on, sorted. Layers are given by
+// index only; FirstSeen is when the package was first known to be affected. Half of
+// the packages are read beside the others.
 func (s *Store) matched(ctx context.Context, inventoryID int64, condition string, args ...any) ([]match.Finding, error) {
+	var even, odd []match.Finding
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		even, err = s.matchedOf(running, inventoryID, 0, condition, args)
+		return err
+	})
+	group.Go(func() (err error) {
+		odd, err = s.matchedOf(running, inventoryID, 1, condition, args)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return sorted(append(even, odd...)), nil
+}
+
+// matchedOf are those of matched of the packages with even or odd ids. What the
+// findings of a package have in common is read once.
+func (s *Store) matchedOf(ctx context.Context, inventoryID, odd int64, condition string, args []any) ([]match.Finding, error) {
+	half := []any{inventoryID, odd}
 	rows, err := queryAll(ctx, s.read, scanMatched, `select m.package_id, v.id, v.name, v.description, `+effective+`, v.cvss, v.cvss_vector, v.exploited_at,
 			coalesce(e.score, 0), coalesce(e.percentile, 0),
 			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note, m.first_seen
-		from (select distinct package_id from inventory_packages where inventory_id = $1 and owner = '') ip
+		from (select distinct package_id from inventory_packages where inventory_id = $1 and package_id % 2 = $2 and owner = '') ip
 		join matches m on m.package_id = ip.package_id and `+condition+`
 		join vulnerabilities v on v.id = m.vulnerability_id
-		left join epss e on e.name = v.name`, append([]any{inventoryID}, args...)...)
-	if err != nil {
+		left join epss e on e.name = v.name`, append(slices.Clone(half), args...)...)
+	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
 	places := make(map[int64][]inventory.Installed)
-	var packages []any
-	for _, r := range rows {
-		if _, seen := places[r.pkg]; !seen {
-			places[r.pkg] = nil
-			packages = append(packages, r.pkg)
-		}
-	}
-	for chunk := range slices.Chunk(packages, relationRows) {
-		if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
-			var id int64
-			var p inventory.Installed
-			err = rows.Scan(append(append([]any{&id}, packageFields(&p.Package)...), &p.LayerIndex, &p.Line, &p.Evidence, &p.Path, &p.Detector)...)
-			places[id] = append(places[id], p)
-			return none, err
-		}, `select p.id, `+packageColumns+`, ip.layer_position, ip.line, ip.evidence, f.path, f.detector
-			from inventory_packages ip
-			join packages p on p.id = ip.package_id
-			join files f on f.id = ip.file_id
-			where ip.inventory_id = $1 and ip.owner = '' and ip.package_id in (`+parameters(2, len(chunk))+`)`, append([]any{inventoryID}, chunk...)...); err != nil {
-			return nil, err
-		}
+	if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
+		var id int64
+		var p inventory.Installed
+		err = rows.Scan(append(append([]any{&id}, packageFields(&p.Package)...), &p.LayerIndex, &p.Line, &p.Evidence, &p.Path, &p.Detector)...)
+		places[id] = append(places[id], p)
+		return none, err
+	}, `select p.id, `+packageColumns+`, ip.layer_position, ip.line, ip.evidence, f.path, f.detector
+		from inventory_packages ip
+		join packages p on p.id = ip.package_id
+		join files f on f.id = ip.file_id
+		where ip.inventory_id = $1 and ip.package_id % 2 = $2 and ip.owner = ''`, half...); err != nil {
+		return nil, err
 	}
 	findings := make([]match.Finding, 0, len(rows))
 	for _, r := range rows {
@@ -110,7 +123,7 @@ func (s *Store) matched(ctx context.Context, inventoryID int64, condition string
 			findings = append(findings, r.in(p))
 		}
 	}
-	return sorted(findings), nil
+	return findings, nil
 }
 
 // matchedRow is a match of a package, wherever that is.

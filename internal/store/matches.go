@@ -214,12 +214,11 @@ const updateMatch = `update matches set (` + matchColumns + `) = ($1, $2, $3, $4
 // others on its vulnerability, too. The keys of versions are compared
 // in the database: most statements on a package are on older versions, and
 // reading them all costs more than anything else.
-func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
+func (s *Store) affecting(ctx context.Context, tx *sql.Tx, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
 	type row struct {
-		pkg, vulnerability int64
+		pkg, vulnerability, stated int64
 		match.Statement
 	}
-	given := s.relation("id bigint", idsOf(packages))
 	const key = `(case when s.source then p.source_key else p.version_key end)`
 	arm := func(fixed string) string {
 		return `select p.id, v.id, v.name, s.fallback, ` + statementColumns + `, a.id as stated
@@ -232,14 +231,18 @@ func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow)
 			and (a.introduced_key is null or ` + key + ` >= a.introduced_key)
 			and (a.last_key is null or ` + key + ` <= a.last_key)`
 	}
-	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		var stated int64
-		err = rows.Scan(append(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...), &stated)...)
+	found, err := queryRelation(ctx, s, tx, func(rows *sql.Rows) (*row, error) {
+		r := new(row) // large: a list of them would be copied as it grows
+		err := rows.Scan(append(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...), &r.stated)...)
 		return r, err
-	}, `with k (id) as (`+given.query+`) `+arm(`a.fixed_key > `+key)+` union all `+arm(`a.fixed_key is null`)+` order by stated`, given.args...)
+	}, "id bigint", idsOf(packages), func(given relation) string {
+		return `with k (id) as (` + given.query + `) ` + arm(`a.fixed_key > `+key) + ` union all ` + arm(`a.fixed_key is null`)
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read advisories: %w", err)
 	}
+	// The engine would carry all that is read through its sorting.
+	slices.SortFunc(found, func(a, b *row) int { return cmp.Compare(a.stated, b.stated) })
 	statements := make(map[int64][]match.Statement)
 	ids := make(map[string]int64)
 	contested := make(map[int64]map[int64]bool) // packages to vulnerabilities
@@ -253,7 +256,7 @@ func (s *Store) affecting(ctx context.Context, q querier, packages []packageRow)
 			contested[r.pkg][r.vulnerability] = true
 		}
 	}
-	return statements, ids, addOwn(ctx, q, contested, statements)
+	return statements, ids, addOwn(ctx, tx, contested, statements)
 }
 
 // addOwn adds, to the statements by package, what is stated of it and contested

@@ -45,8 +45,9 @@ type Store struct {
 	read, write *sql.DB
 	now         func() time.Time
 	// in is the transaction that all writes go to, where not nil: see within.
-	in      *sql.Tx
-	figures *figures
+	in          *sql.Tx
+	figures     *figures
+	checkpoints *checkpoints // of SQLite
 	// findingsAtOnce bounds what a transaction counts: see affected.go.
 	findingsAtOnce int
 	fewImages      int // as the constant, but in tests
@@ -105,7 +106,11 @@ func (s *Store) openSQLite(path string, opts Options) error {
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
 	var err error
-	if s.write, err = sql.Open("sqlite", dsn("cache_size(-32768)")+"&_txlock=immediate"); err != nil {
+	// As SQLite has it where it is built for Linux: a file's times need not be on the disk.
+	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return fmt.Errorf("database sqlite:%s: %w", path, err)
+	}
+	if s.write, err = sql.Open("sqlite", dsn("cache_size(-32768)", writerCheckpoint)+"&_txlock=immediate"); err != nil {
 		return fmt.Errorf("database sqlite:%s: %w", path, err)
 	}
 	s.write.SetMaxOpenConns(1)
@@ -114,6 +119,11 @@ func (s *Store) openSQLite(path string, opts Options) error {
 	}
 	s.read.SetMaxOpenConns(opts.MaxConnections)
 	s.read.SetMaxIdleConns(opts.MaxConnections)
+	db, err := sql.Open("sqlite", dsn("cache_size(-64)"))
+	if err != nil {
+		return errors.Join(fmt.Errorf("database sqlite:%s: %w", path, err), s.Close())
+	}
+	s.checkpoints = startCheckpoints(db)
 	return nil
 }
 
@@ -141,7 +151,7 @@ func (s *Store) Close() error {
 	if s.read == s.write {
 		return s.write.Close()
 	}
-	return errors.Join(s.read.Close(), s.write.Close())
+	return errors.Join(s.checkpoints.close(), s.read.Close(), s.write.Close())
 }
 
 // Ping reports whether the database answers.
@@ -152,9 +162,14 @@ func (s *Store) Engine() Engine { return s.engine }
 
 // querier is what a query needs: a pool or a transaction.
 type querier interface {
+	asker
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// asker is what rows are read from.
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // tx runs fn in one write transaction and runs it again, a few times, where
@@ -194,6 +209,7 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	s.checkpoints.wrote()
 	return nil
 }
 
@@ -294,7 +310,7 @@ func parameters(first, n int) string {
 }
 
 // queryAll runs a query and scans each row.
-func queryAll[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+func queryAll[T any](ctx context.Context, q asker, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
