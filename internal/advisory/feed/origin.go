@@ -33,29 +33,46 @@ func (r *run) parse(ctx context.Context, part Part, doc *Document, known func(Or
 }
 
 // maxKept bounds the statements of changed groups that are kept in memory, of
-// all feeds together, so that a document need not be read a second time.
-const maxKept = 150_000
+// all feeds together; what is more is kept on the disk.
+const maxKept = 50_000
 
-// keep keeps what changed while there is room for it.
-func (s *survey) keep(e Entry) {
-	if s.spilt {
-		return
+// keep keeps what changed, so that the document need not be read a second time,
+// unless too much did.
+func (s *survey) keep(e Entry) error {
+	if s.again {
+		return nil
 	}
 	weight := int64(len(e.Advisories) + len(e.Details))
-	if s.room.Add(weight) > maxKept {
-		s.room.Add(-weight)
-		s.drop()
-		s.spilt = true
-		return
+	if s.spill == nil && s.room.Add(weight) <= maxKept {
+		s.weight += weight
+		s.kept = append(s.kept, e)
+		return nil
 	}
-	s.weight += weight
-	s.kept = append(s.kept, e)
+	if s.spill == nil {
+		s.room.Add(-weight)
+		var err error
+		if s.spill, err = newSpill(s.dir); err != nil {
+			return err
+		}
+	}
+	fits, err := s.spill.add(e)
+	if err != nil || fits {
+		return err
+	}
+	s.again = true
+	return s.drop()
 }
 
 // drop forgets what is kept.
-func (s *survey) drop() {
+func (s *survey) drop() error {
 	s.room.Add(-s.weight)
 	s.kept, s.weight = nil, 0
+	if s.spill == nil {
+		return nil
+	}
+	err := s.spill.close()
+	s.spill = nil
+	return err
 }
 
 // still adds the ecosystems that records speak of which were passed over.

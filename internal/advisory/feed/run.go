@@ -144,7 +144,11 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 	if err != nil {
 		return err
 	}
-	defer s.drop()
+	defer func() {
+		if err := s.drop(); err != nil {
+			r.opts.Log.WarnContext(ctx, "what was kept of a document stays behind", "error", err)
+		}
+	}()
 	if err := r.apply(ctx, part, doc, s, p); err != nil {
 		return err
 	}
@@ -177,11 +181,14 @@ type survey struct {
 	seen    map[string]Fingerprint
 	changed map[string]bool
 	removed []string
-	// kept are the changed groups, unless they are spilt, for want of room.
+	// kept are the changed groups, and then those of spill, which may be nil. Where
+	// again is set they are neither, and the document is to be read again.
 	kept   []Entry
+	spill  *spill
+	again  bool
 	weight int64
-	spilt  bool
 	room   *atomic.Int64
+	dir    string // for spill
 	// passed is set where records were passed over, as origins tells; moved are
 	// the origins of groups that state the same in other bytes.
 	passed     bool
@@ -198,13 +205,13 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 	if err != nil {
 		return nil, err
 	}
-	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool), moved: make(map[string]Origin), room: &r.room}
+	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool), moved: make(map[string]Origin), room: &r.room, dir: r.fetcher.opts.TempDir}
 	if _, ok := r.feed.(Skimmer); ok && current {
 		if s.origins, err = r.store.Origins(ctx, r.feed.Name(), part.Name); err != nil {
 			return nil, err
 		}
 	}
-	s.spilt = len(stored) == 0 // of a first load most would be
+	s.again = len(stored) == 0 // of a first load most would be
 	s.parsed, err = r.parse(ctx, part, doc, func(o Origin) bool {
 		name, known := s.origins[o]
 		if _, twice := s.seen[name]; !known || twice {
@@ -234,15 +241,14 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 		s.advisories += len(g.Advisories)
 		if old, known := stored[g.Name]; !known || old != print {
 			s.changed[g.Name] = true
-			s.keep(Entry{Group: g, Fingerprint: print, Origin: origin})
+			return s.keep(Entry{Group: g, Fingerprint: print, Origin: origin})
 		} else if _, same := s.origins[origin]; !same && origin != (Origin{}) {
 			s.moved[g.Name] = origin
 		}
 		return nil
 	})
 	if err != nil {
-		s.drop()
-		return nil, fmt.Errorf("%s: %w", doc.Location, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", doc.Location, err), s.drop())
 	}
 	s.skipped.merge(s.parsed.Skipped)
 	for name := range stored {
@@ -252,8 +258,7 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 	}
 	slices.Sort(s.removed)
 	if err := r.believe(len(stored)-len(s.removed), len(stored), len(s.seen), s.advisories, state.Advisories); err != nil {
-		s.drop()
-		return nil, fmt.Errorf("%s: %w", doc.Location, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", doc.Location, err), s.drop())
 	}
 	return s, nil
 }
@@ -309,7 +314,12 @@ func (r *run) apply(ctx context.Context, part Part, doc *Document, s *survey, p 
 			return err
 		}
 	}
-	if total > 0 && s.spilt {
+	if s.spill != nil {
+		if err := s.spill.each(add); err != nil {
+			return err
+		}
+	}
+	if total > 0 && s.again {
 		known := func(o Origin) bool {
 			name, known := s.origins[o]
 			return known && !s.changed[name]
