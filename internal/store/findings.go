@@ -1,12 +1,10 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
@@ -18,26 +16,6 @@ const builtInSource = "built-in"
 // effective is the severity of a match m of a vulnerability v: the publisher's
 // for the package, else the vulnerability's.
 const effective = `(case when m.severity > 0 then m.severity else v.severity end)`
-
-// sorted orders findings: the most severe first, then by vulnerability, package
-// and path. The engines would carry all that is read through their sorting, and
-// so would sorting the findings themselves.
-func sorted(findings []match.Finding) []match.Finding {
-	order := make([]*match.Finding, len(findings))
-	for i := range findings {
-		order[i] = &findings[i]
-	}
-	slices.SortFunc(order, func(a, b *match.Finding) int {
-		return cmp.Or(cmp.Compare(b.Severity, a.Severity), strings.Compare(a.Vulnerability, b.Vulnerability),
-			strings.Compare(a.Package.Name, b.Package.Name), strings.Compare(a.Package.Version, b.Package.Version),
-			strings.Compare(a.Package.Architecture, b.Package.Architecture), strings.Compare(a.Evidence.Path, b.Evidence.Path))
-	})
-	list := make([]match.Finding, len(order))
-	for i, f := range order {
-		list[i] = *f
-	}
-	return list
-}
 
 // ImagePackages returns the packages of an image with their proof, by name,
 // version, architecture and path.

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,7 +75,7 @@ const liveNow = `m.gone_at is null`
 // index only; FirstSeen is when the package was first known to be affected. Half of
 // the packages are read beside the others.
 func (s *Store) matched(ctx context.Context, inventoryID int64, condition string, args ...any) ([]match.Finding, error) {
-	var even, odd []match.Finding
+	var even, odd []located
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		even, err = s.matchedOf(running, inventoryID, 0, condition, args)
@@ -86,14 +88,34 @@ func (s *Store) matched(ctx context.Context, inventoryID int64, condition string
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return sorted(append(even, odd...)), nil
+	all := append(even, odd...)
+	// A finding is large. The engines would carry all that is read through their sorting.
+	slices.SortFunc(all, func(a, b located) int {
+		return cmp.Or(cmp.Compare(b.severity, a.severity), strings.Compare(a.name, b.name),
+			strings.Compare(a.place.Name, b.place.Name), strings.Compare(a.place.Version, b.place.Version),
+			strings.Compare(a.place.Architecture, b.place.Architecture), strings.Compare(a.place.Path, b.place.Path))
+	})
+	findings := make([]match.Finding, len(all))
+	for i := range all {
+		all[i].into(&findings[i])
+	}
+	return findings, nil
 }
 
 // matchedOf are those of matched of the packages with even or odd ids. What the
 // findings of a package have in common is read once.
-func (s *Store) matchedOf(ctx context.Context, inventoryID, odd int64, condition string, args []any) ([]match.Finding, error) {
+func (s *Store) matchedOf(ctx context.Context, inventoryID, odd int64, condition string, args []any) ([]located, error) {
 	half := []any{inventoryID, odd}
-	rows, err := queryAll(ctx, s.read, scanMatched, `select m.package_id, v.id, v.name, v.description, `+effective+`, v.cvss, v.cvss_vector, v.exploited_at,
+	var some []matchedRow // many at once
+	rows, err := queryAll(ctx, s.read, func(rows *sql.Rows) (*matchedRow, error) {
+		if len(some) == 0 {
+			some = make([]matchedRow, 64)
+		}
+		r := &some[0]
+		some = some[1:]
+		return r, rows.Scan(&r.pkg, &r.vulnerability, &r.name, &r.description, &r.severity, &r.cvss, &r.vector, &r.exploited, &r.epss, &r.percentile,
+			&r.introduced, &r.fixed, &r.lastAffected, &r.fix, &r.source, &r.feed, &r.part, &r.advisory, &r.note, &r.firstSeen)
+	}, `select m.package_id, v.id, v.name, v.description, `+effective+`, v.cvss, v.cvss_vector, coalesce(v.exploited_at, 0),
 			coalesce(e.score, 0), coalesce(e.percentile, 0),
 			m.introduced, m.fixed, m.last_affected, m.fix_state, m.source, m.feed, m.part, m.identifier, m.note, m.first_seen
 		from (select distinct package_id from inventory_packages where inventory_id = $1 and package_id % 2 = $2 and owner = '') ip
@@ -103,10 +125,10 @@ func (s *Store) matchedOf(ctx context.Context, inventoryID, odd int64, condition
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	places := make(map[int64][]inventory.Installed)
+	places := make(map[int64][]*inventory.Installed)
 	if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
 		var id int64
-		var p inventory.Installed
+		p := new(inventory.Installed)
 		err = rows.Scan(append(append([]any{&id}, packageFields(&p.Package)...), &p.LayerIndex, &p.Line, &p.Evidence, &p.Path, &p.Detector)...)
 		places[id] = append(places[id], p)
 		return none, err
@@ -117,42 +139,48 @@ func (s *Store) matchedOf(ctx context.Context, inventoryID, odd int64, condition
 		where ip.inventory_id = $1 and ip.package_id % 2 = $2 and ip.owner = ''`, half...); err != nil {
 		return nil, err
 	}
-	findings := make([]match.Finding, 0, len(rows))
+	all := make([]located, 0, len(rows))
 	for _, r := range rows {
 		for _, p := range places[r.pkg] {
-			findings = append(findings, r.in(p))
+			all = append(all, located{r, p})
 		}
 	}
-	return findings, nil
+	return all, nil
 }
 
-// matchedRow is a match of a package, wherever that is.
+// matchedRow is a match of a package, wherever that is. Its fields are of the types
+// that a driver gives: others are taken by reflection, one by one.
 type matchedRow struct {
-	pkg int64
-	match.Finding
-	advisory.Advisory
+	pkg, vulnerability, severity         int64
+	exploited, firstSeen                 int64
+	name, description, vector            string
+	cvss, epss, percentile               float64
+	introduced, fixed, lastAffected, fix string
+	source                               bool
+	feed, part, advisory, note           string
 }
 
-func scanMatched(rows *sql.Rows) (*matchedRow, error) {
-	r := new(matchedRow) // large: a list of them would be copied as it grows
-	var exploited, firstSeen sql.NullInt64
-	f, a := &r.Finding, &r.Advisory
-	err := rows.Scan(&r.pkg, &f.VulnerabilityID, &f.Vulnerability, &f.Description, &f.Severity, &f.CVSS, &f.Vector, &exploited, &f.EPSS, &f.Percentile,
-		&a.Introduced, &a.Fixed, &a.LastAffected, &f.Fix, &a.Source, &f.Evidence.Feed, &f.Evidence.Part, &f.Evidence.Advisory, &f.Evidence.Note, &firstSeen)
-	f.Fixed, f.ExploitedSince, f.FirstSeen = a.Fixed, at(exploited), at(firstSeen)
-	return r, err
+// located is a match at one place.
+type located struct {
+	*matchedRow
+	place *inventory.Installed
 }
 
-// in is the finding that the match is at one place.
-func (r *matchedRow) in(p inventory.Installed) match.Finding {
-	f := r.Finding
-	f.Package, f.LayerIndex = p.Package, p.LayerIndex
-	f.Evidence.Line, f.Evidence.Record, f.Evidence.Path, f.Evidence.Detector = p.Line, p.Evidence, p.Path, p.Detector
-	f.Evidence.Subject = p.Name
-	if r.Advisory.Source {
+// into fills in the finding that it is.
+func (l located) into(f *match.Finding) {
+	r, p := l.matchedRow, l.place
+	f.VulnerabilityID, f.Vulnerability, f.Description, f.Severity = r.vulnerability, r.name, r.description, advisory.Severity(r.severity)
+	f.CVSS, f.Vector, f.EPSS, f.Percentile = r.cvss, r.vector, r.epss, r.percentile
+	f.FirstSeen = time.UnixMicro(r.firstSeen).UTC()
+	if r.exploited != 0 {
+		f.ExploitedSince = time.UnixMicro(r.exploited).UTC()
+	}
+	f.Fixed, f.Fix, f.Package, f.LayerIndex = r.fixed, advisory.FixState(r.fix), p.Package, p.LayerIndex
+	f.Evidence = match.Evidence{Path: p.Path, Line: p.Line, Detector: p.Detector, Record: p.Evidence,
+		Feed: r.feed, Part: r.part, Advisory: r.advisory, Note: r.note, Subject: p.Name,
+		Comparison: match.Comparison(p.Package, advisory.Advisory{Introduced: r.introduced, Fixed: r.fixed, LastAffected: r.lastAffected, Source: r.source})}
+	if r.source {
 		f.Evidence.Subject = p.SourceName
 	}
-	f.Evidence.Comparison = match.Comparison(p.Package, r.Advisory)
 	f.Sources = []string{builtInSource}
-	return f
 }
