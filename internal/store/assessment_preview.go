@@ -121,7 +121,7 @@ func scopeCondition(scopes []assess.Scope) (string, []any) {
 		case assess.Registry:
 			column = `g.name`
 		case assess.Repository:
-			column = `g.name || '/' || r.name`
+			column = `r.id`
 		case assess.Image:
 			column = `i.digest`
 		case assess.Package:
@@ -134,12 +134,16 @@ func scopeCondition(scopes []assess.Scope) (string, []any) {
 	}
 	var parts []string
 	var args []any
-	for _, column := range []string{`g.name`, `g.name || '/' || r.name`, `i.digest`, `p.name`, `p.name || '@' || p.version`} {
+	for _, column := range []string{`g.name`, `r.id`, `i.digest`, `p.name`, `p.name || '@' || p.version`} {
 		list := values[column]
 		if len(list) == 0 {
 			continue
 		}
 		part := column + ` in (` + parameters(len(args)+1, len(list)) + `)`
+		if column == `r.id` { // found first, so that their images are
+			part = `r.id in (select rs.id from repositories rs join registries gs on gs.id = rs.registry_id
+				where gs.name || '/' || rs.name in (` + parameters(len(args)+1, len(list)) + `))`
+		}
 		if strings.HasPrefix(column, `p.`) {
 			part = `exists (select 1 from inventory_packages ip join packages p on p.id = ip.package_id where ip.inventory_id = i.inventory_id and ip.owner = '' and ` + part + `)
 				or exists (select 1 from source_findings x join packages p on p.id = x.package_id
