@@ -18,12 +18,16 @@ type checkpoints struct {
 	ended   sync.WaitGroup
 }
 
-// checkpointPause is how long the log is left to grow.
-const checkpointPause = 100 * time.Millisecond
-
-// writerCheckpoint is the length of the log, in pages of 4 kB, from which the writer
-// does it.
-const writerCheckpoint = "wal_autocheckpoint(16384)"
+const (
+	// checkpointPause is how long the log is left to grow.
+	checkpointPause = 100 * time.Millisecond
+	// longLog is the length of the log, in pages of 4 kB, from which the writer does it.
+	longLog = 16384
+	// longPause is for how long a log of that length is left to the writer. Only
+	// who writes can start the log anew, and does so where it brought all of it home
+	// itself, which two cannot do at once.
+	longPause = 2 * time.Second
+)
 
 func startCheckpoints(db *sql.DB) *checkpoints {
 	db.SetMaxOpenConns(1)
@@ -45,6 +49,7 @@ func (c *checkpoints) wrote() {
 }
 
 func (c *checkpoints) run(ctx context.Context) {
+	pause := checkpointPause
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,11 +59,16 @@ func (c *checkpoints) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(checkpointPause):
+		case <-time.After(pause):
 		}
 		// Not truncating: that would have writers wait.
-		if _, err := c.db.ExecContext(ctx, `pragma wal_checkpoint(passive)`); err != nil && ctx.Err() == nil {
+		var busy, length, done int
+		if err := c.db.QueryRowContext(ctx, `pragma wal_checkpoint(passive)`).Scan(&busy, &length, &done); err != nil && ctx.Err() == nil {
 			slog.WarnContext(ctx, "the log of the database stays long", "error", err)
+		}
+		pause = checkpointPause
+		if length >= longLog {
+			pause = longPause
 		}
 	}
 }
