@@ -68,6 +68,7 @@ var tiers = map[string]tier{
 	"internal/source":          service,
 	"internal/target":          service,
 	"internal/upstream":        service,
+	"internal/usage":           domain,
 	"internal/vex":             service,
 
 	"internal/store": store,

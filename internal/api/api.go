@@ -58,6 +58,7 @@ type Services struct {
 	Trash     Trash
 	Retention Retention
 	Upstream  Connectors
+	Usage     Usage
 }
 
 // Options are the choices of an API.
@@ -140,6 +141,7 @@ func New(services Services, opts Options) (*API, error) {
 	})
 	a.session()
 	a.registries()
+	a.usage()
 	a.promotions()
 	a.trash()
 	a.retention()

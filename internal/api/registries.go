@@ -23,8 +23,6 @@ type Registries interface {
 	Repositories(ctx context.Context, registry, after string, limit int) ([]registry.Repository, error)
 	DeleteRepository(ctx context.Context, registryName, name string, d registry.Deletion) error
 	Tags(ctx context.Context, repositoryID int64, after string, limit int) ([]registry.Tag, error)
-	// RegistryBytes is the size of all blobs of a registry, each counted once.
-	RegistryBytes(ctx context.Context, registryID int64) (int64, error)
 }
 
 // Registry is a named container feed.
@@ -58,8 +56,6 @@ func (a *API) registries() {
 		summary: "Change a registry", doc: "What is absent stays, in the policy too."}, a.changeRegistry)
 	register(a, operation{id: "delete-registry", method: http.MethodDelete, path: "/registries/{registry}", tag: tag, status: http.StatusNoContent,
 		summary: "Delete a registry", doc: "One that holds repositories is deleted only with force. Assessments in its scope end.", administrators: true}, a.deleteRegistry)
-	register(a, operation{id: "get-registry-usage", method: http.MethodGet, path: "/registries/{registry}/usage", tag: tag,
-		summary: "Say how much a registry holds"}, a.registryUsage)
 	register(a, operation{id: "list-repositories", method: http.MethodGet, path: "/registries/{registry}/repositories", tag: tag,
 		summary: "List a registry's repositories", doc: "By name."}, a.listRepositories)
 	register(a, operation{id: "list-tags", method: http.MethodGet, path: "/registries/{registry}/repositories/{repository}/tags", tag: tag,
@@ -154,21 +150,6 @@ func (a *API) registry(ctx context.Context, in *RegistryPath) (*tagged[Registry]
 	}
 	shown, err := inherited.show(r)
 	return &tagged[Registry]{shown.ETag, shown}, err
-}
-
-// RegistryUsage is how much a registry holds.
-type RegistryUsage struct {
-	Bytes      int64 `json:"bytes" doc:"The size of all its blobs, each counted once."`
-	QuotaBytes int64 `json:"quota_bytes" doc:"What it may hold; 0 is no bound."`
-}
-
-func (a *API) registryUsage(ctx context.Context, in *RegistryPath) (*one[RegistryUsage], error) {
-	r, err := a.Registries.Registry(ctx, in.Registry)
-	if err != nil {
-		return nil, err
-	}
-	held, err := a.Registries.RegistryBytes(ctx, r.ID)
-	return &one[RegistryUsage]{RegistryUsage{held, r.Quota}}, err
 }
 
 func (a *API) changeRegistry(ctx context.Context, in *struct {
@@ -298,6 +279,7 @@ type Repository struct {
 	Name      string     `json:"name"`
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt *time.Time `json:"updated_at" doc:"When a manifest or tag last changed; null where nothing was ever pushed."`
+	PullFigures
 }
 
 func (a *API) listRepositories(ctx context.Context, in *struct {
@@ -313,8 +295,16 @@ func (a *API) listRepositories(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]int64, len(found))
+	for i, r := range found {
+		ids[i] = r.ID
+	}
+	pulls, err := a.Usage.RepositoryPulls(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	return page(in.Paging, list, found, func(r registry.Repository) string { return r.Name }, func(r registry.Repository) Repository {
-		return Repository{Registry: r.Registry, Name: r.Name, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: orNil(r.UpdatedAt)}
+		return Repository{Registry: r.Registry, Name: r.Name, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: orNil(r.UpdatedAt), PullFigures: showPulls(pulls[r.ID])}
 	}), nil
 }
 
@@ -323,6 +313,7 @@ type Tag struct {
 	Name      string    `json:"name"`
 	Digest    string    `json:"digest" doc:"Of an image or an index: see images/{digest}."`
 	UpdatedAt time.Time `json:"updated_at"`
+	PullFigures
 	// Image is nil for another kind of manifest.
 	Image *ImageSummary `json:"image" doc:"Null where it stands for neither."`
 }
@@ -345,16 +336,20 @@ func (a *API) listTags(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	digests := make([]string, len(found))
+	names, digests := make([]string, len(found)), make([]string, len(found))
 	for i, t := range found {
-		digests[i] = t.Digest
+		names[i], digests[i] = t.Name, t.Digest
+	}
+	pulls, err := a.Usage.TagPulls(ctx, repository.ID, names)
+	if err != nil {
+		return nil, err
 	}
 	images, err := a.Summaries.ImageSummaries(ctx, digests)
 	if err != nil {
 		return nil, err
 	}
 	return page(in.Paging, list, found, func(t registry.Tag) string { return t.Name }, func(t registry.Tag) Tag {
-		shown := Tag{Name: t.Name, Digest: t.Digest, UpdatedAt: t.UpdatedAt.UTC()}
+		shown := Tag{Name: t.Name, Digest: t.Digest, UpdatedAt: t.UpdatedAt.UTC(), PullFigures: showPulls(pulls[t.Name])}
 		if of, ok := images[t.Digest]; ok {
 			summary := showSummary(of)
 			shown.Image = &summary

@@ -10,7 +10,7 @@ import (
 // many clients and proxies send as they are:
 // registries/main/repositories/team/app/tags is read as
 // registries/main/repositories/team%2Fapp/tags. Only a repository itself can be
-// deleted, and it may be named tags.
+// deleted, and it may be named tags, or usage.
 func joinRepository(r *http.Request) *http.Request {
 	path := r.URL.EscapedPath()
 	rest, ok := strings.CutPrefix(path, Prefix+"/registries/")
@@ -22,8 +22,10 @@ func joinRepository(r *http.Request) *http.Request {
 		return r
 	}
 	name, what := rest, ""
-	if cut, ok := strings.CutSuffix(rest, "/tags"); ok && r.Method != http.MethodDelete {
-		name, what = cut, "/tags"
+	for _, of := range []string{"/tags", "/usage"} {
+		if cut, ok := strings.CutSuffix(rest, of); ok && r.Method != http.MethodDelete {
+			name, what = cut, of
+		}
 	}
 	if !strings.Contains(name, "/") {
 		return r

@@ -24,8 +24,9 @@ type RetentionRules struct {
 	Tags         []string `json:"tags,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of the tags that may go. None: all."`
 	Except       []string `json:"except,omitempty" nullable:"false" maxItems:"50" doc:"Patterns of the tags that stay."`
 	KeepLast     int      `json:"keep_last,omitempty" minimum:"0" maximum:"100000" doc:"How many of these tags stay in a repository: those that were set last."`
-	KeepDays     int      `json:"keep_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes."`
-	UntaggedDays int      `json:"untagged_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever."`
+	KeepDays     int      `json:"keep_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days each stays after it was set. A tag goes where none of this, keep_last and unpulled_days keeps it; where all are 0, none goes."`
+	UnpulledDays int      `json:"unpulled_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days each stays after it, or what it names, was last pulled; one that never was counts from when it was set."`
+	UntaggedDays int      `json:"untagged_days,omitempty" minimum:"0" maximum:"100000" doc:"For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever. unpulled_days keeps them, too."`
 }
 
 // RetentionDocument is the rules of a registry as they are.
@@ -66,7 +67,7 @@ func (a *API) retention() {
 }
 
 func (r RetentionRules) rules() retention.Rules {
-	return retention.Rules{Enabled: r.Enabled, Repositories: r.Repositories, Tags: r.Tags, Except: r.Except, KeepLast: r.KeepLast, KeepDays: r.KeepDays, UntaggedDays: r.UntaggedDays}
+	return retention.Rules{Enabled: r.Enabled, Repositories: r.Repositories, Tags: r.Tags, Except: r.Except, KeepLast: r.KeepLast, KeepDays: r.KeepDays, UnpulledDays: r.UnpulledDays, UntaggedDays: r.UntaggedDays}
 }
 
 func (a *API) retentionDocument(ctx context.Context, name string) (*tagged[RetentionDocument], error) {
@@ -75,7 +76,7 @@ func (a *API) retentionDocument(ctx context.Context, name string) (*tagged[Reten
 		return nil, err
 	}
 	tag := quoted(r.Tag())
-	return &tagged[RetentionDocument]{tag, RetentionDocument{RetentionRules{r.Enabled, r.Repositories, r.Tags, r.Except, r.KeepLast, r.KeepDays, r.UntaggedDays}, tag}}, nil
+	return &tagged[RetentionDocument]{tag, RetentionDocument{RetentionRules{r.Enabled, r.Repositories, r.Tags, r.Except, r.KeepLast, r.KeepDays, r.UnpulledDays, r.UntaggedDays}, tag}}, nil
 }
 
 func (a *API) retentionRules(ctx context.Context, in *RegistryPath) (*tagged[RetentionDocument], error) {

@@ -45,6 +45,7 @@ import (
 	"github.com/pratique/pratique/internal/source/builtin"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/upstream"
+	"github.com/pratique/pratique/internal/usage"
 	"github.com/pratique/pratique/internal/vex"
 	"github.com/pratique/pratique/internal/webui"
 )
@@ -79,6 +80,7 @@ type App struct {
 	assessments *assess.Service
 	vex         *vex.Service
 	refusals    *policy.Journal
+	pulls       *usage.Counter
 	unadmitted  *policy.Journal
 	replica     replica
 	sources     *source.Service
@@ -181,6 +183,7 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 	}
 	a.watch = newFeedWatch(a.feeds.Status, a.scheduler.List, opts.Log, opts.Now)
 	a.retention = retention.New(watched, opts.Now)
+	a.pulls = usage.New(a.store, usage.Options{Now: opts.Now, Log: opts.Log})
 	var handler *oci.Handler
 	a.changed = func() {
 		changed()
@@ -193,12 +196,12 @@ func (a *App) build(ctx context.Context, opts Options) (err error) {
 		SignIn: signIn, Authenticator: users, Sessions: users, Registries: registries{watched, a}, Images: a.store, Vulnerabilities: a.store, Assessments: a.assessments, Judge: gate,
 		Jobs: a.queue, Schedules: a.scheduler, Kinds: a.described(), Events: a.events, Feeds: feedJobs{a.feeds, a.queue, a.watch}, Users: users, Audit: a.store, Stats: a.store, System: system{a, opts.Now()}, Summaries: a.store, Trends: a.store,
 		VEX: a.vex, Settings: a.settings, Notify: a.notify, Sources: a.sources, Policies: policy.New(a.store, policy.Options{Now: opts.Now, Sources: a.store, Changed: changed}),
-		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Trash: trash{watched, a}, Retention: a.retention, Upstream: a.upstream,
+		Clusters: clusters, Finder: finder, Promotion: promotions{promote.New(watched, gate, askingObserver{a.analyser, a}), a}, Trash: trash{watched, a}, Retention: a.retention, Upstream: a.upstream, Usage: a.store,
 	}, api.Options{StartSettings: startSettings(c), Log: opts.Log, Now: opts.Now, Version: opts.Version, BaseURL: baseURL, Changed: a.changed})
 	if err != nil {
 		return err
 	}
-	handler = oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Upstream: a.upstream, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
+	handler = oci.New(watched, a.blobs, gatekeeper, gate, askingObserver{a.analyser, a}, oci.Options{BaseURL: baseURL, Upstream: a.upstream, Usage: a.pulls, Changed: changed, Logger: opts.Log, Now: opts.Now, GarbageGrace: c.GarbageGrace})
 	reviews := admission.New(gate, finder, clusters, users, admission.Options{Witness: a.unadmitted, BaseURL: baseURL, Logger: opts.Log})
 	mux := http.NewServeMux()
 	mux.Handle(api.Prefix+"/", rest)
@@ -310,6 +313,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return counting{count: a.store.CountFindings, log: a.log, pause: time.Second, tell: 5 * time.Second}.run(running)
 	})
 	group.Go(func() error { return a.refusals.Run(work) })
+	group.Go(func() error { return a.pulls.Run(work) })
 	group.Go(func() error { return a.unadmitted.Run(work) })
 	group.Go(func() error { return a.events.Run(running) })
 	if a.config.FeedsSchedule != config.Off {

@@ -13,6 +13,7 @@ import (
 // applyRetention has registries keep to their retention rules. What goes is in the
 // log of the job and in the audit log.
 func (a *App) applyRetention(ctx context.Context, task *job.Task) error {
+	a.pulls.Write(ctx) // what was pulled a moment ago
 	deleted, held := 0, 0
 	err := a.retention.Run(ctx, func(o retention.Outcome) error {
 		if o.Held {

@@ -7,6 +7,7 @@ package oci
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
 	"github.com/pratique/pratique/internal/upstream"
+	"github.com/pratique/pratique/internal/usage"
 )
 
 // Store remembers repositories and manifests. Its errors are those of package registry.
@@ -80,6 +82,12 @@ type Upstream interface {
 	Pulled(ctx context.Context, registryName, repository, digest string)
 }
 
+// Usage counts pulls, see package usage. It does not wait for the database.
+type Usage interface {
+	Named(client uint64, p usage.Pull)
+	Pulled(client uint64, p usage.Pull)
+}
+
 // Options are the choices of a Handler. The zero value is usable.
 type Options struct {
 	// BaseURL is where people look at images, for the text of a refusal; nil or
@@ -87,6 +95,8 @@ type Options struct {
 	BaseURL func(context.Context) string
 	// Upstream is asked for what is not here; nil where there is none.
 	Upstream Upstream
+	// Usage counts pulls; nil where they do not count.
+	Usage Usage
 	// Changed is called when manifests came or went.
 	Changed func()
 	Logger  *slog.Logger
@@ -109,6 +119,7 @@ type Handler struct {
 	// served remembers manifests for a moment; epoch moves at each change here.
 	served memory
 	epoch  atomic.Uint64
+	seed   maphash.Seed
 }
 
 // New returns the handler.
@@ -128,7 +139,7 @@ func New(store Store, blobs blob.Store, authorizer Authorizer, gate Gate, observ
 	if opts.GarbageGrace == 0 {
 		opts.GarbageGrace = 24 * time.Hour
 	}
-	return &Handler{store: store, blobs: blobs, auth: authorizer, gate: gate, observer: observer, opts: opts}
+	return &Handler{store: store, blobs: blobs, auth: authorizer, gate: gate, observer: observer, opts: opts, seed: maphash.MakeSeed()}
 }
 
 // target is what a path names.

@@ -2,7 +2,9 @@ package oci
 
 import (
 	"errors"
+	"hash/maphash"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,50 +14,52 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	"github.com/pratique/pratique/internal/oci/registry"
 	"github.com/pratique/pratique/internal/policy"
+	"github.com/pratique/pratique/internal/usage"
 )
 
 // manifest returns what a tag or digest names.
-func (h *Handler) manifest(r *http.Request, t target) (*registry.Manifest, error) {
+func (h *Handler) manifest(r *http.Request, t target) (f found, err error) {
 	epoch, now := h.epoch.Load(), h.opts.Now()
 	key := t.name + "@" + t.reference
-	if m, ok := h.served.get(key, epoch, now); ok {
-		return m, nil
+	if f, ok := h.served.get(key, epoch, now); ok {
+		return f, nil
 	}
 	isDigest := strings.Contains(t.reference, ":")
 	if isDigest {
 		if _, _, err := blob.ParseDigest(t.reference); err != nil {
-			return nil, err
+			return f, err
 		}
 	} else if !registry.IsTag(t.reference) {
-		return nil, registry.ErrManifestUnknown
+		return f, registry.ErrManifestUnknown
 	}
 	if err := h.refresh(r, t); err != nil {
-		return nil, err
+		return f, err
 	}
 	epoch = h.epoch.Load()
 	repository, err := h.find(r.Context(), t)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	find := h.store.TaggedManifest
 	if isDigest {
 		find = h.store.Manifest
 	}
-	m, err := find(r.Context(), repository.ID, t.reference)
-	if err != nil {
-		return nil, err
+	f.repositoryID = repository.ID
+	if f.manifest, err = find(r.Context(), repository.ID, t.reference); err != nil {
+		return f, err
 	}
-	h.served.put(key, served{m, epoch, now.Add(servedFor)})
-	return m, nil
+	h.served.put(key, served{f, epoch, now.Add(servedFor)})
+	return f, nil
 }
 
 // getManifest serves a manifest that may be pulled; to a vulnerability source,
 // one that is blocked, too, or nobody would ever look at it again.
 func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target, p auth.Principal) error {
-	m, err := h.manifest(r, t)
+	f, err := h.manifest(r, t)
 	if err != nil {
 		return err
 	}
+	m := f.manifest
 	pull := policy.Pull{Place: assess.Place{Registry: t.registry, Repository: t.repository, Digest: m.Digest}, User: p.Name}
 	if pull.ByDigest = strings.Contains(t.reference, ":"); !pull.ByDigest {
 		pull.Tag = t.reference
@@ -80,11 +84,36 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target, 
 		return nil
 	}
 	header.Set("Content-Length", strconv.Itoa(len(m.Content)))
-	if r.Method == http.MethodHead {
-		return nil
+	if r.Method != http.MethodHead {
+		if _, err = w.Write(m.Content); err != nil {
+			return gone(err)
+		}
 	}
-	_, err = w.Write(m.Content)
-	return gone(err)
+	if p.Source == "" { // else it is this server that looks
+		h.count(r, p, usage.Pull{RepositoryID: f.repositoryID, Digest: m.Digest, Tag: pull.Tag, Index: m.IsIndex()})
+	}
+	return nil
+}
+
+// count has a manifest that was served counted. To ask for it by HEAD is no pull.
+func (h *Handler) count(r *http.Request, p auth.Principal, pull usage.Pull) {
+	switch {
+	case h.opts.Usage == nil:
+	case r.Method == http.MethodGet:
+		h.opts.Usage.Pulled(h.client(r, p), pull)
+	case pull.Tag != "":
+		h.opts.Usage.Named(h.client(r, p), pull)
+	}
+}
+
+// client tells clients apart, as well as can be told.
+func (h *Handler) client(r *http.Request, p auth.Principal) uint64 {
+	type client struct{ user, host, agent string }
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return maphash.Comparable(h.seed, client{p.Name, host, r.UserAgent()})
 }
 
 // putManifest stores a manifest by tag or by digest, with more tags where

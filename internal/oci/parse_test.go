@@ -100,7 +100,7 @@ func TestServedManifestsAreBounded(t *testing.T) {
 	now := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 	content := make([]byte, 100<<10)
 	remember := func(name string, content []byte) {
-		m.put(name, served{&registry.Manifest{Content: content}, 1, now.Add(servedFor)})
+		m.put(name, served{found{manifest: &registry.Manifest{Content: content}}, 1, now.Add(servedFor)})
 	}
 	for i := range 10_000 {
 		remember(fmt.Sprint(i%300), content[:i%len(content)])

@@ -155,8 +155,8 @@ func TestQuotaIsExact(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if held, err := h.store.RegistryBytes(t.Context(), main.ID); err != nil || held != 99 {
-			t.Errorf("holds %d bytes, %v", held, err)
+		if held, err := h.store.RegistryUsage(t.Context(), main.ID, nil); err != nil || held.Total != 99 {
+			t.Errorf("holds %d bytes, %v", held.Total, err)
 		}
 	})
 }

@@ -17,11 +17,17 @@ const (
 	servedFor = time.Second
 )
 
+// found is a manifest and where it is.
+type found struct {
+	manifest     *registry.Manifest
+	repositoryID int64
+}
+
 // served is a manifest that was served a moment ago.
 type served struct {
-	manifest *registry.Manifest
-	epoch    uint64
-	until    time.Time
+	found
+	epoch uint64
+	until time.Time
 }
 
 // size is what it takes of maxServed. Annotations are held twice: in the
@@ -37,14 +43,14 @@ type memory struct {
 }
 
 // get returns a manifest that was remembered at an epoch and is not too old.
-func (m *memory) get(name string, epoch uint64, now time.Time) (*registry.Manifest, bool) {
+func (m *memory) get(name string, epoch uint64, now time.Time) (found, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	s, ok := m.manifests[name]
 	if !ok || s.epoch != epoch || !now.Before(s.until) {
-		return nil, false
+		return found{}, false
 	}
-	return s.manifest, true
+	return s.found, true
 }
 
 // put remembers a manifest. Where there is no room it forgets all others.

@@ -28,12 +28,15 @@ type Rules struct {
 	// Except are patterns of the tags that stay.
 	Except []string `json:"except"`
 	// KeepLast is how many of these tags stay in a repository: those that were set
-	// last. KeepDays is how long each stays after it was set. A tag goes where
-	// neither keeps it; where both are 0, none goes.
+	// last. KeepDays is how long each stays after it was set.
 	KeepLast int `json:"keep_last"`
 	KeepDays int `json:"keep_days"`
+	// UnpulledDays is how long each stays after it, or what it names, was last pulled;
+	// one that never was counts from when it was set. A tag goes where none of the
+	// three keeps it; where all are 0, none goes.
+	UnpulledDays int `json:"unpulled_days"`
 	// UntaggedDays is how long manifests stay after their push that have no tag and
-	// belong to nothing that has one; 0 is for ever.
+	// belong to nothing that has one; 0 is for ever. UnpulledDays keeps them, too.
 	UntaggedDays int `json:"untagged_days"`
 }
 
@@ -63,16 +66,19 @@ func (r Rules) Check() error {
 	for _, n := range []struct {
 		field string
 		n     int
-	}{{"keep_last", r.KeepLast}, {"keep_days", r.KeepDays}, {"untagged_days", r.UntaggedDays}} {
+	}{{"keep_last", r.KeepLast}, {"keep_days", r.KeepDays}, {"unpulled_days", r.UnpulledDays}, {"untagged_days", r.UntaggedDays}} {
 		if n.n < 0 || n.n > maxNumber {
 			return &FieldError{n.field, fmt.Sprintf("is not from 0 to %d", maxNumber)}
 		}
 	}
-	if r.Enabled && r.KeepLast == 0 && r.KeepDays == 0 && r.UntaggedDays == 0 {
+	if r.Enabled && !r.letTagsGo() && r.UntaggedDays == 0 {
 		return &FieldError{"enabled", "lets nothing go: say how many are kept, or for how long"}
 	}
 	return nil
 }
+
+// letTagsGo reports whether any rule says which tags stay, so that others go.
+func (r Rules) letTagsGo() bool { return r.KeepLast > 0 || r.KeepDays > 0 || r.UnpulledDays > 0 }
 
 // Tag is the identity of the rules: another one whenever they change.
 func (r Rules) Tag() string {
@@ -88,12 +94,16 @@ func (r Rules) Tag() string {
 type Repository struct {
 	Name      string
 	Manifests []Manifest
+	// CountedSince is since when pulls are counted; the zero time where they always
+	// were. What was pulled before nobody knows: it counts as pulled then.
+	CountedSince time.Time
 }
 
 // Manifest is one of a repository.
 type Manifest struct {
 	Digest   string
 	PushedAt time.Time
+	PulledAt time.Time // zero: never
 	Tags     []Tag
 	// Children are the manifests that it lists, Subject the one that it is about.
 	Children []string
@@ -102,8 +112,9 @@ type Manifest struct {
 
 // Tag is one of a manifest.
 type Tag struct {
-	Name  string
-	SetAt time.Time
+	Name     string
+	SetAt    time.Time
+	PulledAt time.Time // zero: never
 }
 
 // Deletion is something that goes: a tag, or, where Tag is empty, a manifest.
@@ -123,7 +134,8 @@ func (r Rules) Plan(repository Repository, own registry.Rules, kept map[string]b
 	if !about(r.Repositories, repository.Name) {
 		return nil
 	}
-	gone := r.tags(repository, own, kept, now)
+	used := r.used(repository, now)
+	gone := r.tags(repository, own, kept, used, now)
 	plan := slices.Clone(gone)
 	dropped := make(map[string]int, len(gone))
 	for _, d := range gone {
@@ -140,7 +152,7 @@ func (r Rules) Plan(repository Repository, own registry.Rules, kept map[string]b
 		return n
 	}
 	for _, m := range unowned(repository.Manifests, func(m Manifest) bool { return left(m) > 0 || kept[m.Digest] }, func(m Manifest) bool {
-		return dropped[m.Digest] == 0 && (r.UntaggedDays == 0 || m.PushedAt.After(now.AddDate(0, 0, -r.UntaggedDays)))
+		return dropped[m.Digest] == 0 && (r.UntaggedDays == 0 || m.PushedAt.After(now.AddDate(0, 0, -r.UntaggedDays)) || used[m.Digest])
 	}) {
 		reason := "what it belongs to goes"
 		switch {
@@ -171,9 +183,40 @@ func following(repository Repository, own registry.Rules) map[string]bool {
 	return follows
 }
 
+// used are the manifests that were pulled lately, and those that list such, as far as
+// that keeps anything.
+func (r Rules) used(repository Repository, now time.Time) map[string]bool {
+	if r.UnpulledDays == 0 {
+		return nil
+	}
+	lately := now.AddDate(0, 0, -r.UnpulledDays)
+	used, listing := make(map[string]bool), make(map[string][]string)
+	var pulled func(digest string)
+	pulled = func(digest string) {
+		if used[digest] {
+			return
+		}
+		used[digest] = true
+		for _, parent := range listing[digest] {
+			pulled(parent)
+		}
+	}
+	for _, m := range repository.Manifests {
+		for _, child := range m.Children {
+			listing[child] = append(listing[child], m.Digest)
+		}
+	}
+	for _, m := range repository.Manifests {
+		if m.PulledAt.After(lately) || repository.CountedSince.After(lately) {
+			pulled(m.Digest)
+		}
+	}
+	return used
+}
+
 // tags lists those that go, the oldest first.
-func (r Rules) tags(repository Repository, own registry.Rules, kept map[string]bool, now time.Time) []Deletion {
-	if r.KeepLast == 0 && r.KeepDays == 0 {
+func (r Rules) tags(repository Repository, own registry.Rules, kept, used map[string]bool, now time.Time) []Deletion {
+	if !r.letTagsGo() {
 		return nil
 	}
 	type candidate struct {
@@ -192,9 +235,10 @@ func (r Rules) tags(repository Repository, own registry.Rules, kept map[string]b
 	slices.SortFunc(all, func(a, b candidate) int {
 		return cmp.Or(b.SetAt.Compare(a.SetAt), strings.Compare(b.Name, a.Name))
 	})
+	within := func(days int, t time.Time) bool { return days > 0 && t.After(now.AddDate(0, 0, -days)) }
 	var gone []Deletion
 	for i, c := range all {
-		if i < r.KeepLast || r.KeepDays > 0 && c.SetAt.After(now.AddDate(0, 0, -r.KeepDays)) || kept[c.digest] {
+		if i < r.KeepLast || within(r.KeepDays, c.SetAt) || within(r.UnpulledDays, c.SetAt) || within(r.UnpulledDays, c.PulledAt) || used[c.digest] || kept[c.digest] {
 			continue
 		}
 		var reasons []string
@@ -203,6 +247,9 @@ func (r Rules) tags(repository Repository, own registry.Rules, kept map[string]b
 		}
 		if r.KeepDays > 0 {
 			reasons = append(reasons, fmt.Sprintf("it was set more than %s ago", days(r.KeepDays)))
+		}
+		if r.UnpulledDays > 0 {
+			reasons = append(reasons, fmt.Sprintf("it was not pulled for more than %s", days(r.UnpulledDays)))
 		}
 		gone = append(gone, Deletion{repository.Name, c.digest, c.Name, strings.Join(reasons, " and ")})
 	}

@@ -320,6 +320,7 @@ func TestReferencesAreKnown(t *testing.T) {
 		"images.config_digest":         "of a blob, which its manifest keeps",
 		"manifest_references.digest":   "of blobs and manifests of the same repository",
 		"tags.digest":                  "of manifests",
+		"manifest_pulls.digest":        "of manifests",
 		"bills.digest":                 "of manifests",
 		"vex_documents.digest":         "of a document",
 		"policy_exceptions.digest":     "keeps nothing: an exception may outlive its image",

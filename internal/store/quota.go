@@ -13,14 +13,6 @@ import (
 const held = `select coalesce(sum(size), 0) from (select distinct b.digest, b.size from repositories r
 	join repository_blobs b on b.repository_id = r.id where r.registry_id = $1) d`
 
-// RegistryBytes returns the size of all blobs of a registry, each counted once.
-func (s *Store) RegistryBytes(ctx context.Context, registryID int64) (n int64, err error) {
-	if err := s.read.QueryRowContext(ctx, held, registryID).Scan(&n); err != nil {
-		return 0, fmt.Errorf("size of registry %d: %w", registryID, err)
-	}
-	return n, nil
-}
-
 // Room returns *registry.QuotaError where a blob of so many bytes does not fit into
 // the registry of a repository as things are: a word in time, for what counts is the
 // end of the upload.

@@ -83,18 +83,21 @@ func (s *Store) Held(ctx context.Context, repositoryID int64) (retention.Reposit
 }
 
 func heldBy(ctx context.Context, q querier, repositoryID int64) (r retention.Repository, err error) {
-	if err := q.QueryRowContext(ctx, `select name from repositories where id = $1`, repositoryID).Scan(&r.Name); err != nil {
+	var counted sql.NullInt64
+	if err := q.QueryRowContext(ctx, `select name, counted_since from repositories where id = $1`, repositoryID).Scan(&r.Name, &counted); err != nil {
 		return r, noRows(err, missing{registry.ErrRepositoryUnknown})
 	}
+	r.CountedSince = at(counted)
 	index := make(map[int64]int)
 	if r.Manifests, err = queryAll(ctx, q, func(rows *sql.Rows) (m retention.Manifest, err error) {
 		var id int64
-		var pushed sql.NullInt64
-		err = rows.Scan(&id, &m.Digest, &m.Subject, &pushed)
-		m.PushedAt = at(pushed)
+		var pushed, pulled sql.NullInt64
+		err = rows.Scan(&id, &m.Digest, &m.Subject, &pushed, &pulled)
+		m.PushedAt, m.PulledAt = at(pushed), at(pulled)
 		index[id] = len(index)
 		return m, err
-	}, `select id, digest, coalesce(subject, ''), pushed_at from manifests where repository_id = $1 order by id`, repositoryID); err != nil {
+	}, `select m.id, m.digest, coalesce(m.subject, ''), m.pushed_at, n.last_pull from manifests m
+		left join manifest_pulls n on n.repository_id = m.repository_id and n.digest = m.digest where m.repository_id = $1 order by m.id`, repositoryID); err != nil {
 		return r, err
 	}
 	if _, err := queryAll(ctx, q, func(rows *sql.Rows) (none struct{}, err error) {
@@ -112,13 +115,14 @@ func heldBy(ctx context.Context, q querier, repositoryID int64) (r retention.Rep
 	_, err = queryAll(ctx, q, func(rows *sql.Rows) (none struct{}, err error) {
 		var id int64
 		var name string
-		var set sql.NullInt64
-		err = rows.Scan(&id, &name, &set)
+		var set, pulled sql.NullInt64
+		err = rows.Scan(&id, &name, &set, &pulled)
 		if i, ok := index[id]; ok {
-			r.Manifests[i].Tags = append(r.Manifests[i].Tags, retention.Tag{Name: name, SetAt: at(set)})
+			r.Manifests[i].Tags = append(r.Manifests[i].Tags, retention.Tag{Name: name, SetAt: at(set), PulledAt: at(pulled)})
 		}
 		return none, err
-	}, `select m.id, t.name, t.updated_at from tags t join manifests m on m.repository_id = t.repository_id and m.digest = t.digest
+	}, `select m.id, t.name, t.updated_at, n.last_pull from tags t join manifests m on m.repository_id = t.repository_id and m.digest = t.digest
+		left join tag_pulls n on n.repository_id = t.repository_id and n.name = t.name
 		where t.repository_id = $1 order by t.name`, repositoryID)
 	return r, err
 }

@@ -118,7 +118,7 @@ func (s *Store) trashRepository(ctx context.Context, tx *sql.Tx, repositoryID in
 			return false, err
 		}
 	}
-	for _, statement := range []string{`delete from tags where repository_id = $1`, `delete from manifests where repository_id = $1`} {
+	for _, statement := range []string{`delete from tags where repository_id = $1`, `delete from manifests where repository_id = $1`, `delete from repository_pulls where repository_id = $1`} {
 		if _, err := tx.ExecContext(ctx, statement, repositoryID); err != nil {
 			return false, err
 		}
