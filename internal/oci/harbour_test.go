@@ -86,6 +86,7 @@ type harbour struct {
 	gate       oci.Gate
 	authorizer oci.Authorizer
 	disk       blob.Options
+	usage      oci.Usage
 }
 
 // journal is the server's log since the last reset.
@@ -138,7 +139,7 @@ func (h *harbour) restart() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.server = httptest.NewServer(oci.New(h.store, blobs, h.authorizer, h.gate, observer{}, oci.Options{Logger: slog.New(slog.NewTextHandler(io.MultiWriter(h.t.Output(), &h.log), nil))}))
+	h.server = httptest.NewServer(oci.New(h.store, blobs, h.authorizer, h.gate, observer{}, oci.Options{Usage: h.usage, Logger: slog.New(slog.NewTextHandler(io.MultiWriter(h.t.Output(), &h.log), nil))}))
 	h.t.Cleanup(h.server.Close)
 }
 

@@ -10,18 +10,23 @@ import (
 	"github.com/pratique/pratique/internal/usage"
 )
 
-// errPulledGone says that what was pulled is deleted at this moment.
+// errPulledGone says that a repository is deleted at this moment.
 var errPulledGone = errors.New("what was pulled is gone")
 
 // AddPulls adds pulls to the figures of tags, manifests and repositories. Those of
 // what is not there are left out.
 func (s *Store) AddPulls(ctx context.Context, pulls []usage.Pulled) error {
 	const tries = 3
+	tables := foldPulls(pulls)
 	for try := 1; ; try++ {
 		err := s.tx(ctx, func(tx *sql.Tx) error {
-			for _, f := range foldPulls(pulls) {
-				given := s.relation(f.columns, f.values)
-				if _, err := tx.ExecContext(ctx, fmt.Sprintf(f.add, given.query), given.args...); err != nil {
+			for _, f := range tables {
+				given := s.relation(pullColumns, f.values)
+				lock := ""
+				if f.locked != "" && s.engine == Postgres {
+					lock = keyShare[s.engine] + " of " + f.locked
+				}
+				if _, err := tx.ExecContext(ctx, fmt.Sprintf(f.add, given.query, lock), given.args...); err != nil {
 					return dangling(err, errPulledGone)
 				}
 			}
@@ -36,11 +41,14 @@ func (s *Store) AddPulls(ctx context.Context, pulls []usage.Pulled) error {
 	}
 }
 
-// folded is what is added to one table: each row once, or PostgreSQL refuses it.
+// folded is what is added to one table: each row once, or PostgreSQL refuses it. What
+// is counted is locked, so that it is not deleted meanwhile, where the statement can.
 type folded struct {
-	columns, add string
-	values       []any
+	add, locked string
+	values      []any
 }
+
+const pullColumns = `repository_id bigint, name text, pulls bigint, last_pull bigint`
 
 // addTo is the end of each statement that adds to a table of pulls.
 func addTo(table string) string {
@@ -75,24 +83,23 @@ func foldPulls(pulls []usage.Pulled) (all []folded) {
 		}
 		return values
 	}
-	const columns = `repository_id bigint, name text, pulls bigint, last_pull bigint`
 	for _, f := range []folded{
-		{columns, `with n (repository_id, name, pulls, last_pull) as (%s)
+		{`with n (repository_id, name, pulls, last_pull) as (%s)
 			insert into tag_pulls (repository_id, name, pulls, last_pull)
 			select n.repository_id, n.name, n.pulls, n.last_pull from n join tags t on t.repository_id = n.repository_id and t.name = n.name
-			where true order by 1, 2 on conflict (repository_id, name)` + addTo("tag_pulls"),
+			where true order by 1, 2%s on conflict (repository_id, name)` + addTo("tag_pulls"), "t",
 			fold(func(p usage.Pulled) (string, int64, bool) { return p.Tag, p.Pulls, p.Tag != "" })},
-		{columns, `with n (repository_id, digest, pulls, last_pull) as (%s)
+		{`with n (repository_id, digest, pulls, last_pull) as (%s)
 			insert into manifest_pulls (repository_id, digest, pulls, last_pull)
 			select n.repository_id, n.digest, n.pulls, n.last_pull from n join manifests m on m.repository_id = n.repository_id and m.digest = n.digest
-			where true order by 1, 2 on conflict (repository_id, digest)` + addTo("manifest_pulls"),
+			where true order by 1, 2%s on conflict (repository_id, digest)` + addTo("manifest_pulls"), "m",
 			fold(func(p usage.Pulled) (string, int64, bool) { return p.Digest, p.Pulls, true })},
 		// An index is pulled together with an image of it, which counts; and the id of a
 		// deleted repository may be another's by now, which has no such manifest.
-		{columns, `with n (repository_id, digest, pulls, last_pull) as (%s)
+		{`with n (repository_id, digest, pulls, last_pull) as (%s)
 			insert into repository_pulls (repository_id, pulls, last_pull)
 			select n.repository_id, sum(n.pulls), max(n.last_pull) from n join manifests m on m.repository_id = n.repository_id and m.digest = n.digest
-			where true group by n.repository_id order by 1 on conflict (repository_id)` + addTo("repository_pulls"),
+			where true group by n.repository_id order by 1%s on conflict (repository_id)` + addTo("repository_pulls"), "",
 			fold(func(p usage.Pulled) (string, int64, bool) {
 				if p.Index {
 					return p.Digest, 0, true

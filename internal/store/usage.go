@@ -33,11 +33,14 @@ func scanUsage(row *sql.Row) (u usage.Usage, err error) {
 // from. What registries elsewhere share counts where readable is nil or names them.
 func (s *Store) RegistryUsage(ctx context.Context, registryID int64, readable []string) (usage.Usage, error) {
 	in, args := withinRegistries("o.repository_id", readable, 2)
-	u, err := scanUsage(s.read.QueryRowContext(ctx, `select coalesce(sum(d.size), 0), coalesce(sum(case when exists (
-				select 1 from repository_blobs o join repositories p on p.id = o.repository_id where o.digest = d.digest and p.registry_id <> $1 and `+in+`) then d.size else 0 end), 0),
+	// Where exists is a condition, PostgreSQL can look at all links of others at once.
+	u, err := scanUsage(s.read.QueryRowContext(ctx, `with d (digest, size) as (
+			select distinct b.digest, b.size from repositories r join repository_blobs b on b.repository_id = r.id where r.registry_id = $1)
+		select (select coalesce(sum(size), 0) from d),
+			(select coalesce(sum(d.size), 0) from d where exists (
+				select 1 from repository_blobs o join repositories p on p.id = o.repository_id where o.digest = d.digest and p.registry_id <> $1 and `+in+`)),
 			(select coalesce(sum(n.pulls), 0) from repositories r join repository_pulls n on n.repository_id = r.id where r.registry_id = $1),
-			(select max(n.last_pull) from repositories r join repository_pulls n on n.repository_id = r.id where r.registry_id = $1)
-		from (select distinct b.digest, b.size from repositories r join repository_blobs b on b.repository_id = r.id where r.registry_id = $1) d`,
+			(select max(n.last_pull) from repositories r join repository_pulls n on n.repository_id = r.id where r.registry_id = $1)`,
 		append([]any{registryID}, args...)...))
 	if err != nil {
 		return u, fmt.Errorf("usage of registry %d: %w", registryID, err)
