@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,16 +19,30 @@ var now = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 func ago(days int) time.Time { return now.AddDate(0, 0, -days) }
 
 // held reads "digest@days tag@days,… <children of:digest>": what a repository holds.
+// After ! is how many days ago it was pulled.
 func held(lines ...string) retention.Repository {
 	r := retention.Repository{Name: "team/app"}
+	days := func(text string) (time.Time, time.Time) {
+		text, last, pulled := strings.Cut(text, "!")
+		age, err := strconv.Atoi(text)
+		if err != nil {
+			panic(err)
+		}
+		if !pulled {
+			return ago(age), time.Time{}
+		}
+		n, err := strconv.Atoi(last)
+		if err != nil {
+			panic(err)
+		}
+		return ago(age), ago(n)
+	}
 	for _, line := range lines {
 		fields := strings.Fields(line)
 		var m retention.Manifest
-		var age int
 		name, rest, _ := strings.Cut(fields[0], "@")
 		m.Digest = name
-		_, _ = fmt.Sscan(rest, &age)
-		m.PushedAt = ago(age)
+		m.PushedAt, m.PulledAt = days(rest)
 		for _, f := range fields[1:] {
 			switch kind, value, found := strings.Cut(f, ":"); {
 			case found && kind == "lists":
@@ -35,10 +50,9 @@ func held(lines ...string) retention.Repository {
 			case found && kind == "about":
 				m.Subject = value
 			default:
-				tag, days, _ := strings.Cut(f, "@")
-				var n int
-				_, _ = fmt.Sscan(days, &n)
-				m.Tags = append(m.Tags, retention.Tag{Name: tag, SetAt: ago(n)})
+				tag, age, _ := strings.Cut(f, "@")
+				set, pulled := days(age)
+				m.Tags = append(m.Tags, retention.Tag{Name: tag, SetAt: set, PulledAt: pulled})
 			}
 		}
 		r.Manifests = append(r.Manifests, m)
@@ -88,6 +102,17 @@ func TestPlan(t *testing.T) {
 		{"signatures stay", retention.Rules{UntaggedDays: 7}, registry.Rules{}, "", []string{"a@9 1@9", "s@9 about:a", "t@9 about:s"}, ""},
 		{"signatures go", retention.Rules{KeepDays: 7}, registry.Rules{}, "", []string{"a@9 1@9", "s@1 about:a", "t@1 about:s"}, "1 [a] [s] [t]"},
 		{"of what is gone", retention.Rules{UntaggedDays: 7}, registry.Rules{}, "", []string{"s@9 about:x", "t@6 about:x"}, "[s]"},
+		{"not pulled", retention.Rules{UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!40 1@90!40", "b@90!20 2@90!20", "c@90 3@90", "d@20 4@20"}, "1 3 [a] [c]"},
+		{"pulled by digest", retention.Rules{UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!20 1@90"}, ""},
+		{"pulled by another tag", retention.Rules{UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!20 1@90!90 2@90!20"}, ""},
+		{"a tag that moved away from what was pulled", retention.Rules{UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!20", "b@90 1@80!20"}, ""},
+		{"an image of an index is pulled", retention.Rules{UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!20", "b@90", "i@90!40 1@90!40 lists:a,b", "j@90 2@90 lists:b"}, "2 [j]"},
+		{"a pull keeps beside the number", retention.Rules{KeepLast: 1, UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!20 1@90!20", "b@80 2@80", "c@70 3@70"}, "2 [b]"},
+		{"and beside the age", retention.Rules{KeepDays: 75, UnpulledDays: 30}, registry.Rules{}, "", []string{"a@90!20 1@90!20", "b@80 2@80", "c@70 3@70"}, "2 [b]"},
+		{"what is pulled keeps nothing where no rule says so", retention.Rules{KeepDays: 5}, registry.Rules{}, "", []string{"a@90!1 1@90!1"}, "1 [a]"},
+		{"untagged and pulled", retention.Rules{UnpulledDays: 30, UntaggedDays: 7}, registry.Rules{}, "", []string{"a@90!20", "b@90!40", "c@90", "i@90 lists:d", "d@90!20"}, "[b] [c]"},
+		{"untagged and pulled, without a rule", retention.Rules{UntaggedDays: 7}, registry.Rules{}, "", []string{"a@90!1"}, "[a]"},
+		{"a circle of lists", retention.Rules{UnpulledDays: 30, UntaggedDays: 7}, registry.Rules{}, "", []string{"a@90!20 lists:b", "b@90 1@90 lists:a"}, ""},
 		{"a circle", retention.Rules{UntaggedDays: 7}, registry.Rules{}, "", []string{"a@9 about:b", "b@9 about:a"}, "[a] [b]"},
 	} {
 		kept := map[string]bool{tt.kept: true}
@@ -97,17 +122,36 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestPullsNobodyCounted: what was there before pulls were counted is taken as pulled
+// then, or an update of the program would let everything go.
+func TestPullsNobodyCounted(t *testing.T) {
+	r := held("a@900 1@900", "b@900 2@900!40")
+	rules := retention.Rules{UnpulledDays: 30}
+	for days, want := range map[int]string{10: "", 29: "", 31: "1 2 [a] [b]"} {
+		r.CountedSince = ago(days)
+		if got := words(rules.Plan(r, registry.Rules{}, nil, now)); got != want {
+			t.Errorf("counted for %d days: %s, want %s", days, got, want)
+		}
+	}
+}
+
 // TestPlanIsDoneAtOnce: after what is planned is gone, nothing more goes, what stays
 // has all that it lists, and no tag is lost that was to stay.
 func TestPlanIsDoneAtOnce(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
-		rules := retention.Rules{KeepLast: r.IntN(4), KeepDays: r.IntN(3) * 10, UntaggedDays: r.IntN(3) * 10}
+		rules := retention.Rules{KeepLast: r.IntN(4), KeepDays: r.IntN(3) * 10, UnpulledDays: r.IntN(3) * 10, UntaggedDays: r.IntN(3) * 10}
+		pulled := func() time.Time {
+			if r.IntN(2) == 0 {
+				return time.Time{}
+			}
+			return ago(r.IntN(40))
+		}
 		repository := retention.Repository{Name: "app"}
 		for i := range r.IntN(12) {
-			m := retention.Manifest{Digest: fmt.Sprint("m", i), PushedAt: ago(r.IntN(40))}
+			m := retention.Manifest{Digest: fmt.Sprint("m", i), PushedAt: ago(r.IntN(40)), PulledAt: pulled()}
 			for j := range r.IntN(3) {
-				m.Tags = append(m.Tags, retention.Tag{Name: fmt.Sprintf("t%d-%d", i, j), SetAt: ago(r.IntN(40))})
+				m.Tags = append(m.Tags, retention.Tag{Name: fmt.Sprintf("t%d-%d", i, j), SetAt: ago(r.IntN(40)), PulledAt: pulled()})
 			}
 			if i > 0 && r.IntN(3) == 0 {
 				m.Children = []string{fmt.Sprint("m", r.IntN(i))}
@@ -190,6 +234,8 @@ func TestRulesThatCannotBe(t *testing.T) {
 		{retention.Rules{}, ""},
 		{retention.Rules{Enabled: true, KeepLast: 3, Repositories: []string{"team/*"}, Tags: []string{"v?"}, Except: []string{"[0-9]*"}}, ""},
 		{retention.Rules{Enabled: true}, "enabled"},
+		{retention.Rules{Enabled: true, UnpulledDays: 90}, ""},
+		{retention.Rules{UnpulledDays: -1}, "unpulled_days"},
 		{retention.Rules{KeepLast: -1}, "keep_last"},
 		{retention.Rules{KeepDays: 1_000_000}, "keep_days"},
 		{retention.Rules{UntaggedDays: -1}, "untagged_days"},

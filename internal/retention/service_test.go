@@ -15,6 +15,7 @@ import (
 	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
+	"github.com/pratique/pratique/internal/usage"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -65,7 +66,10 @@ func TestPreviewIsWhatIsDeleted(t *testing.T) {
 				fillRepository(t, s, r, random, &clock)
 			}
 			clock = now
-			wanted := retention.Rules{Enabled: true, KeepLast: 1 + random.IntN(3), KeepDays: random.IntN(2) * 20, UntaggedDays: random.IntN(2) * 10}
+			wanted := retention.Rules{Enabled: true, KeepLast: 1 + random.IntN(3), KeepDays: random.IntN(2) * 20, UnpulledDays: random.IntN(2) * 10, UntaggedDays: random.IntN(2) * 10}
+			if round%5 == 1 {
+				wanted.KeepLast, wanted.KeepDays, wanted.UnpulledDays = 0, 0, 15 // only what is pulled stays
+			}
 			if err := service.Change(ctx, name, "", wanted); err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +146,71 @@ func fillRepository(t *testing.T, s *store.Store, r registry.Repository, random 
 			t.Fatal(err)
 		}
 		digests = append(digests, m.Digest)
+		if random.IntN(2) == 0 {
+			pull := usage.Pull{RepositoryID: r.ID, Digest: digests[random.IntN(len(digests))]}
+			if len(tags) > 0 && random.IntN(2) == 0 {
+				pull.Digest, pull.Tag = m.Digest, tags[0]
+			}
+			at := now.Add(-time.Duration(random.IntN(40*24)) * time.Hour)
+			if err := s.AddPulls(t.Context(), []usage.Pulled{{Pull: pull, Figures: usage.Figures{Pulls: 1, LastPull: at}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
+}
+
+// TestAPullWhileItRuns: a tag that is pulled after the plan was made stays.
+func TestAPullWhileItRuns(t *testing.T) {
+	clock := now
+	storetest.Each(t, store.Options{Now: func() time.Time { return clock }}, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		if _, err := s.CreateRegistry(ctx, registry.Registry{Name: "main"}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.EnsureRepository(ctx, "main", "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock = now.AddDate(0, 0, -100)
+		var digests []string
+		for _, tag := range []string{"unused", "used", "pulled", "by-digest"} {
+			m := &registry.Manifest{Digest: blob.SHA256.Of([]byte(tag)), MediaType: registry.MediaTypeImage, Content: []byte(tag)}
+			if err := s.PutManifest(ctx, r.ID, m, []string{tag}); err != nil {
+				t.Fatal(err)
+			}
+			digests = append(digests, m.Digest)
+		}
+		pull := func(i int, tag string, days int) {
+			t.Helper()
+			if err := s.AddPulls(ctx, []usage.Pulled{{Pull: usage.Pull{RepositoryID: r.ID, Digest: digests[i], Tag: tag}, Figures: usage.Figures{Pulls: 1, LastPull: ago(days)}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pull(0, "unused", 50)
+		pull(1, "used", 10)
+		clock = now
+		service := retention.New(s, func() time.Time { return clock })
+		if err := service.Change(ctx, "main", "", retention.Rules{Enabled: true, UnpulledDays: 30}); err != nil {
+			t.Fatal(err)
+		}
+		preview, err := service.Preview(ctx, "main", nil)
+		if err != nil || words(preview.Plan) != fmt.Sprintf("by-digest pulled unused [%s] [%s] [%s]", digests[0], digests[2], digests[3]) || preview.Plan[0].Reason != "it was not pulled for more than 30 days" {
+			t.Fatalf("%+v, %v", preview.Plan, err)
+		}
+		approved := make(map[retention.Deletion]bool)
+		for _, d := range preview.Plan {
+			approved[retention.Deletion{Repository: d.Repository, Digest: d.Digest, Tag: d.Tag}] = true
+		}
+		pull(2, "pulled", 0)
+		pull(3, "", 0)
+		rules := retention.Rules{UnpulledDays: 30}
+		done, err := s.Retain(ctx, r.ID, func(held retention.Repository) []retention.Deletion {
+			return rules.Plan(held, registry.Rules{}, nil, clock)
+		}, approved, registry.Deletion{By: "retention"})
+		if err != nil || words(done) != "unused ["+digests[0]+"]" {
+			t.Errorf("%+v, %v", done, err)
+		}
+	})
 }
 
 // TestAPushWhileItRuns: a tag that was set again after the plan was made stays.
