@@ -34,9 +34,15 @@ func TestRegistriesPage(t *testing.T) {
 		"Quota":                     {`"quota_bytes":20000000`},
 		"Immutable tags":            {`"immutable_tags":["v*","*-release"]`, "the tag v1 is immutable in this registry"},
 		"Tags that follow versions": {`"latest"`},
+		"Usage":                     {`"pulls":1,"last_pull_at":"`, `"own_bytes":`},
 	}
 	sh := bash(t, ctx, dir)
-	guided{file: "registries.md", here: here, want: want, fails: func(s step) bool { return strings.Contains(s.commands, "dir:other") }}.run(t, sh)
+	guided{file: "registries.md", here: here, want: want, never: []string{`"title":`}, fails: func(s step) bool { return strings.Contains(s.commands, "dir:other") }}.run(t, sh)
+	// What is copied is pulled, and what is inspected.
+	if out, status := sh.run(t, `for i in $(seq 100); do
+  api $registries/releases/repositories/team/app/tags | grep -q '"name":"3.4.1","digest":"[^"]*","updated_at":"[^"]*","pulls":2,' && break; sleep 0.1; done; [ $i -lt 100 ]`); status != 0 {
+		t.Errorf("3.4.1 was not pulled twice: %s", out)
+	}
 }
 
 // write pushes an image of one layer elsewhere and has skopeo write it to a folder.

@@ -51,10 +51,11 @@ func TestRetentionPage(t *testing.T) {
 	}
 	here := strings.NewReplacer("http://localhost:8624", served.URL, "PASSWORD", password)
 	want := map[string][]string{
-		"Retention":               {""},
-		"See what goes":           {`{"deletions":[],"gone_tags":0,"gone_manifests":0,"tags":5,"manifests":5,"held":false`},
-		"Have it done":            {`"kind":"apply-retention"`},
-		"When very much would go": {""},
+		"Retention":                {""},
+		"See what goes":            {`{"deletions":[],"gone_tags":0,"gone_manifests":0,"tags":5,"manifests":5,"held":false`},
+		"Not pulled for some time": {`{"deletions":[],"gone_tags":0,"gone_manifests":0,"tags":5,"manifests":5,"held":false`},
+		"Have it done":             {`"kind":"apply-retention"`},
+		"When very much would go":  {""},
 	}
 	sh := bash(t, ctx, t.TempDir())
 	before := func(s step) bool {

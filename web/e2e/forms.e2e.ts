@@ -150,6 +150,27 @@ test('a registry gets a quota and rules for its tags', async () => {
   expect(window.complaints()).toEqual([])
 })
 
+test('pulls and sizes are seen of images, repositories and registries', async () => {
+  const { page } = window
+  for (let i = 0; i < 3; i++) expect(await harbour.pull('main/shop/checkout', '1.5.0')).toBe('')
+  await expect.poll(() => page.evaluate(async () => ((await (await fetch('/api/v1/registries/main/usage')).json()) as { pulls: number }).pulls), { timeout: 15_000 }).toBeGreaterThanOrEqual(3)
+  await go(page, '/registries/main?sort=-pulls')
+  await page.getByText(/its own, .* shared with other registries\. \d+ pulls, the last/).waitFor()
+  await page.getByRole('row').nth(1).getByText('shop/checkout').waitFor()
+  await look('usage-registry')
+  await go(page, '/registries/main/repositories/shop/checkout?sort=-pulls')
+  await page.getByText(/its own, .* shared with other repositories\. \d+ pulls, the last/).waitFor()
+  await page.getByRole('row').nth(1).getByRole('link', { name: '1.5.0' }).waitFor()
+  await page.getByRole('row').nth(1).getByText('just now').first().waitFor()
+  await look('usage-repository')
+  await go(page, `/images/${digests.last}?at=main/shop/checkout:1.5.0`)
+  const panel = page.getByRole('region', { name: 'Usage' })
+  await panel.getByText(/^\d.* with other images$/).waitFor()
+  await panel.getByText('3', { exact: true }).waitFor()
+  await look('usage-image')
+  expect(window.complaints()).toEqual([])
+})
+
 test('what retention rules let go is seen, held, and confirmed', async () => {
   const { page } = window
   await go(page, '/registries/main/manage')
@@ -159,7 +180,11 @@ test('what retention rules let go is seen, held, and confirmed', async () => {
   await panel.getByRole('button', { name: 'See what goes' }).click()
   await panel.getByText(/ would go now\.$/).waitFor()
   await panel.getByRole('cell', { name: /^shop\/checkout:1\.3\.0/ }).waitFor()
+  await panel.getByLabel('Keep for, after a pull').fill('90')
+  await panel.getByRole('button', { name: 'See what goes' }).click()
+  await panel.getByText(/^0 tags of /).waitFor()
   await look('retention')
+  await panel.getByLabel('Keep for, after a pull').fill('')
   await panel.getByLabel('Keep the last').fill('')
   await panel.getByLabel('Keep tags for').fill('1')
   await panel.getByRole('button', { name: 'Save' }).click()

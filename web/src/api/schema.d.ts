@@ -948,6 +948,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{digest}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say how much an image holds, and how it is pulled
+         * @description Wherever it is stored. Shared is what other images hold, too. The images of an index are a part of it, unless they have a tag or another index lists them.
+         */
+        get: operations["get-image-usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{digest}/vex": {
         parameters: {
             query?: never;
@@ -1424,6 +1444,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/registries/{registry}/repositories/{repository}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say how much a repository holds, and how it is pulled from
+         * @description Shared is what other repositories hold, too, be they in its registry or in others. Slashes in the repository's name are written %2F, or as they are.
+         */
+        get: operations["get-repository-usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/registries/{registry}/retention": {
         parameters: {
             query?: never;
@@ -1631,7 +1671,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Say how much a registry holds */
+        /**
+         * Say how much a registry holds, and how it is pulled from
+         * @description Shared is what other registries hold, too. An index and the image of it that a client pulls are one pull.
+         */
         get: operations["get-registry-usage"];
         put?: never;
         post?: never;
@@ -3786,6 +3829,35 @@ export interface components {
              */
             size: number;
         };
+        ImageUsage: {
+            /**
+             * Format: int64
+             * @description The size of all its blobs, each counted once.
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description Null where it never was.
+             */
+            last_pull_at: string | null;
+            /**
+             * Format: int64
+             * @description The others: what its deletion would set free.
+             */
+            own_bytes: number;
+            /** @description How it is pulled from each repository. */
+            places: components["schemas"]["PlacePulls"][];
+            /**
+             * Format: int64
+             * @description How often it was pulled. What was pulled in the last few seconds may not be counted yet.
+             */
+            pulls: number;
+            /**
+             * Format: int64
+             * @description Those of them that others have, too, of what you may read.
+             */
+            shared_bytes: number;
+        };
         ImportCounts: {
             /** Format: int64 */
             bad: number;
@@ -4249,6 +4321,20 @@ export interface components {
             type: string;
             version: string;
         };
+        PlacePulls: {
+            /**
+             * Format: date-time
+             * @description Null where it never was.
+             */
+            last_pull_at: string | null;
+            /**
+             * Format: int64
+             * @description How often it was pulled. What was pulled in the last few seconds may not be counted yet.
+             */
+            pulls: number;
+            registry: string;
+            repository: string;
+        };
         PlaceState: {
             /** Format: int64 */
             assessment_id?: number;
@@ -4663,10 +4749,30 @@ export interface components {
              */
             bytes: number;
             /**
+             * Format: date-time
+             * @description Null where it never was.
+             */
+            last_pull_at: string | null;
+            /**
+             * Format: int64
+             * @description The others: what its deletion would set free.
+             */
+            own_bytes: number;
+            /**
+             * Format: int64
+             * @description How often it was pulled. What was pulled in the last few seconds may not be counted yet.
+             */
+            pulls: number;
+            /**
              * Format: int64
              * @description What it may hold; 0 is no bound.
              */
             quota_bytes: number;
+            /**
+             * Format: int64
+             * @description Those of them that others have, too, of what you may read.
+             */
+            shared_bytes: number;
         };
         Remedy: {
             base: components["schemas"]["Base"];
@@ -4703,13 +4809,50 @@ export interface components {
         Repository: {
             /** Format: date-time */
             created_at: string;
+            /**
+             * Format: date-time
+             * @description Null where it never was.
+             */
+            last_pull_at: string | null;
             name: string;
+            /**
+             * Format: int64
+             * @description How often it was pulled. What was pulled in the last few seconds may not be counted yet.
+             */
+            pulls: number;
             registry: string;
             /**
              * Format: date-time
              * @description When a manifest or tag last changed; null where nothing was ever pushed.
              */
             updated_at: string | null;
+        };
+        RepositoryUsage: {
+            /**
+             * Format: int64
+             * @description The size of all its blobs, each counted once.
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description Null where it never was.
+             */
+            last_pull_at: string | null;
+            /**
+             * Format: int64
+             * @description The others: what its deletion would set free.
+             */
+            own_bytes: number;
+            /**
+             * Format: int64
+             * @description How often it was pulled. What was pulled in the last few seconds may not be counted yet.
+             */
+            pulls: number;
+            /**
+             * Format: int64
+             * @description Those of them that others have, too, of what you may read.
+             */
+            shared_bytes: number;
         };
         Restored: {
             /** @description What came back, with what it refers to and what refers to it. */
@@ -4735,7 +4878,7 @@ export interface components {
             except?: string[];
             /**
              * Format: int64
-             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             * @description For how many days each stays after it was set. A tag goes where none of this, keep_last and unpulled_days keeps it; where all are 0, none goes.
              */
             keep_days?: number;
             /**
@@ -4749,7 +4892,12 @@ export interface components {
             tags?: string[];
             /**
              * Format: int64
-             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             * @description For how many days each stays after it, or what it names, was last pulled; one that never was counts from when it was set.
+             */
+            unpulled_days?: number;
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever. unpulled_days keeps them, too.
              */
             untagged_days?: number;
         };
@@ -4780,7 +4928,7 @@ export interface components {
             except?: string[];
             /**
              * Format: int64
-             * @description For how many days each stays after it was set. A tag goes where neither this nor keep_last keeps it; where both are 0, none goes.
+             * @description For how many days each stays after it was set. A tag goes where none of this, keep_last and unpulled_days keeps it; where all are 0, none goes.
              */
             keep_days?: number;
             /**
@@ -4794,7 +4942,12 @@ export interface components {
             tags?: string[];
             /**
              * Format: int64
-             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever.
+             * @description For how many days each stays after it, or what it names, was last pulled; one that never was counts from when it was set.
+             */
+            unpulled_days?: number;
+            /**
+             * Format: int64
+             * @description For how many days manifests stay that have no tag and belong to nothing that has one; 0: for ever. unpulled_days keeps them, too.
              */
             untagged_days?: number;
         };
@@ -5046,7 +5199,17 @@ export interface components {
             digest: string;
             /** @description Null where it stands for neither. */
             image: components["schemas"]["ImageSummary"];
+            /**
+             * Format: date-time
+             * @description Null where it never was.
+             */
+            last_pull_at: string | null;
             name: string;
+            /**
+             * Format: int64
+             * @description How often it was pulled. What was pulled in the last few seconds may not be counted yet.
+             */
+            pulls: number;
             /** Format: date-time */
             updated_at: string;
         };
@@ -7500,6 +7663,38 @@ export interface operations {
             };
         };
     };
+    "get-image-usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The digest of an image, algorithm:hex. */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageUsage"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-image-vex": {
         parameters: {
             query?: {
@@ -8509,6 +8704,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTag"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-repository-usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                registry: string;
+                /** @description The name without the registry's. */
+                repository: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RepositoryUsage"];
                 };
             };
             /** @description Error */

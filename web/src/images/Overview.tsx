@@ -4,6 +4,7 @@ import { Link } from 'react-router'
 
 import { type Schemas } from '../api/client'
 import { imagePath, repositoryPath } from '../registries/reference'
+import { ImageUsage } from '../registries/Usage'
 import { Command, Copy } from '../ui/Command'
 import { DataTable } from '../ui/DataTable'
 import { Facts } from '../ui/Facts'
@@ -61,6 +62,7 @@ export function Component() {
           </Panel>
         )}
         {promoting && <PromoteDialog image={image} at={at} onClose={dialog.close} />}
+        {image.places.length > 0 && <ImageUsage digest={image.digest} />}
         <Panel title="Where it is">
           <Stack gap={4}>
             {image.places.map((p) => (

@@ -10,12 +10,14 @@ import { Page } from '../ui/Page'
 import type { Column } from '../ui/rows'
 import { When } from '../ui/When'
 import { repositoryPath } from './reference'
+import { pullColumns, RegistryUsage } from './Usage'
 
 type Repository = Schemas['Repository']
 
 const columns: Column<Repository>[] = [
   { key: 'name', title: 'Repository', lead: true, value: (r) => r.name, render: (r) => <Anchor component={Link} to={repositoryPath(r.registry, r.name)} fw={600} fz="inherit">{r.name}</Anchor> },
   { key: 'updated', title: 'Last change', value: (r) => (r.updated_at === null ? 0 : Date.parse(r.updated_at)), render: (r) => <When time={r.updated_at} none="nothing pushed" /> },
+  ...pullColumns<Repository>(),
   { key: 'created', title: 'Made', value: (r) => Date.parse(r.created_at), render: (r) => <When time={r.created_at} /> },
 ]
 
@@ -33,6 +35,7 @@ export function Component() {
       title={registry} trail={[{ to: '/registries', label: 'Registries' }]} lead={about.data?.description}
       actions={<Button component={Link} to={`/registries/${registry}/manage`} variant="default">Manage Registry</Button>}
     >
+      <RegistryUsage registry={registry} />
       {list.data ? (
         <LocalList
           caption={`Repositories of ${registry}`} columns={columns} rows={list.data.items} rowKey={(r) => r.name} text={(r) => r.name}

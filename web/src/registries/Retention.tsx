@@ -1,4 +1,4 @@
-import { Button, Group, NumberInput, Stack, Switch, TagsInput, Text } from '@mantine/core'
+import { Button, Group, NumberInput, SimpleGrid, Stack, Switch, TagsInput, Text } from '@mantine/core'
 import { useState } from 'react'
 
 import { api, type Schemas } from '../api/client'
@@ -49,11 +49,12 @@ function Form({ name, rules, disabled, change, onReload, onSave }: Props) {
   const [except, setExcept] = useState(rules.except ?? [])
   const [last, setLast] = useState<number | string>(rules.keep_last || '')
   const [days, setDays] = useState<number | string>(rules.keep_days || '')
+  const [unpulled, setUnpulled] = useState<number | string>(rules.unpulled_days || '')
   const [untagged, setUntagged] = useState<number | string>(rules.untagged_days || '')
   const preview = api.useMutation('post', '/registries/{registry}/retention/preview')
   const path = { registry: name }
   const body = {
-    enabled, repositories, tags, except, keep_last: Number(last) || 0, keep_days: Number(days) || 0, untagged_days: Number(untagged) || 0,
+    enabled, repositories, tags, except, keep_last: Number(last) || 0, keep_days: Number(days) || 0, unpulled_days: Number(unpulled) || 0, untagged_days: Number(untagged) || 0,
   }
   const patterns = (label: string, value: string[], set: (v: string[]) => void, placeholder: string) => (
     <TagsInput label={label} placeholder={value.length === 0 ? placeholder : ''} disabled={disabled} value={value} onChange={set} />
@@ -67,12 +68,13 @@ function Form({ name, rules, disabled, change, onReload, onSave }: Props) {
           {patterns('Tags that may go', tags, setTags, 'all')}
           {patterns('Tags that stay', except, setExcept, 'none')}
         </Group>
-        <Group grow align="flex-start">
+        <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="sm">
           <NumberInput label="Keep the last" suffix=" tags" min={0} max={100_000} disabled={disabled} value={last} onChange={setLast} />
           <NumberInput label="Keep tags for" suffix=" days" min={0} max={100_000} disabled={disabled} value={days} onChange={setDays} />
+          <NumberInput label="Keep for, after a pull" suffix=" days" min={0} max={100_000} disabled={disabled} value={unpulled} onChange={setUnpulled} />
           <NumberInput label="Keep untagged for" placeholder="ever" suffix=" days" min={0} max={100_000} disabled={disabled} value={untagged} onChange={setUntagged} />
-        </Group>
-        <Text size="xs" c="dimmed">A tag goes where neither its number nor its age keeps it. A manifest goes with its last tag, and what belongs to it alone goes with it.</Text>
+        </SimpleGrid>
+        <Text size="xs" c="dimmed">A tag goes where neither its number nor its age nor a pull keeps it; one that was never pulled counts from its push. A manifest goes with its last tag, and what belongs to it alone goes with it.</Text>
         <Failure what="It cannot be told what goes" error={preview.error} />
         {preview.data && <Plan name={name} preview={preview.data} disabled={disabled || !rules.enabled} onConfirmed={() => preview.mutate({ params: { path } })} />}
         <Group>

@@ -17,6 +17,7 @@ import { risk } from '../ui/severity'
 import { Verdict } from '../ui/Verdict'
 import { When } from '../ui/When'
 import { imagePath } from './reference'
+import { pullColumns, RepositoryUsage } from './Usage'
 
 type Tag = Schemas['Tag']
 
@@ -59,6 +60,7 @@ export function Component() {
     { key: 'platforms', title: 'Platforms', brief: true, value: (t) => t.image?.platforms.join() ?? '', render: (t) => t.image?.platforms.join(', ') ?? '' },
     { key: 'size', title: 'Size', numeric: true, value: (t) => t.image?.size ?? 0, render: (t) => (t.image ? bytes(t.image.size) : '') },
     { key: 'updated', title: 'Pushed', brief: true, value: (t) => Date.parse(t.updated_at), render: (t) => <When time={t.updated_at} /> },
+    ...pullColumns<Tag>(),
   ]
   const compare = () => {
     const [from, to] = chosen.map((c) => list.data?.items.find((t) => t.name === c)).filter((t) => t !== undefined)
@@ -71,6 +73,7 @@ export function Component() {
       actions={<Button variant="default" disabled={chosen.length !== 2} onClick={compare} leftSection={<IconArrowsDiff size={15} aria-hidden />}>
         {chosen.length === 2 ? 'Compare' : 'Choose two to compare'}</Button>}
     >
+      <RepositoryUsage registry={registry} repository={repository} />
       {list.data ? (
         <LocalList
           caption={`Tags of ${name}`} columns={columns} rows={list.data.items} rowKey={(t) => t.name} text={(t) => `${t.name} ${t.digest}`}
