@@ -130,7 +130,7 @@ func serve(t *testing.T, s *store.Store, c *clock) *harbour {
 		Policies: policy.New(s, policy.Options{Now: c.Now, Changed: gate.Invalidate}),
 		Clusters: policy.NewClusters(s, c.Now), Finder: policy.NewFinder(s, func(context.Context) string { return "https://registry.example.com" }),
 		Promotion: promotions{promote.New(s, gate, unheard{}), s}, Trash: trash{s}, Retention: retention.New(s, c.Now),
-		Upstream: upstream.New(s, nil, nil, box, upstream.Options{Now: c.Now}),
+		Upstream: upstream.New(s, nil, nil, box, upstream.Options{Now: c.Now}), Usage: s,
 	}, api.Options{StartSettings: startSettings(), Now: c.Now, Changed: gate.Invalidate, Version: "1.2.3"})
 	if err != nil {
 		t.Fatal(err)

@@ -151,6 +151,40 @@ func TestUsage(t *testing.T) {
 	})
 }
 
+// TestUsageForSome: who may read one registry does not learn what another holds.
+func TestUsageForSome(t *testing.T) {
+	s := start(t, t.TempDir())
+	call[struct{}](t, s, http.MethodPost, "/registries", map[string]any{"name": "apart"}, http.StatusCreated)
+	var digest string
+	for _, repository := range []string{"main/app", "apart/app"} {
+		own, err := sample.NewLayer("COPY "+repository, sample.File{Path: "opt/app", Content: repository})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pushed, err := s.registry().Push(t.Context(), repository, "1", muslImage(t), own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if digest == "" {
+			digest = pushed
+		}
+	}
+	made := call[struct{ Key string }](t, s, http.MethodPost, "/api-keys", map[string]any{"name": "main", "scope": []map[string]any{{"role": "read", "registry": "main"}}}, http.StatusCreated)
+	for _, what := range []string{"/registries/main", "/registries/main/repositories/app", "/images/" + digest} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1"+what+"/usage", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+made.Key)
+		var some used
+		decode(t, req, http.StatusOK, &some)
+		all := call[used](t, s, http.MethodGet, what+"/usage", nil, http.StatusOK)
+		if all.Shared == 0 || some.Shared != 0 || some.Bytes != all.Bytes || some.Own != all.Bytes {
+			t.Errorf("%s: for all %+v, for some %+v", what, all, some)
+		}
+	}
+}
+
 // pushIndex pushes an index of one image and returns its digest.
 func pushIndex(t *testing.T, s *server, repository, tag, image string) string {
 	t.Helper()
