@@ -13,8 +13,8 @@ import (
 // errPulledGone says that a repository is deleted at this moment.
 var errPulledGone = errors.New("what was pulled is gone")
 
-// AddPulls adds pulls to the figures of tags, manifests and repositories. Those of
-// what is not there are left out.
+// AddPulls adds pulls to the figures of tags, manifests and repositories, all of them
+// or, with an error, none. Those of what is not there are left out.
 func (s *Store) AddPulls(ctx context.Context, pulls []usage.Pulled) error {
 	const tries = 3
 	tables := foldPulls(pulls)
@@ -56,8 +56,8 @@ func addTo(table string) string {
 		last_pull = case when excluded.last_pull > ` + table + `.last_pull then excluded.last_pull else ` + table + `.last_pull end`
 }
 
-// foldPulls adds up what is of one tag, manifest or repository. In order, so that
-// replicas do not wait for each other in a circle.
+// foldPulls adds up what is of one tag, manifest or repository. The statements write
+// in the order of their keys, so that replicas do not wait for each other in a circle.
 func foldPulls(pulls []usage.Pulled) (all []folded) {
 	type key struct {
 		repositoryID int64
