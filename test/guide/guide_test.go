@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,7 +243,13 @@ func needs(t *testing.T, programs ...string) {
 // serve runs a server until the test ends.
 func serve(t *testing.T, clock *program.Clock, args ...string) *program.Program {
 	t.Helper()
-	p, err := program.Start(clock, slog.New(slog.NewTextHandler(io.Discard, nil)), t.TempDir(), password, args...)
+	return serveIn(t, clock, t.TempDir(), args...)
+}
+
+// serveIn runs a server on a data folder until the test ends.
+func serveIn(t *testing.T, clock *program.Clock, data string, args ...string) *program.Program {
+	t.Helper()
+	p, err := program.Start(clock, slog.New(slog.NewTextHandler(io.Discard, nil)), data, password, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,6 +259,37 @@ func serve(t *testing.T, clock *program.Clock, args ...string) *program.Program 
 		}
 	})
 	return p
+}
+
+// programs is the folder of what pages call that has to be built; it goes in the end.
+var programs string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if programs, err = os.MkdirTemp("", "pratique-guide-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(programs)
+		return m.Run()
+	}())
+}
+
+var build = sync.OnceValue(func() error {
+	if out, err := exec.Command("go", "build", "-race=false", "-o", programs, "../../cmd/pratique").CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// pratique builds the program, and has a shell find it.
+func (s *shell) pratique(t *testing.T) {
+	t.Helper()
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, "export PATH='"+programs+"':$PATH")
 }
 
 // hub is where skopeo finds the image that stands for Docker Hub's Alpine: a
