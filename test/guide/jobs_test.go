@@ -2,6 +2,7 @@ package guide_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 
 // TestJobsPage runs the commands of docs/jobs.md.
 func TestJobsPage(t *testing.T) {
-	needs(t, "bash", "curl", "timeout")
+	needs(t, "bash", "curl", "jq", "timeout")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	served := serve(t, new(program.Clock), "--feeds", "alpine")
@@ -37,6 +38,19 @@ func TestJobsPage(t *testing.T) {
 		const finished = `"title":"Conflict","status":409,"detail":"job 1 is done: the job is finished"`
 		if status != 0 && status != stopped || !strings.Contains(out, texts[0]) || strings.Contains(strings.ReplaceAll(out, finished, ""), `"title":`) {
 			t.Errorf("line %d: status %d:\n%s", got.line, status, out)
+		}
+	}
+	page, err := os.ReadFile("../../docs/jobs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, _ := sh.run(t, `api $jobs/job-kinds | jq -r '.items[].name'`)
+	if len(strings.Fields(kinds)) < 10 {
+		t.Errorf("kinds: %s", kinds)
+	}
+	for _, kind := range strings.Fields(kinds) {
+		if !strings.Contains(string(page), "`"+kind+"`") {
+			t.Errorf("the page does not speak of the kind %s", kind)
 		}
 	}
 	for heading, texts := range want {
