@@ -86,7 +86,13 @@ func freePort(t *testing.T) string {
 // serve starts the server and waits until it is ready.
 func serve(t *testing.T, data string, args ...string) *running {
 	t.Helper()
-	listen, clair, health := freePort(t), freePort(t), freePort(t)
+	return serveAt(t, freePort(t), data, args...)
+}
+
+// serveAt is serve at an address.
+func serveAt(t *testing.T, listen, data string, args ...string) *running {
+	t.Helper()
+	clair, health := freePort(t), freePort(t)
 	r := &running{t: t, url: "http://" + listen, said: new(output), ended: make(chan error, 1)}
 	r.cmd = exec.Command(program, append([]string{"serve", "--data", data, "--listen", listen, "--clair-listen", clair,
 		"--health-listen", health, "--feeds-schedule", "off"}, args...)...)

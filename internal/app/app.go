@@ -306,7 +306,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	// Work that requests wait for outlives them.
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return a.queue.Run(work, a.handlers()) })
+	group.Go(func() error {
+		a.resumeScans(work)
+		return a.queue.Run(work, a.handlers())
+	})
 	group.Go(func() error { return a.scheduler.Run(running) })
 	group.Go(func() error { return a.watch.run(running) })
 	group.Go(func() error {

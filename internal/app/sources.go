@@ -26,11 +26,21 @@ func (a *App) buildSources(box *secret.Box, gatekeeper *auth.Gatekeeper, baseURL
 		BaseURL: baseURL, Later: a.askLater, Changed: changed, Pause: opts.Pause,
 	})
 	a.asker = source.NewWorker(a.store, a.sources, source.WorkerOptions{
-		Now: opts.Now, Log: opts.Log, Wake: a.askAt,
+		Now: opts.Now, Log: opts.Log, Wake: a.askAt, Replica: a.replica.name,
 		Token: func(name, repository string, digests []string, lifetime time.Duration) (string, error) {
 			return gatekeeper.PullToken(auth.Pull{Source: name, Repository: repository, Digests: digests}, lifetime)
 		},
 	})
+}
+
+// resumeScans takes back the scans that a killed process was about. Where that fails
+// they are done when their leases end.
+func (a *App) resumeScans(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := a.asker.Resume(ctx); err != nil {
+		a.log.ErrorContext(ctx, "scans of the process before wait for their leases", "error", err)
+	}
 }
 
 // askLater has a source asked what is due. It never joins work that runs already:

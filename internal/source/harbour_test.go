@@ -58,6 +58,10 @@ type harbour struct {
 	pauses  []time.Duration
 	changed int
 
+	// backoff is the pause after a try, a minute where nil.
+	backoff func(try int) time.Duration
+	replica string
+
 	mu    sync.Mutex
 	woken []time.Time
 	base  string
@@ -113,7 +117,13 @@ func harbourOf(t *testing.T, location string, c *clock) *harbour {
 
 func (h *harbour) worker(lease time.Duration) *source.Worker {
 	return source.NewWorker(h.store, h.Service, source.WorkerOptions{
-		Now: h.clock.Now, Lease: lease, Log: slog.New(slog.DiscardHandler), Backoff: func(int) time.Duration { return time.Minute },
+		Now: h.clock.Now, Lease: lease, Log: slog.New(slog.DiscardHandler), Replica: h.replica,
+		Backoff: func(try int) time.Duration {
+			if h.backoff != nil {
+				return h.backoff(try)
+			}
+			return time.Minute
+		},
 		Token: func(name, repository string, digests []string, _ time.Duration) (string, error) {
 			return "eyJ." + repository + "." + strings.Join(digests, "."), nil
 		},

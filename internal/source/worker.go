@@ -28,6 +28,9 @@ type WorkStore interface {
 	FailScan(ctx context.Context, id int64, owner, reason string, next time.Time, counts bool) error
 	DropScan(ctx context.Context, id int64, owner string) error
 	PostponeScans(ctx context.Context, sourceID int64, reason string, now, until time.Time) error
+	// ReleaseScans has what workers of a replica are doing be due now, and returns
+	// how many scans that is.
+	ReleaseScans(ctx context.Context, replica string, now time.Time) (int, error)
 	// NextScan is when the next one will be due that is not yet; zero where none will.
 	NextScan(ctx context.Context, sourceID int64) (time.Time, error)
 
@@ -49,6 +52,9 @@ type WorkerOptions struct {
 	// Lease is how long a scan is left alone after its process fell silent; a
 	// minute where zero.
 	Lease time.Duration
+	// Replica is a name that this worker's process has alone, and had when it ran
+	// before; "" where there is none.
+	Replica string
 	// Tries is how many tries a scan has; 5 where zero.
 	Tries int
 	// Backoff is the pause after the try of that number (from 1) failed.
@@ -83,7 +89,24 @@ func NewWorker(store WorkStore, service *Service, opts WorkerOptions) *Worker {
 	if opts.Backoff == nil {
 		opts.Backoff = DefaultBackoff
 	}
-	return &Worker{store: store, service: service, opts: opts, owner: rand.Text()}
+	owner := rand.Text()
+	if opts.Replica != "" {
+		owner = opts.Replica + "/" + owner
+	}
+	return &Worker{store: store, service: service, opts: opts, owner: owner}
+}
+
+// Resume takes back what this replica was doing when its process before was killed,
+// without waiting for the leases. It is called before Work.
+func (w *Worker) Resume(ctx context.Context) error {
+	if w.opts.Replica == "" {
+		return nil
+	}
+	n, err := w.store.ReleaseScans(ctx, w.opts.Replica, w.opts.Now())
+	if n > 0 {
+		w.opts.Log.WarnContext(ctx, "scans of a process that was killed are done again", "scans", n)
+	}
+	return err
 }
 
 // DefaultBackoff is half a minute, 2, 8 and 32 minutes, give or take a quarter.

@@ -181,6 +181,24 @@ func (s *Store) PostponeScans(ctx context.Context, sourceID int64, reason string
 	})
 }
 
+// ReleaseScans has what workers of a replica are doing be due, and returns how many
+// scans that is. Their tries count.
+func (s *Store) ReleaseScans(ctx context.Context, replica string, now time.Time) (n int, err error) {
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, `update source_scans set next_try_at = $2, owner = '' where state = 'running' and owner like $1`, replica+"/%", micros(now))
+		if err != nil {
+			return err
+		}
+		released, err := done.RowsAffected()
+		n = int(released)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("release scans: %w", err)
+	}
+	return n, nil
+}
+
 // RetryScans has those scans of a source done at once that failed or were given up.
 func (s *Store) RetryScans(ctx context.Context, sourceID int64) error {
 	return s.tx(ctx, func(tx *sql.Tx) error {

@@ -244,6 +244,22 @@ func TestClaimScans(t *testing.T) {
 		if err := d.HoldScan(t.Context(), first[0].ID, "a", "", d.clock.Now()); !errors.Is(err, source.ErrTaken) {
 			t.Errorf("a late hold: %v", err)
 		}
+		// A replica that starts again need not wait for what it held.
+		d.clock.advance(2 * time.Minute)
+		if held := d.claim(t, clair, "one/x"); len(held) != 2 {
+			t.Fatalf("claimed %+v", held)
+		}
+		for _, replica := range []string{"two", "on"} {
+			if n, err := d.ReleaseScans(t.Context(), replica, d.clock.Now()); n != 0 || err != nil {
+				t.Errorf("replica %s: %d, %v", replica, n, err)
+			}
+		}
+		if n, err := d.ReleaseScans(t.Context(), "one", d.clock.Now()); n != 2 || err != nil {
+			t.Errorf("released %d, %v", n, err)
+		}
+		if again := d.claim(t, clair, "one/y"); len(again) != 2 || again[0].Attempts != 4 {
+			t.Errorf("claimed %+v", again)
+		}
 		// What is never finished is given up.
 		for range 20 {
 			d.clock.advance(2 * time.Minute)

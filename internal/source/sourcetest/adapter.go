@@ -45,19 +45,17 @@ type Item struct {
 // NewAdapter starts one.
 func NewAdapter(t testing.TB, items ...Item) *Adapter {
 	a := &Adapter{Items: items, scans: make(map[string]*adapterScan)}
+	a.forget = func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		clear(a.scans)
+	}
 	a.start(t, func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /api/v1/metadata", a.metadata)
 		mux.HandleFunc("POST /api/v1/scan", a.scan)
 		mux.HandleFunc("GET /api/v1/scan/{id}/report", a.report)
 	})
 	return a
-}
-
-// Forget loses all scans.
-func (a *Adapter) Forget() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	clear(a.scans)
 }
 
 func (a *Adapter) metadata(w http.ResponseWriter, _ *http.Request) {

@@ -35,6 +35,11 @@ type Vulnerability struct {
 // NewClairV1 starts one.
 func NewClairV1(t testing.TB, features ...Feature) *ClairV1 {
 	c := &ClairV1{Features: features, layers: make(map[string]string)}
+	c.forget = func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		clear(c.layers)
+	}
 	c.start(t, func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /v1/namespaces", func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusOK, map[string]any{"Namespaces": []map[string]string{{"Name": "debian:10", "VersionFormat": "dpkg"}}})
@@ -43,13 +48,6 @@ func NewClairV1(t testing.TB, features ...Feature) *ClairV1 {
 		mux.HandleFunc("GET /v1/layers/{name}", c.get)
 	})
 	return c
-}
-
-// Forget loses all layers.
-func (c *ClairV1) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.layers)
 }
 
 func refuse(w http.ResponseWriter, status int, message string) {

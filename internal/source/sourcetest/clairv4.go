@@ -44,6 +44,11 @@ type Issue struct {
 // NewClairV4 starts one.
 func NewClairV4(t testing.TB, packages ...Package) *ClairV4 {
 	c := &ClairV4{Packages: packages, state: "5ca1ab1e", indexed: make(map[string]*indexed)}
+	c.forget = func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		clear(c.indexed)
+	}
 	c.start(t, func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /indexer/api/v1/index_state", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Etag", `"`+c.State()+`"`)
@@ -72,13 +77,6 @@ func (c *ClairV4) SetState(state string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = state
-}
-
-// Forget loses all images.
-func (c *ClairV4) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.indexed)
 }
 
 func refuseV4(w http.ResponseWriter, status int, code, message string) {

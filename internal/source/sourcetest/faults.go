@@ -9,11 +9,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Service is what the stand-ins share.
@@ -27,9 +31,12 @@ type Service struct {
 	fetched  []string
 	faults   []Fault
 	gone     chan struct{}
+	left     bool
+	forget   func()
 }
 
-// Fault is what to do in place of the next request whose path holds At.
+// Fault is what to do in place of the next request whose path holds At: one that
+// comes here, or one by which layers are fetched.
 type Fault struct {
 	At     string
 	Status int
@@ -38,6 +45,11 @@ type Fault struct {
 	Hang bool
 	// Endless has it send without an end, Abort has it cut the connection.
 	Endless, Abort bool
+	// Leave has it be gone from then on, until it returns; Cut only after it did
+	// what was asked and sent half of its answer.
+	Leave, Cut bool
+	// Skip is how many such requests go well before.
+	Skip int
 	// Always keeps the fault for further requests.
 	Always bool
 }
@@ -59,11 +71,15 @@ func (s *Service) start(t testing.TB, serve func(*http.ServeMux)) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if f, ok := s.fault(r.URL.Path); ok {
+		f, ok := s.fault(r.URL.Path)
+		switch {
+		case ok && f.Cut:
+			s.cut(w, r, mux)
+		case ok:
 			s.fail(w, r, f)
-			return
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() {
 		close(s.gone)
@@ -78,6 +94,8 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, f Fault) {
 		case <-r.Context().Done():
 		case <-s.gone:
 		}
+	case f.Leave:
+		s.leave()
 	case f.Abort:
 		panic(http.ErrAbortHandler)
 	case f.Endless:
@@ -92,6 +110,50 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, f Fault) {
 		w.WriteHeader(f.Status)
 		_, _ = io.WriteString(w, f.Body)
 	}
+}
+
+// leave is the end of the service, in the middle of a request.
+func (s *Service) leave() {
+	s.mu.Lock()
+	s.left = true
+	s.mu.Unlock()
+	s.Config.SetKeepAlivesEnabled(false)
+	_ = s.Listener.Close() // it may have left already
+	panic(http.ErrAbortHandler)
+}
+
+// cut answers a request by half, and leaves.
+func (s *Service) cut(w http.ResponseWriter, r *http.Request, handler http.Handler) {
+	whole := httptest.NewRecorder()
+	handler.ServeHTTP(whole, r)
+	maps.Copy(w.Header(), whole.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(whole.Body.Len()))
+	w.WriteHeader(whole.Code)
+	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+	_ = http.NewResponseController(w).Flush()
+	s.leave()
+}
+
+// Forget has it lose all that it knows of layers and images.
+func (s *Service) Forget() { s.forget() }
+
+// Return has a service that left be back at its address.
+func (s *Service) Return(t testing.TB) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.left {
+		t.Fatal("it did not leave")
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.left = false
+	back := &httptest.Server{Listener: l, Config: &http.Server{Handler: s.Config.Handler, ReadHeaderTimeout: time.Minute}}
+	back.Start()
+	t.Cleanup(back.Close)
+	s.Server.Listener, s.Server.Config = l, back.Config
 }
 
 // Fail adds faults.
@@ -113,6 +175,10 @@ func (s *Service) fault(path string) (Fault, bool) {
 	defer s.mu.Unlock()
 	for i, f := range s.faults {
 		if strings.Contains(path, f.At) {
+			if f.Skip > 0 {
+				s.faults[i].Skip--
+				continue
+			}
 			if !f.Always {
 				s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
 			}
@@ -147,6 +213,9 @@ func (s *Service) fetch(url, digest string, header http.Header) error {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
 		return err
+	}
+	if f, ok := s.fault(request.URL.Path); ok && f.Leave {
+		s.leave()
 	}
 	request.Header = header
 	response, err := http.DefaultClient.Do(request)
