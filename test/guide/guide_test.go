@@ -46,14 +46,19 @@ func steps(t *testing.T, page string) (all []step) {
 	}
 	var heading string
 	var open *step
+	shown := false // a block of another kind
 	for i, line := range strings.Split(string(text), "\n") {
 		switch {
 		case open != nil && line == "```":
 			all, open = append(all, *open), nil
 		case open != nil:
 			open.commands += line + "\n"
+		case shown:
+			shown = line != "```"
 		case line == "```sh":
 			open = &step{heading: heading, line: i + 1}
+		case strings.HasPrefix(line, "```"):
+			shown = true
 		case strings.HasPrefix(line, "#"):
 			heading = strings.TrimLeft(line, "# ")
 		}
