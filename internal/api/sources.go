@@ -191,6 +191,9 @@ func (a *API) createSource(ctx context.Context, in *struct {
 		Name: b.Name, Extension: b.Extension, URL: target, Authorization: b.Header, CA: b.CA, SkipVerify: b.SkipVerify,
 		Timeout: time.Duration(b.TimeoutSeconds) * time.Second, Concurrency: b.Concurrency,
 	})
+	if field := (*source.FieldError)(nil); in.Body.Host != "" && errors.As(err, &field) && field.Field == "url" {
+		return nil, &source.FieldError{Field: "host", Reason: field.Reason} // as it was given
+	}
 	if err != nil {
 		return nil, err
 	}

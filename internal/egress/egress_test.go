@@ -101,9 +101,18 @@ func TestGetRefusesURL(t *testing.T) {
 // Some resolvers take these for IPv4 addresses. None may lead anywhere.
 func TestGetRefusesOddAddresses(t *testing.T) {
 	c := client(t, egress.Options{DialTimeout: 2 * time.Second, Networks: []netip.Prefix{}, Resolver: nameServer(t, func(string) []string { return nil })})
-	for _, host := range []string{"0x7f.1", "2130706433", "0177.0.0.1", "127.1", "0xa9fea9fe"} {
-		if _, err := c.Get(t.Context(), "http://"+host+":1/", nil); !errors.Is(err, egress.ErrForbiddenAddress) && !errors.Is(err, egress.ErrUnreachable) {
+	for _, host := range []string{"0x7f.1", "2130706433", "0177.0.0.1", "127.1", "0xa9fea9fe", "0XA9FEA9FE", "0x", "169.254.169.254.", "a.0x1f", "2852039166."} {
+		if _, err := c.Get(t.Context(), "http://"+host+":1/", nil); !errors.Is(err, egress.ErrForbiddenAddress) {
 			t.Errorf("%s: got %v", host, err)
+		}
+		if err := c.Check("http://" + host + ":1/"); !errors.Is(err, egress.ErrForbiddenAddress) {
+			t.Errorf("check %s: got %v", host, err)
+		}
+	}
+	// Names may have numbers in them.
+	for _, host := range []string{"clair4.example.com", "4clair", "10.0.0.1.example.com", "0xfeed.example", "1e3", "x0x1"} {
+		if err := c.Check("http://" + host + ":1/"); err != nil {
+			t.Errorf("check %s: %v", host, err)
 		}
 	}
 }

@@ -83,7 +83,23 @@ func (c *Client) checkURL(u *url.URL) error {
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
 		return c.policy.check(u.Hostname(), a)
 	}
+	if numeric(u.Hostname()) {
+		return fmt.Errorf("%w: %s is not an address in its usual form, such as 192.0.2.1", ErrForbiddenAddress, u.Hostname())
+	}
 	return nil
+}
+
+// numeric reports whether a host ends in a number, as no name does: some resolvers
+// take 2852039166 or 0xa9fea9fe for 169.254.169.254
+// (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+func numeric(host string) bool {
+	host = strings.TrimSuffix(host, ".")
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	digits := "0123456789"
+	if rest, hex := strings.CutPrefix(last, "0x"); hex {
+		last, digits = rest+"0", digits+"abcdef"
+	}
+	return last != "" && strings.Trim(last, digits) == ""
 }
 
 // display is a URL for people and logs: without anything that may be secret.
