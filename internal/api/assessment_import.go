@@ -210,16 +210,6 @@ func (a *API) exportAssessments(ctx context.Context, in *struct {
 			return a.batches(ctx, w.Write)
 		}), nil
 	}
-	const most = 200_000
-	var all []assess.Assessment
-	if err := a.batches(ctx, func(some []assess.Assessment) error {
-		if all = append(all, some...); len(all) > most {
-			return huma.Error422UnprocessableEntity(fmt.Sprintf("there are more than %d assessments, too many for one document; export them as CSV", most))
-		}
-		return nil
-	}); err != nil {
-		return nil, err
-	}
 	types, err := a.Assessments.Types(ctx)
 	if err != nil {
 		return nil, err
@@ -230,15 +220,19 @@ func (a *API) exportAssessments(ctx context.Context, in *struct {
 			clears = t.Name
 		}
 	}
-	decisions := exchange.Decisions(all, clears, a.version)
-	if in.Format == "cyclonedx" {
-		return attachment(sbom.CycloneDXType, "assessments.vex.cdx.json", func(_ context.Context, out io.Writer) error {
-			return vex.WriteDecisionsCycloneDX(out, decisions)
-		}), nil
+	stream := func(kind, name string, writer func(io.Writer, string) *vex.DecisionsWriter) *huma.StreamResponse {
+		return attachment(kind, name, func(ctx context.Context, out io.Writer) error {
+			w := writer(out, a.version)
+			if err := a.batches(ctx, func(some []assess.Assessment) error { return w.Write(exchange.Decisions(some, clears)) }); err != nil {
+				return err
+			}
+			return w.Close()
+		})
 	}
-	return attachment(openVEXType, "assessments.openvex.json", func(_ context.Context, out io.Writer) error {
-		return vex.WriteDecisionsOpenVEX(out, decisions)
-	}), nil
+	if in.Format == "cyclonedx" {
+		return stream(sbom.CycloneDXType, "assessments.vex.cdx.json", vex.NewCycloneDXWriter), nil
+	}
+	return stream(openVEXType, "assessments.openvex.json", vex.NewOpenVEXWriter), nil
 }
 
 // attachment is a file that is written while it is sent. What fails then can only be

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/match"
+	"github.com/pratique/pratique/internal/vex"
 )
 
 // told stores two vulnerabilities.
@@ -163,5 +165,22 @@ func TestExportOfMany(t *testing.T) {
 	}
 	if got := r.header.Get("Content-Disposition"); got != `attachment; filename="assessments.csv"` {
 		t.Errorf("disposition %q", got)
+	}
+	for format, name := range map[string]string{"openvex": "assessments.openvex.json", "cyclonedx": "assessments.vex.cdx.json"} {
+		r := h.send(t, "GET", "/assessments/export?format="+format, nil, user)
+		d, err := vex.Read(bytes.NewReader(r.body), vex.Limits{})
+		if err != nil || r.status != http.StatusOK {
+			t.Fatalf("%s: %d, %v", format, r.status, err)
+		}
+		seen := make(map[string]bool)
+		for _, s := range d.Statements {
+			seen[s.Vulnerability] = true
+		}
+		if len(d.Statements) != most || len(seen) != most || d.Author != user || !d.Issued.Equal(noon) {
+			t.Errorf("%s has %d statements on %d vulnerabilities, by %q of %v", format, len(d.Statements), len(seen), d.Author, d.Issued)
+		}
+		if got := r.header.Get("Content-Disposition"); got != `attachment; filename="`+name+`"` {
+			t.Errorf("%s: disposition %q", format, got)
+		}
 	}
 }

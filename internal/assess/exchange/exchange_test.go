@@ -6,8 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,13 +166,16 @@ func TestCSVIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestVEXIsReadAsItWasWritten(t *testing.T) {
-	for name, write := range map[string]func(*bytes.Buffer, vex.Decisions) error{
-		"openvex":   func(b *bytes.Buffer, d vex.Decisions) error { return vex.WriteDecisionsOpenVEX(b, d) },
-		"cyclonedx": func(b *bytes.Buffer, d vex.Decisions) error { return vex.WriteDecisionsCycloneDX(b, d) },
-	} {
+	for name, writer := range map[string]func(io.Writer, string) *vex.DecisionsWriter{"openvex": vex.NewOpenVEXWriter, "cyclonedx": vex.NewCycloneDXWriter} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := write(&out, exchange.Decisions(decided(), "Ignore", "1.2.3")); err != nil {
+			w := writer(&out, "1.2.3")
+			for some := range slices.Chunk(decided(), 4) {
+				if err := w.Write(exchange.Decisions(some, "Ignore")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Close(); err != nil {
 				t.Fatal(err)
 			}
 			if !json.Valid(out.Bytes()) {

@@ -1,23 +1,15 @@
 package exchange
 
 import (
-	"slices"
-
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/vex"
 )
 
 // Decisions are assessments in the words of VEX. What is of the type that VEX
 // statements become is not affected; all else is.
-func Decisions(list []assess.Assessment, vexType, version string) vex.Decisions {
-	d := vex.Decisions{Version: version}
-	for _, a := range list {
-		if !slices.Contains(d.Authors, a.Author) {
-			d.Authors = append(d.Authors, a.Author)
-		}
-		if a.CreatedAt.After(d.Created) {
-			d.Created = a.CreatedAt
-		}
+func Decisions(list []assess.Assessment, vexType string) []vex.Decision {
+	decisions := make([]vex.Decision, len(list))
+	for i, a := range list {
 		text := a.Comment
 		if text == "" {
 			text = "Assessed as " + a.Type + " by " + a.Author + "."
@@ -31,8 +23,7 @@ func Decisions(list []assess.Assessment, vexType, version string) vex.Decisions 
 		if product := Product(a.Scope); product != "" {
 			s.Products = []vex.Product{{ID: product}}
 		}
-		d.Statements = append(d.Statements, s)
+		decisions[i] = vex.Decision{Statement: s, Author: a.Author}
 	}
-	slices.Sort(d.Authors)
-	return d
+	return decisions
 }
