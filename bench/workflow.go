@@ -148,6 +148,8 @@ func asked(ctx context.Context, d *database, p *process, t table) error {
 		{"… unassessed", "/vulnerabilities?state=unassessed", ""},
 		{"… unassessed, by images", "/vulnerabilities?state=unassessed&sort=images", ""},
 		{"… of an assessment type", "/vulnerabilities?state=Block", ""},
+		{"… of an assessment type, in a large registry", "/vulnerabilities?registry=fleet&state=Block", ""},
+		{"… of one that nothing there has", "/vulnerabilities?registry=scanned&state=Block", ""},
 		{"… expired", "/vulnerabilities?state=expired", ""},
 		{"… in a large registry", "/vulnerabilities?registry=fleet", ""},
 		{"… in a small registry", "/vulnerabilities?registry=scanned", ""},
