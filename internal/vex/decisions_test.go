@@ -31,7 +31,7 @@ func someDecisions(from, n int) []vex.Decision {
 func TestManyDecisions(t *testing.T) {
 	for name, writer := range decisionsWriters {
 		t.Run(name, func(t *testing.T) {
-			const batch, batches = 1000, 300
+			const batch, batches = 1000, 60
 			w := writer(io.Discard, "1.2.3")
 			heap := func() uint64 {
 				runtime.GC()
