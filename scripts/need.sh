@@ -19,6 +19,8 @@ if [ ${#servers[@]} -eq 0 ] && ! command -v initdb >/dev/null && [ -z "${PRATIQU
   packages+=(postgresql)
 fi
 command -v skopeo >/dev/null || packages+=(skopeo)
+# An upstream to pull through, which is not ours.
+command -v docker-registry >/dev/null || packages+=(docker-registry)
 # The commands of the guide.
 command -v curl >/dev/null || packages+=(curl)
 command -v jq >/dev/null || packages+=(jq)

@@ -233,7 +233,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve(w, r, t, p)
+	if err = serve(w, r, t, p); h.askedByPush(r, t, err) {
+		return upstream.ErrUnknown
+	}
+	return err
 }
 
 type serve = func(http.ResponseWriter, *http.Request, target, auth.Principal) error

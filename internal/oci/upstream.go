@@ -69,6 +69,18 @@ func unanalysed(reasons []policy.Reason) bool {
 	return false
 }
 
+// askedByPush reports a request of somebody who pushes and asks whether what they have is
+// here already. containerd, BuildKit and crane give up a push where the answer is
+// neither yes nor no; that upstream does not answer is no reason for that.
+func (h *Handler) askedByPush(r *http.Request, t target, err error) bool {
+	var failed *upstream.Failure
+	if r.Method != http.MethodHead || !errors.As(err, &failed) {
+		return false
+	}
+	_, err = h.auth.Authorize(r, repositoryAccess(t.name, "pull", "push"))
+	return err == nil
+}
+
 // passBlob serves a blob while it comes from upstream. It reports false where the
 // blob is here now, and is to be served as others are.
 func (h *Handler) passBlob(w http.ResponseWriter, r *http.Request, t target) (served bool, err error) {

@@ -91,6 +91,9 @@ func plain(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "it took too long"
 	}
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+		return "it wants a user name and a password"
+	}
 	return "it does not answer as a registry does"
 }
 

@@ -292,6 +292,60 @@ func TestUpstreamThatHarms(t *testing.T) {
 	})
 }
 
+// TestPushWhileUpstreamFails: who may push, and asks by HEAD whether something is
+// here, is told that it is not; who pulls is told why they cannot know.
+func TestPushWhileUpstreamFails(t *testing.T) {
+	origin := start(t, t.TempDir())
+	layer := marked(t, "base")
+	digest, err := origin.registry().Push(t.Context(), "main/app", "1", layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstream := newUpstream(t, origin)
+	s := start(t, t.TempDir())
+	connect(t, s, "through", upstream.URL, nil)
+	if status, text, _ := s.get(t, "/v2/through/main/app/manifests/1"); status != http.StatusOK { // its layers stay there
+		t.Fatalf("manifest: %d %s", status, text)
+	}
+	upstream.Close()
+	token := func(actions string) (answer struct{ Token string }) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v2/_auth?service=pratique&scope=repository:through/main/app:"+actions, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.SetBasicAuth("admin", password)
+		decode(t, request, http.StatusOK, &answer)
+		return answer
+	}
+	pull, push := token("pull").Token, token("pull,push").Token
+	for _, test := range []struct {
+		method, path, token string
+		want                int
+	}{
+		{http.MethodHead, "/manifests/2", pull, http.StatusBadGateway},
+		{http.MethodHead, "/manifests/2", push, http.StatusNotFound},
+		{http.MethodGet, "/manifests/2", push, http.StatusBadGateway},
+		{http.MethodHead, "/manifests/" + digest, push, http.StatusOK},
+		{http.MethodHead, "/blobs/" + layer.Digest(), pull, http.StatusBadGateway},
+		{http.MethodHead, "/blobs/" + layer.Digest(), push, http.StatusNotFound},
+		{http.MethodGet, "/blobs/" + layer.Digest(), push, http.StatusBadGateway},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, s.url+"/v2/through/main/app"+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+test.token)
+		decode(t, request, test.want, nil)
+	}
+	pushed, err := s.registry().Push(t.Context(), "through/main/app", "2", layer)
+	if err != nil || pushed != digest {
+		t.Fatalf("push of %s: %v", pushed, err)
+	}
+	if status, content, whole := s.get(t, "/v2/through/main/app/blobs/"+layer.Digest()); status != http.StatusOK || !whole || !bytes.Equal(content, layer.Content) {
+		t.Errorf("what was pushed: %d, %d bytes", status, len(content))
+	}
+}
+
 // TestPullThroughIndex: of an image for two platforms the one is fetched that is
 // asked for, from the second connector where the first has enough.
 func TestPullThroughIndex(t *testing.T) {
