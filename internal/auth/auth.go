@@ -53,6 +53,8 @@ type Principal struct {
 	Rights  Rights
 	// Source is the vulnerability source whose pull token it is; "" for others.
 	Source string
+	// tag is that of the secret that they showed, see Standing.
+	tag string
 }
 
 // Anonymous reports whether nobody signed in.

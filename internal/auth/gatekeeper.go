@@ -108,21 +108,21 @@ func forbidden(p Principal, wants []Access) *Denied {
 }
 
 func (g *Gatekeeper) byToken(r *http.Request, token string, wants []Access) (Principal, error) {
-	of, access, err := g.tokens.read(token)
+	c, err := g.tokens.read(token)
 	if err != nil {
 		return Principal{}, g.unauthorized(r, wants, "the token is not valid", "invalid_token")
 	}
 	var p Principal
-	if of != (Subject{}) {
-		// What was deleted since may do nothing any more.
-		if p, err = g.service.stand(r.Context(), of); errors.Is(err, ErrCredentials) {
+	if of := (Subject{UserID: c.UserID, KeyID: c.KeyID, RobotID: c.RobotID}); of != (Subject{}) {
+		// What was deleted since, or has another secret, may do nothing any more.
+		if p, err = g.service.stand(r.Context(), of, c.Tag); errors.Is(err, ErrCredentials) {
 			return Principal{}, g.unauthorized(r, wants, "the token is not valid any more", "invalid_token")
 		} else if err != nil {
 			return Principal{}, err
 		}
 	}
 	for _, want := range wants {
-		if !covered(want, access) {
+		if !covered(want, c.Access) {
 			return Principal{}, g.unauthorized(r, wants, "the token does not allow this", "insufficient_scope")
 		}
 	}

@@ -151,9 +151,13 @@ func TestTokensAllowWhatTheySay(t *testing.T) {
 func TestForgedTokens(t *testing.T) {
 	f, other := newFixture(t), newFixture(t)
 	foreign, _ := other.token(t, "repository:main/app:pull", "admin", password)
+	standing, err := f.store.Standing(t.Context(), auth.Subject{UserID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	claims := func(change func(jwt.MapClaims)) jwt.MapClaims {
 		c := jwt.MapClaims{
-			"iss": "pratique", "aud": "pratique", "sub": "admin", "uid": 1, "exp": f.clock.Now().Add(time.Minute).Unix(),
+			"tag": standing.Tag, "iss": "pratique", "aud": "pratique", "sub": "admin", "uid": 1, "exp": f.clock.Now().Add(time.Minute).Unix(),
 			"access": []auth.Access{{Type: "repository", Name: "main/app", Actions: []string{"pull"}}},
 		}
 		change(c)
@@ -176,17 +180,26 @@ func TestForgedTokens(t *testing.T) {
 		t.Fatalf("the control: %d", got)
 	}
 	for name, token := range map[string]string{
-		"of another deployment": foreign,
-		"alg none":              sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same),
-		"another algorithm":     sign(jwt.SigningMethodHS512, key, same),
-		"another key":           sign(jwt.SigningMethodHS256, []byte("guess"), same),
-		"another audience":      sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["aud"] = "other" }),
-		"another issuer":        sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["iss"] = "other" }),
-		"no expiry":             sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { delete(c, "exp") }),
-		"expired":               sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["exp"] = f.clock.Now().Add(-time.Minute).Unix() }),
-		"not yet valid":         sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["nbf"] = f.clock.Now().Add(time.Minute).Unix() }),
-		"empty":                 "",
-		"three dots":            "...",
+		"of another deployment":  foreign,
+		"alg none":               sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same),
+		"another algorithm":      sign(jwt.SigningMethodHS512, key, same),
+		"another key":            sign(jwt.SigningMethodHS256, []byte("guess"), same),
+		"another audience":       sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["aud"] = "other" }),
+		"another issuer":         sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["iss"] = "other" }),
+		"no expiry":              sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { delete(c, "exp") }),
+		"expired":                sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["exp"] = f.clock.Now().Add(-time.Minute).Unix() }),
+		"of another password":    sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["tag"] = strings.Repeat("0", 24) }),
+		"without a password":     sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { delete(c, "tag") }),
+		"of somebody who is not": sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["uid"] = 99 }),
+		"for another repository": sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["access"] = []auth.Access{{Type: "repository", Name: "main/app2", Actions: []string{"pull"}}}
+		}),
+		"for another action": sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) {
+			c["access"] = []auth.Access{{Type: "repository", Name: "main/app", Actions: []string{"push"}}}
+		}),
+		"not yet valid": sign(jwt.SigningMethodHS256, key, func(c jwt.MapClaims) { c["nbf"] = f.clock.Now().Add(time.Minute).Unix() }),
+		"empty":         "",
+		"three dots":    "...",
 	} {
 		if got := f.allowed(t, "Bearer "+token, "main/app", "pull"); got != 401 {
 			t.Errorf("%s: %d", name, got)

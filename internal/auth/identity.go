@@ -48,7 +48,7 @@ func (s *Service) SignInAs(r *http.Request, i Identity) (p Principal, session Se
 		return p, session, "", false, err
 	}
 	s.Invalidate()
-	if p, err = s.stand(r.Context(), Subject{UserID: u.ID}); err != nil {
+	if p, err = s.standing(r.Context(), Subject{UserID: u.ID}); err != nil {
 		return p, session, "", false, err
 	}
 	session, secret, err = s.begin(r, p, IdentitySession)

@@ -63,20 +63,20 @@ func (s *Service) RevokeKey(ctx context.Context, id int64) error {
 	return s.store.DeleteKey(ctx, id)
 }
 
-func (s *Service) verifyKey(ctx context.Context, secret string) (Subject, error) {
+func (s *Service) verifyKey(ctx context.Context, secret string) (shownSecret, error) {
 	if !strings.HasPrefix(secret, keyPrefix) {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
 	key, user, err := s.store.KeyByHash(ctx, hashKey(secret))
 	if errors.Is(err, ErrNotFound) {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
 	if err != nil {
-		return Subject{}, err
+		return shownSecret{}, err
 	}
 	now := s.opts.Now()
 	if !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt) {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
 	if now.Sub(key.LastUsedAt) >= usedEvery {
 		if err := s.store.TouchKey(ctx, key.ID, now); err != nil {
@@ -84,7 +84,7 @@ func (s *Service) verifyKey(ctx context.Context, secret string) (Subject, error)
 			s.opts.Logger.WarnContext(ctx, "use of an API key was not noted", "key", key.ID, "error", err)
 		}
 	}
-	return Subject{UserID: user.ID, KeyID: key.ID}, nil
+	return shownSecret{Subject: Subject{UserID: user.ID, KeyID: key.ID}}, nil
 }
 
 // usedEvery is how often the use of a key or robot is noted.

@@ -22,11 +22,11 @@ type Robot struct {
 	Name, Description string
 	// Registry is the one that it belongs to, "" for all.
 	Registry string
-	// Prefix is how its secret begins.
-	Prefix    string
-	Disabled  bool
-	CreatedBy string
-	CreatedAt time.Time
+	// Prefix is how its secret begins; Tag is another one whenever the secret is.
+	Prefix, Tag string
+	Disabled    bool
+	CreatedBy   string
+	CreatedAt   time.Time
 	// ExpiresAt is zero for never, LastUsedAt where it was not used yet.
 	ExpiresAt, LastUsedAt time.Time
 	// Grants are its roles.
@@ -134,16 +134,16 @@ func (s *Service) DeleteRobot(ctx context.Context, id int64) error {
 	return s.store.DeleteRobot(ctx, id)
 }
 
-func (s *Service) verifyRobot(ctx context.Context, c credentials) (Subject, error) {
+func (s *Service) verifyRobot(ctx context.Context, c credentials) (shownSecret, error) {
 	r, err := s.store.RobotByHash(ctx, hashKey(c.password))
 	if errors.Is(err, ErrNotFound) {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
 	if err != nil {
-		return Subject{}, err
+		return shownSecret{}, err
 	}
 	if name, named := strings.CutPrefix(c.user, RobotPrefix); named && name != r.Name {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
 	if now := s.opts.Now(); now.Sub(r.LastUsedAt) >= usedEvery {
 		if err := s.store.TouchRobot(ctx, r.ID, now); err != nil {
@@ -151,5 +151,5 @@ func (s *Service) verifyRobot(ctx context.Context, c credentials) (Subject, erro
 			s.opts.Logger.WarnContext(ctx, "use of a robot was not noted", "robot", r.Name, "error", err)
 		}
 	}
-	return Subject{RobotID: r.ID}, nil
+	return shownSecret{Subject{RobotID: r.ID}, r.Tag}, nil
 }

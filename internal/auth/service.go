@@ -29,7 +29,7 @@ type Service struct {
 	opts   Options
 	hasher hasher
 	seal   [32]byte // keys the memory, so that it holds no password
-	known  *memory[Subject]
+	known  *memory[shownSecret]
 	// standings remembers for a second what subjects may do.
 	standings *memory[stands]
 	failures  *throttle
@@ -48,7 +48,7 @@ func New(store Store, opts Options) *Service {
 	}
 	s := &Service{
 		store: store, opts: opts, hasher: newHasher(),
-		known: newMemory[Subject](opts.Remember, opts.Now), failures: newThrottle(opts.Now),
+		known: newMemory[shownSecret](opts.Remember, opts.Now), failures: newThrottle(opts.Now),
 		standings: newMemory[stands](standingAge, opts.Now),
 	}
 	_, _ = rand.Read(s.seal[:]) // never fails
@@ -175,8 +175,11 @@ func (s *Service) check(ctx context.Context, c credentials, host string) (Princi
 	mac := hmac.New(sha256.New, s.seal[:])
 	fmt.Fprintf(mac, "%d:%s\x00%s", c.scheme, c.user, c.password)
 	sealed := [32]byte(mac.Sum(nil))
-	if of, ok := s.known.get(sealed); ok {
-		return s.stand(ctx, of)
+	if known, ok := s.known.get(sealed); ok {
+		// Where another replica changed the secret, it has to be looked at again.
+		if p, err := s.stand(ctx, known.Subject, known.tag); !errors.Is(err, ErrCredentials) {
+			return p, err
+		}
 	}
 	suspect := c.user + "\x00" + host
 	if !s.failures.allowed(suspect) {
@@ -191,7 +194,13 @@ func (s *Service) check(ctx context.Context, c credentials, host string) (Princi
 		return Principal{}, err
 	}
 	s.known.put(epoch, sealed, of)
-	return s.stand(ctx, of)
+	return s.stand(ctx, of.Subject, of.tag)
+}
+
+// shownSecret is whose secret was right, and the tag that it had, see Standing.
+type shownSecret struct {
+	Subject
+	tag string
 }
 
 // forget makes the memory of credentials, and of what they allow, empty.
@@ -200,9 +209,9 @@ func (s *Service) forget() {
 	s.standings.clear()
 }
 
-func (s *Service) verify(ctx context.Context, c credentials) (Subject, error) {
+func (s *Service) verify(ctx context.Context, c credentials) (shownSecret, error) {
 	if c.scheme == schemeOther || len(c.password) > maxPassword || len(c.user) > maxName {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
 	if strings.HasPrefix(c.password, robotPrefix) && (c.scheme == schemeBearer || c.user == KeyUser || strings.HasPrefix(c.user, RobotPrefix)) {
 		return s.verifyRobot(ctx, c)
@@ -212,16 +221,16 @@ func (s *Service) verify(ctx context.Context, c credentials) (Subject, error) {
 	}
 	user, hash, err := s.store.UserByName(ctx, c.user)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Subject{}, err
+		return shownSecret{}, err
 	}
 	right, err := s.hasher.verify(ctx, hash, c.password)
 	if err != nil {
-		return Subject{}, err
+		return shownSecret{}, err
 	}
 	if !right {
-		return Subject{}, ErrCredentials
+		return shownSecret{}, ErrCredentials
 	}
-	return Subject{UserID: user.ID}, nil
+	return shownSecret{Subject{UserID: user.ID}, user.Tag}, nil
 }
 
 func remoteHost(r *http.Request) string {

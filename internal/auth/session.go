@@ -109,7 +109,7 @@ func (s *Service) Session(r *http.Request) (Principal, Session, error) {
 			s.opts.Logger.WarnContext(r.Context(), "use of a session was not noted", "session", session.ID, "error", err)
 		}
 	}
-	p, err := s.stand(r.Context(), Subject{UserID: user.ID})
+	p, err := s.standing(r.Context(), Subject{UserID: user.ID})
 	return p, session, err
 }
 

@@ -18,7 +18,10 @@ type Subject struct{ UserID, KeyID, RobotID int64 }
 // Standing is how things stand with a subject.
 type Standing struct {
 	// Name is the user's, or the robot's without its prefix.
-	Name          string
+	Name string
+	// Tag is another one whenever the password, or the robot's secret, is: what was
+	// verified with the former is worth nothing any more. It is "" for a key.
+	Tag           string
 	Administrator bool
 	// Disabled is a robot's that may do nothing for now.
 	Disabled bool
@@ -38,7 +41,7 @@ func (s Standing) principal(of Subject, now time.Time) (Principal, error) {
 	if s.Disabled || !s.ExpiresAt.IsZero() && !now.Before(s.ExpiresAt) {
 		return Principal{}, ErrCredentials
 	}
-	p := Principal{UserID: of.UserID, KeyID: of.KeyID, RobotID: of.RobotID, Name: s.Name, Limited: s.Limited,
+	p := Principal{UserID: of.UserID, KeyID: of.KeyID, RobotID: of.RobotID, Name: s.Name, tag: s.Tag, Limited: s.Limited,
 		Administrator: s.Administrator && !s.Limited, Rights: RightsOf(s.Grants)}
 	if of.RobotID != 0 {
 		p.Name = RobotPrefix + s.Name
@@ -61,9 +64,19 @@ type stands struct {
 	until     time.Time
 }
 
-// stand returns what a subject may do now. It returns ErrCredentials where there is
-// no such subject any more.
-func (s *Service) stand(ctx context.Context, of Subject) (Principal, error) {
+// stand returns what a subject may do now who has shown a secret with a tag, see
+// Standing. It returns ErrCredentials where there is no such subject any more, or the
+// secret is another one.
+func (s *Service) stand(ctx context.Context, of Subject, tag string) (Principal, error) {
+	p, err := s.standing(ctx, of)
+	if err == nil && p.tag != tag {
+		return Principal{}, ErrCredentials
+	}
+	return p, err
+}
+
+// standing returns what a subject may do now, or ErrCredentials.
+func (s *Service) standing(ctx context.Context, of Subject) (Principal, error) {
 	now := s.opts.Now()
 	key := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", of.UserID, of.KeyID, of.RobotID))
 	kept, known := s.standings.get(key)

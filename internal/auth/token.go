@@ -40,6 +40,7 @@ type claims struct {
 	UserID  int64    `json:"uid,omitempty"`
 	KeyID   int64    `json:"key,omitempty"`
 	RobotID int64    `json:"robot,omitempty"`
+	Tag     string   `json:"tag,omitempty"`
 	Access  []Access `json:"access"`
 }
 
@@ -67,7 +68,7 @@ func (t *tokens) sign(p Principal, access []Access) (token string, issued time.T
 			Issuer: tokenIssuer, Audience: jwt.ClaimStrings{tokenService}, Subject: p.Name, ID: rand.Text(),
 			IssuedAt: jwt.NewNumericDate(issued), NotBefore: jwt.NewNumericDate(issued), ExpiresAt: jwt.NewNumericDate(issued.Add(TokenLifetime)),
 		},
-		UserID: p.UserID, KeyID: p.KeyID, RobotID: p.RobotID, Access: access,
+		UserID: p.UserID, KeyID: p.KeyID, RobotID: p.RobotID, Tag: p.tag, Access: access,
 	}).SignedString(t.key)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("sign token: %w", err)
@@ -76,10 +77,9 @@ func (t *tokens) sign(p Principal, access []Access) (token string, issued time.T
 }
 
 // read verifies a token. It does not know what became of its subject since.
-func (t *tokens) read(token string) (Subject, []Access, error) {
-	var c claims
+func (t *tokens) read(token string) (c claims, err error) {
 	if _, err := t.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.key, nil }); err != nil {
-		return Subject{}, nil, fmt.Errorf("%w: %w", ErrToken, err)
+		return claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	return Subject{UserID: c.UserID, KeyID: c.KeyID, RobotID: c.RobotID}, c.Access, nil
+	return c, nil
 }

@@ -2,21 +2,30 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"time"
 
 	"github.com/pratique/pratique/internal/auth"
 )
 
-const selectRobot = `select b.id, b.name, b.description, coalesce(r.name, ''), b.prefix, b.disabled, b.created_by, b.created_at, b.expires_at, b.last_used_at
+const selectRobot = `select b.id, b.name, b.description, coalesce(r.name, ''), b.prefix, b.hash, b.disabled, b.created_by, b.created_at, b.expires_at, b.last_used_at
 	from robots b left join registries r on r.id = b.registry_id `
 
 func scanRobot(row interface{ Scan(...any) error }) (r auth.Robot, err error) {
 	var created, expires, used sql.NullInt64
-	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.Registry, &r.Prefix, &r.Disabled, &r.CreatedBy, &created, &expires, &used)
-	r.CreatedAt, r.ExpiresAt, r.LastUsedAt = at(created), at(expires), at(used)
+	var hash []byte
+	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.Registry, &r.Prefix, &hash, &r.Disabled, &r.CreatedBy, &created, &expires, &used)
+	r.CreatedAt, r.ExpiresAt, r.LastUsedAt, r.Tag = at(created), at(expires), at(used), robotTag(hash)
 	return r, err
+}
+
+// robotTag tells one secret from the next.
+func robotTag(hash []byte) string {
+	sum := sha256.Sum256(hash)
+	return hex.EncodeToString(sum[:12])
 }
 
 // CreateRobot stores a robot, by the hash of its secret, with its roles. It returns

@@ -21,14 +21,17 @@ func (s *Store) Standing(ctx context.Context, of auth.Subject) (auth.Standing, e
 
 func (s *Store) standing(ctx context.Context, of auth.Subject) (st auth.Standing, err error) {
 	var expires sql.NullInt64
+	var hash []byte
 	switch {
 	case of.RobotID != 0:
-		err = s.read.QueryRowContext(ctx, `select name, disabled, expires_at from robots where id = $1`, of.RobotID).Scan(&st.Name, &st.Disabled, &expires)
+		err = s.read.QueryRowContext(ctx, `select name, disabled, expires_at, hash from robots where id = $1`, of.RobotID).Scan(&st.Name, &st.Disabled, &expires, &hash)
+		st.Tag = robotTag(hash)
 	case of.KeyID != 0:
 		err = s.read.QueryRowContext(ctx, `select u.name, u.administrator, k.limited, k.expires_at from api_keys k join users u on u.id = k.user_id
 			where k.id = $1 and u.id = $2`, of.KeyID, of.UserID).Scan(&st.Name, &st.Administrator, &st.Limited, &expires)
 	default:
-		err = s.read.QueryRowContext(ctx, `select name, administrator from users where id = $1`, of.UserID).Scan(&st.Name, &st.Administrator)
+		err = s.read.QueryRowContext(ctx, `select name, administrator, password_hash from users where id = $1`, of.UserID).Scan(&st.Name, &st.Administrator, &hash)
+		st.Tag = userTag(string(hash), st.Administrator)
 	}
 	if err != nil {
 		return st, err
