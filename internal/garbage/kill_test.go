@@ -25,8 +25,8 @@ const (
 	childAhead    = "PRATIQUE_GARBAGE_CHILD_AHEAD"
 )
 
-// TestChild pushes, deletes and collects until it is killed, and tells what it
-// was told.
+// TestChild pushes, deletes, collects, brings back from the trash and empties it
+// until it is killed, and tells what it was told.
 func TestChild(t *testing.T) {
 	location := os.Getenv(childDatabase)
 	if location == "" {
@@ -48,15 +48,23 @@ func TestChild(t *testing.T) {
 	all.Go(func() {
 		for {
 			y.collect(context.Background(), y.replicas[0])
+			if _, err := y.store.ExpireTrash(context.Background(), y.clock.Now()); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	for worker := range 3 {
 		all.Go(func() {
 			for !t.Failed() {
-				if rand.IntN(3) > 0 {
-					y.push(worker)
-				} else {
+				switch rand.IntN(20) {
+				case 0, 1, 2, 3, 4, 5:
 					y.remove()
+				case 6, 7:
+					y.restore()
+				case 8:
+					y.empty()
+				default:
+					y.push(worker)
 				}
 			}
 			os.Exit(1) // what was lost is in the output
@@ -95,8 +103,11 @@ func (y *yard) begin(location, name string) child {
 			case line == "READY":
 				isReady = true
 				close(c.ready)
-			case fields[0] == "PUSHED" && len(fields) == 4:
+			case (fields[0] == "PUSHED" || fields[0] == "RESTORED") && len(fields) == 4:
 				y.note(fields[1], fields[2], strings.Split(fields[3], "|"))
+				if fields[0] == "RESTORED" {
+					y.restored.Add(1)
+				}
 			case fields[0] == "DELETING" && len(fields) == 4:
 				y.note(fields[1], fields[2], nil)
 			case strings.Contains(line, "race_test.go"):
@@ -110,20 +121,21 @@ func (y *yard) begin(location, name string) child {
 	return c
 }
 
-// TestKill kills whole processes, each at any point of pushing, deleting and
-// collecting. Whatever was answered before is there afterwards.
+// TestKill kills whole processes, each at any point of pushing, deleting, collecting,
+// and of what is done with the trash. Whatever was answered before is there
+// afterwards; what is in the trash still comes back, and can be pulled.
 func TestKill(t *testing.T) {
 	for engine, location := range map[string]func(testing.TB) string{"sqlite": storetest.SQLiteURL, "postgres": storetest.PostgresURL} {
 		t.Run(engine, func(t *testing.T) {
 			at := location(t)
 			y := newYardAt(t, at, t.TempDir(), 1, 0)
-			rounds := max(4, operations(t)/1000)
+			rounds := max(6, operations(t)/1000)
 			for range rounds {
 				y.jump()
 				children := []child{y.begin(at, "main/a"), y.begin(at, "main/b")}
 				for _, c := range children {
 					<-c.ready
-					<-time.After(time.Duration(rand.IntN(300)) * time.Millisecond)
+					<-time.After(time.Duration(100+rand.IntN(300)) * time.Millisecond)
 				}
 				for _, c := range children {
 					if err := c.cmd.Process.Kill(); err != nil {
@@ -137,10 +149,12 @@ func TestKill(t *testing.T) {
 			for _, manifests := range y.pushed {
 				pushed += len(manifests)
 			}
+			before := y.restored.Load()
 			y.settle()
-			t.Logf("%d times two processes were killed; %d manifests are there", rounds, pushed)
-			if pushed == 0 {
-				t.Error("nothing was pushed")
+			t.Logf("%d times two processes were killed; %d manifests are there; %d came back from the trash before, %d afterwards",
+				rounds, pushed, before, y.restored.Load()-before)
+			if pushed == 0 || y.restored.Load() == 0 {
+				t.Error("too little was done to tell")
 			}
 		})
 	}

@@ -88,8 +88,8 @@ func (s faultyStore) PutManifest(ctx context.Context, id int64, m *registry.Mani
 
 // DeleteManifest puts some manifests into the trash.
 func (s faultyStore) DeleteManifest(ctx context.Context, id int64, digest string, d registry.Deletion) ([]string, error) {
-	if rand.IntN(4) == 0 {
-		d.Days = 1
+	if rand.IntN(3) == 0 {
+		d.Days = 1 + rand.IntN(3) // the first is over when the clock jumps
 	}
 	return s.Store.DeleteManifest(ctx, id, digest, d)
 }
@@ -382,18 +382,38 @@ func (y *yard) remove() {
 	y.note(repository, digest, nil)
 }
 
-// restore brings something back from the trash: all that it refers to is there.
-func (y *yard) restore() {
-	name := []string{"main", "other"}[rand.IntN(2)]
-	list, err := y.store.Trash(context.Background(), name, "", 0, 20)
+// trashed returns something in the trash of a repository.
+func (y *yard) trashed() (entry registry.Trashed, ok bool) {
+	name, repository, _ := registry.SplitName(y.choose())
+	list, err := y.store.Trash(context.Background(), name, repository, 0, 20)
 	if err != nil {
 		y.t.Error(err)
-		return
 	}
 	if len(list) == 0 {
+		return entry, false
+	}
+	return list[rand.IntN(len(list))], true
+}
+
+// restore brings something back from the trash: all that it refers to is there.
+func (y *yard) restore() {
+	if entry, ok := y.trashed(); ok {
+		y.bringBack(entry)
+	}
+}
+
+// empty deletes for good something that is in the trash, or all of it.
+func (y *yard) empty() {
+	entry, ok := y.trashed()
+	if !ok {
 		return
 	}
-	y.bringBack(list[rand.IntN(len(list))])
+	if rand.IntN(10) == 0 {
+		entry.ID = 0
+	}
+	if _, err := y.store.EmptyTrash(context.Background(), entry.Registry, entry.ID, "admin"); err != nil && !errors.Is(err, registry.ErrNotInTrash) {
+		y.t.Errorf("empty the trash: %v", err)
+	}
 }
 
 func (y *yard) bringBack(entry registry.Trashed) {
@@ -420,6 +440,7 @@ func (y *yard) bringBack(entry registry.Trashed) {
 		}
 	}
 	y.note(repository, entry.Digest, texts)
+	y.tell("RESTORED", repository, entry.Digest, texts)
 }
 
 // jump lets everything be garbage that no client under way was told of.
@@ -493,6 +514,10 @@ func TestRace(t *testing.T) {
 							y.remove()
 						case 7:
 							y.restore()
+						case 8:
+							if rand.IntN(10) == 0 {
+								y.empty()
+							}
 						default:
 							y.pull()
 						}
@@ -522,7 +547,7 @@ func (y *yard) settle() {
 		if err != nil {
 			y.t.Fatal(err)
 		}
-		for _, entry := range list[:len(list)/2] {
+		for _, entry := range list[:(len(list)+1)/2] {
 			y.bringBack(entry)
 		}
 		if _, err := y.store.EmptyTrash(ctx, name, 0, "admin"); err != nil {
