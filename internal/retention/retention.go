@@ -35,8 +35,9 @@ type Rules struct {
 	// one that never was counts from when it was set. A tag goes where none of the
 	// three keeps it; where all are 0, none goes.
 	UnpulledDays int `json:"unpulled_days"`
-	// UntaggedDays is how long manifests stay after their push that have no tag and
-	// belong to nothing that has one; 0 is for ever. UnpulledDays keeps them, too.
+	// UntaggedDays is how long manifests stay after their push, or after they came back
+	// from the trash, that have no tag and belong to nothing that has one; 0 is for
+	// ever. UnpulledDays keeps them, too.
 	UntaggedDays int `json:"untagged_days"`
 }
 
@@ -101,7 +102,8 @@ type Repository struct {
 
 // Manifest is one of a repository.
 type Manifest struct {
-	Digest   string
+	Digest string
+	// PushedAt is when it was pushed, or came back from the trash since.
 	PushedAt time.Time
 	PulledAt time.Time // zero: never
 	Tags     []Tag
@@ -159,7 +161,7 @@ func (r Rules) Plan(repository Repository, own registry.Rules, kept map[string]b
 		case dropped[m.Digest] > 0:
 			reason = "its last tag goes"
 		case m.lone:
-			reason = fmt.Sprintf("it has no tag and was pushed more than %s ago", days(r.UntaggedDays))
+			reason = fmt.Sprintf("it has no tag and was pushed, or restored, more than %s ago", days(r.UntaggedDays))
 		}
 		plan = append(plan, Deletion{repository.Name, m.Digest, "", reason})
 	}

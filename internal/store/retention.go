@@ -96,7 +96,7 @@ func heldBy(ctx context.Context, q querier, repositoryID int64) (r retention.Rep
 		m.PushedAt, m.PulledAt = at(pushed), at(pulled)
 		index[id] = len(index)
 		return m, err
-	}, `select m.id, m.digest, coalesce(m.subject, ''), m.pushed_at, n.last_pull from manifests m
+	}, `select m.id, m.digest, coalesce(m.subject, ''), coalesce(m.restored_at, m.pushed_at), n.last_pull from manifests m
 		left join manifest_pulls n on n.repository_id = m.repository_id and n.digest = m.digest where m.repository_id = $1 order by m.id`, repositoryID); err != nil {
 		return r, err
 	}

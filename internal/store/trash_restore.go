@@ -17,8 +17,8 @@ const maxRestored = 10000
 
 // Restore brings something back from the trash of a registry, with what it refers
 // to and what refers to it, as far as that is in the trash, too. It returns
-// registry.ErrRegistryUnknown, registry.ErrNotInTrash or registry.ErrIncomplete,
-// and then nothing changes.
+// registry.ErrRegistryUnknown, registry.ErrNotInTrash, registry.ErrIncomplete or
+// *registry.QuotaError, and then nothing changes.
 func (s *Store) Restore(ctx context.Context, registryName string, id int64) (r registry.Restored, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		r = registry.Restored{}
@@ -149,6 +149,9 @@ func (r *restoring) manifest(ctx context.Context, t taken) error {
 			}
 		}
 	}
+	if err := r.claim(ctx, t.id); err != nil {
+		return err
+	}
 	// A blob that nobody else has linked is kept for the trash alone.
 	if _, err := r.tx.ExecContext(ctx, `insert into repository_blobs (repository_id, digest, size, linked_at)
 		select $1, digest, size, $2 from trash_references where trash_id = $3 on conflict (repository_id, digest) do nothing`,
@@ -169,7 +172,7 @@ func (r *restoring) manifest(ctx context.Context, t taken) error {
 	if err := r.s.insertManifest(ctx, r.tx, r.into.Repository.ID, m, annotations); err != nil {
 		return err
 	}
-	if _, err := r.tx.ExecContext(ctx, `update manifests set pushed_at = $1 where id = $2`, t.pushed, m.ID); err != nil {
+	if _, err := r.tx.ExecContext(ctx, `update manifests set pushed_at = $1, restored_at = $2 where id = $3`, t.pushed, micros(r.s.now()), m.ID); err != nil {
 		return err
 	}
 	m.PushedAt = at(t.pushed)
@@ -190,6 +193,19 @@ func (r *restoring) manifest(ctx context.Context, t taken) error {
 		}
 	}
 	return nil
+}
+
+// claim has the quota hold for the blobs that are kept for the trash alone: they
+// did not count meanwhile, and others may have taken their room.
+func (r *restoring) claim(ctx context.Context, id int64) error {
+	var size int64
+	err := r.tx.QueryRowContext(ctx, `select coalesce(sum(t.size), 0) from trash_references t where t.trash_id = $1 and not exists
+		(select 1 from repositories a join repositories o on o.registry_id = a.registry_id join repository_blobs b on b.repository_id = o.id
+		where a.id = $2 and b.digest = t.digest)`, id, r.into.Repository.ID).Scan(&size)
+	if err != nil || size == 0 {
+		return err
+	}
+	return r.s.claim(ctx, r.tx, r.into.Repository.ID, "", size)
 }
 
 // tags points the tags of a row at its manifest, except those that name something

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/pratique/pratique/internal/blob"
 	analysed "github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/oci/registry"
+	"github.com/pratique/pratique/internal/retention"
 	"github.com/pratique/pratique/internal/store"
 	"github.com/pratique/pratique/internal/store/storetest"
 )
@@ -266,6 +268,120 @@ func TestTrashKeepsAnalyses(t *testing.T) {
 		}
 		if n := s.Count(t, "images"); n != 0 {
 			t.Errorf("%d images", n)
+		}
+	})
+}
+
+// TestRestoreWithinQuota: what did not count while it was in the trash must fit again.
+func TestRestoreWithinQuota(t *testing.T) {
+	clock := newClock()
+	storetest.Each(t, store.Options{Now: clock.Now}, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		mustRegistry(t, s, "main")
+		r := mustRepository(t, s, "main", "app")
+		index, image, signature := family(t, s, r.ID)
+		for _, m := range []*registry.Manifest{signature, index, image} {
+			if _, err := s.DeleteManifest(ctx, r.ID, m.Digest, thrown); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entry := trashOf(t, s)[1] // the index, and with it all
+		quota := func(n int64) {
+			t.Helper()
+			if _, err := s.UpdateRegistry(ctx, "main", registry.Change{Quota: &n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused := func(used, asked int64) {
+			t.Helper()
+			before := trashOf(t, s)
+			_, err := s.Restore(ctx, "main", entry.ID)
+			var full *registry.QuotaError
+			if !errors.As(err, &full) || full.Used != used || full.Asked != asked || full.Registry != "main" {
+				t.Errorf("got %v", err)
+			}
+			if diff := cmp.Diff(before, trashOf(t, s)); diff != "" || s.Count(t, "manifests") != 0 {
+				t.Errorf("something came back (-before +after): %s", diff)
+			}
+		}
+
+		// The clean-up takes the links away; another image takes the room.
+		clock.advance(48 * time.Hour)
+		if n, err := s.UnlinkUnreferenced(ctx, r.ID, clock.Now().Add(-time.Hour)); err != nil || n != 3 {
+			t.Fatalf("unlinked %d, %v", n, err)
+		}
+		other := mustRepository(t, s, "main", "other")
+		if err := s.LinkBlob(ctx, other.ID, sha(7), 5); err != nil {
+			t.Fatal(err)
+		}
+		quota(12)
+		refused(5, 10) // the configuration and the layer of the image
+		quota(15)
+		refused(15, 5) // then the signature
+		// What another repository of the registry has needs no room.
+		if err := s.LinkBlob(ctx, other.ID, sha(0), 5); err != nil {
+			t.Fatal(err)
+		}
+		quota(14)
+		refused(10, 5)
+		quota(24)
+		if back, err := s.Restore(ctx, "main", entry.ID); err != nil || len(back.Manifests) != 3 {
+			t.Errorf("got %+v, %v", back, err)
+		}
+
+		// What still counts fits even where the registry is more than full.
+		if _, err := s.DeleteManifest(ctx, r.ID, index.Digest, thrown); err != nil {
+			t.Fatal(err)
+		}
+		quota(1)
+		if _, err := s.Restore(ctx, "main", trashOf(t, s)[0].ID); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRetentionOfWhatCameBack: what was restored stays for as long as what was pushed.
+func TestRetentionOfWhatCameBack(t *testing.T) {
+	clock := newClock()
+	storetest.Each(t, store.Options{Now: clock.Now}, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		mustRegistry(t, s, "main")
+		r := mustRepository(t, s, "main", "app")
+		m := parsed(t, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[]}`, registry.MediaTypeIndex))
+		if err := s.PutManifest(ctx, r.ID, m, nil); err != nil {
+			t.Fatal(err)
+		}
+		pushed := m.PushedAt
+		goes := func() int {
+			t.Helper()
+			held, err := s.Held(ctx, r.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(retention.Rules{Enabled: true, UntaggedDays: 7}.Plan(held, registry.Rules{}, nil, clock.Now()))
+		}
+		for range 2 {
+			clock.advance(8 * 24 * time.Hour)
+			if n := goes(); n != 1 {
+				t.Errorf("%d go after eight days", n)
+			}
+			if _, err := s.DeleteManifest(ctx, r.ID, m.Digest, thrown); err != nil {
+				t.Fatal(err)
+			}
+			clock.advance(6 * 24 * time.Hour)
+			if _, err := s.Restore(ctx, "main", trashOf(t, s)[0].ID); err != nil {
+				t.Fatal(err)
+			}
+			if n := goes(); n != 0 {
+				t.Error("what came back goes at once")
+			}
+			clock.advance(6 * 24 * time.Hour)
+			if n := goes(); n != 0 {
+				t.Error("what came back goes too early")
+			}
+			if got, err := s.Manifest(ctx, r.ID, m.Digest); err != nil || !got.PushedAt.Equal(pushed) {
+				t.Errorf("pushed at %v, %v, want %v", got.PushedAt, err, pushed)
+			}
 		}
 	})
 }
