@@ -40,8 +40,8 @@ plain=$(go list ./... | grep -v /internal/layer/inflate)
 step "go test" go test -race "${unwatched[@]}" -timeout 30m -skip "$heavy" $plain
 step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version ./test/clair
 step "go test of inflate" go test -timeout 30m ./internal/layer/inflate
-# What parses the content of layers is fuzzed for a moment at each run; make fuzz
-# takes its time for everything. A number of runs ends at the same place every time.
-step "fuzz" ./scripts/fuzz.sh 1000x ./internal/layer/... ./internal/inventory/...
+# What parses the content of layers, or what a browser brings back from a sign-in, is
+# fuzzed for a moment at each run; make fuzz takes its time for everything. A number of runs ends at the same place every time.
+step "fuzz" ./scripts/fuzz.sh 1000x ./internal/layer/... ./internal/inventory/... ./internal/auth/oidc
 step web ./scripts/web.sh
 finish "make test"

@@ -148,6 +148,46 @@ func TestTokensAllowWhatTheySay(t *testing.T) {
 	}
 }
 
+// TestWiderScopes: a token allows what was asked for as far as it may be granted, and
+// what was granted only for as long as it may be.
+func TestWiderScopes(t *testing.T) {
+	f := newFixture(t)
+	if _, err := f.service.CreateUser(t.Context(), "ann", password, false); err != nil {
+		t.Fatal(err)
+	}
+	granted, err := f.store.Grant(t.Context(), auth.RoleGrant{Grant: auth.Grant{Registry: "main", Role: "read"}, To: auth.Grantee{Kind: auth.ToUser, Name: "ann"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, status := f.token(t, "repository:main/app:pull,push,delete,* repository:open/app:pull,push repository:none/app:pull registry:catalog:*", "ann", password)
+	if status != http.StatusOK {
+		t.Fatal(status)
+	}
+	for _, test := range []struct {
+		name, repository string
+		actions          []string
+		want             int
+	}{
+		{"as granted", "main/app", []string{"pull"}, 200},
+		{"wider than the role", "main/app", []string{"pull", "push"}, 401},
+		{"to delete", "main/app", []string{"delete"}, 401},
+		{"all", "main/app", []string{"*"}, 401},
+		{"open to read", "open/app", []string{"pull"}, 200},
+		{"open to push", "open/app", []string{"push"}, 401},
+		{"no registry", "none/app", []string{"pull"}, 401},
+	} {
+		if got := f.allowed(t, "Bearer "+token, test.repository, test.actions...); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+	if _, err := f.service.RevokeRole(t.Context(), granted.ID, "main"); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.allowed(t, "Bearer "+token, "main/app", "pull"); got != 403 {
+		t.Errorf("wider than the role is now: %d", got)
+	}
+}
+
 func TestForgedTokens(t *testing.T) {
 	f, other := newFixture(t), newFixture(t)
 	foreign, _ := other.token(t, "repository:main/app:pull", "admin", password)

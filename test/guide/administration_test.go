@@ -22,7 +22,7 @@ func TestAdministrationPage(t *testing.T) {
 		"Roles":            {`"role":"publish"`},
 		"Robots":           {`"disabled":true`},
 		"API keys":         {`"name":"laptop"`},
-		"Single sign-on":   {`"client_id":"pratique"`},
+		"Single sign-on":   {`"client_id":"pratique"`, ""},
 		"What happened":    {`"action":"api-key.create"`},
 	}
 	sh := bash(t, ctx, t.TempDir())
