@@ -3,12 +3,13 @@ import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
-import { api, type Schemas } from '../api/client'
+import { api, type Schemas, wrongWith } from '../api/client'
 import { useAdministrator } from '../shell/session'
 import { Confirm } from '../ui/Confirm'
 import { Dialog } from '../ui/Dialog'
 import { Empty } from '../ui/Empty'
 import { Failure } from '../ui/Failure'
+import { FormDialog } from '../ui/FormDialog'
 import { Waiting } from '../ui/Loading'
 import { LocalList } from '../ui/LocalList'
 import { Page } from '../ui/Page'
@@ -22,7 +23,7 @@ const key = ['get', '/groups']
 export function Component() {
   const queries = useQueryClient()
   const administrator = useAdministrator()
-  const [creating, setCreating] = useState(false)
+  const [editing, setEditing] = useState<Users | 'new'>()
   const [showing, setShowing] = useState<number>()
   const [removing, setRemoving] = useState<Users>()
   const list = api.useQuery('get', '/groups', undefined, { enabled: administrator })
@@ -38,6 +39,7 @@ export function Component() {
     { key: 'go', title: 'Actions', quiet: true, render: (g) => (
       <Group gap={6}>
         <Button size="compact-xs" variant="default" aria-label={`Members of ${g.name}`} onClick={() => setShowing(g.id)}>Members</Button>
+        <Button size="compact-xs" variant="default" aria-label={`Edit ${g.name}`} onClick={() => setEditing(g)}>Edit</Button>
         <Button size="compact-xs" variant="default" aria-label={`Delete ${g.name}`} onClick={() => setRemoving(g)}>Delete</Button>
       </Group>
     ) },
@@ -45,14 +47,14 @@ export function Component() {
   const shown = list.data?.items.find((g) => g.id === showing)
   return (
     <Page title="Users & API Keys" trail={[{ to: '/administration/system', label: 'Administration' }]}
-      actions={administrator && <Button leftSection={<IconPlus size={15} aria-hidden />} onClick={() => setCreating(true)}>New group</Button>}
+      actions={administrator && <Button leftSection={<IconPlus size={15} aria-hidden />} onClick={() => setEditing('new')}>New group</Button>}
     >
       <AccountTabs value="groups" administrator={administrator}>
         {!administrator ? <Text size="sm">Administrators see the groups here.</Text>
           : list.data ? <LocalList caption="Groups" columns={columns} rows={list.data.items} rowKey={(g) => String(g.id)} text={(g) => `${g.name} ${g.claim} ${g.description}`} searchLabel="Search groups" defaultSort="name" empty={<Empty title="No groups">A group is given a role once, for all its members.</Empty>} />
             : <Waiting query={list} what="The groups cannot be shown" />}
       </AccountTabs>
-      {creating && <Create onClose={() => setCreating(false)} />}
+      {editing && <Form group={editing === 'new' ? undefined : editing} onClose={() => setEditing(undefined)} />}
       {shown && <Members group={shown} onClose={() => setShowing(undefined)} />}
       {removing && (
         <Confirm opened title={`Delete the group ${removing.name}?`} action={`Delete ${removing.name}`} busy={remove.isPending} error={remove.error} onClose={() => setRemoving(undefined)} onConfirm={() => remove.mutate({ params: { path: { id: removing.id } } })}>
@@ -63,27 +65,31 @@ export function Component() {
   )
 }
 
-function Create({ onClose }: { onClose: () => void }) {
+/** Makes a group, or changes one. */
+function Form({ group, onClose }: { group?: Users; onClose: () => void }) {
   const queries = useQueryClient()
-  const [name, setName] = useState('')
-  const [description, setDescription] = useState('')
-  const [claim, setClaim] = useState('')
-  const create = api.useMutation('post', '/groups', { onSuccess: async () => {
+  const [name, setName] = useState(group?.name ?? '')
+  const [description, setDescription] = useState(group?.description ?? '')
+  const [claim, setClaim] = useState(group?.claim ?? '')
+  const done = { onSuccess: async () => {
     await queries.invalidateQueries({ queryKey: key })
     onClose()
-  } })
+  } }
+  const create = api.useMutation('post', '/groups', done)
+  const change = api.useMutation('patch', '/groups/{id}', done)
+  const body = { name, description, claim }
+  const error = create.error ?? change.error
   return (
-    <Dialog opened onClose={onClose} title="New group">
-      <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, description, claim } }) }}>
-        <Stack gap="sm">
-          <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
-          <TextInput label="Description" value={description} onChange={(e) => setDescription(e.currentTarget.value)} />
-          <TextInput label="Claim" description="What the provider of single sign-on calls it: who is in it there is a member from their next sign-in on" value={claim} onChange={(e) => setClaim(e.currentTarget.value)} />
-          <Failure what="The group was not made" error={create.error} />
-          <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending}>Make it</Button></Group>
-        </Stack>
-      </form>
-    </Dialog>
+    <FormDialog title={group ? `Edit ${group.name}` : 'New group'} action={group ? 'Save' : 'Make it'} what={group ? 'It was not saved' : 'The group was not made'}
+      busy={create.isPending || change.isPending} error={error} onClose={onClose} onSubmit={() => {
+        if (group) change.mutate({ params: { path: { id: group.id } }, body })
+        else create.mutate({ body })
+      }}
+    >
+      <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} error={wrongWith('name', error)} data-autofocus />
+      <TextInput label="Description" value={description} onChange={(e) => setDescription(e.currentTarget.value)} error={wrongWith('description', error)} />
+      <TextInput label="Claim" description="What the provider of single sign-on calls it: who is in it there is a member from their next sign-in on" value={claim} onChange={(e) => setClaim(e.currentTarget.value)} error={wrongWith('claim', error)} />
+    </FormDialog>
   )
 }
 
@@ -102,7 +108,7 @@ function Members({ group, onClose }: { group: Users; onClose: () => void }) {
         {group.members.map((m) => (
           <Group key={m.user_id} justify="space-between">
             <Text size="sm">{m.name}{m.claimed && <Text span size="sm" c="dimmed"> by single sign-on</Text>}</Text>
-            <Button size="compact-xs" variant="default" aria-label={`Take ${m.name} out`} onClick={() => remove.mutate({ params: { path: { id: group.id, user: m.user_id } } })}>Take out</Button>
+            <Button size="compact-xs" variant="default" aria-label={`Take out ${m.name}`} onClick={() => remove.mutate({ params: { path: { id: group.id, user: m.user_id } } })}>Take out</Button>
           </Group>
         ))}
         <form onSubmit={(e) => { e.preventDefault(); if (user !== '') add.mutate({ params: { path: { id: group.id, user: Number(user) } } }, { onSuccess: () => setUser('') }) }}>

@@ -3,7 +3,7 @@ import { IconPlus } from '@tabler/icons-react'
 import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
-import { api, type Schemas } from '../api/client'
+import { api, type Schemas, wrongWith } from '../api/client'
 import { may, useAdministrator, useSession } from '../shell/session'
 import { Command } from '../ui/Command'
 import { Confirm } from '../ui/Confirm'
@@ -114,10 +114,10 @@ function Create({ onClose }: { onClose: () => void }) {
           create.mutate({ body: { name, registry, roles: [{ role, registry }], ...(isDate(until) ? { expires_at: new Date(Date.parse(until) + 86_400_000).toISOString() } : {}) } })
         }}>
           <Stack gap="sm">
-            <TextInput label="Name" description="Lower-case letters and digits, as in ci" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus autoCapitalize="none" spellCheck={false} />
-            <NativeSelect label="Registry" value={registry} onChange={(e) => setRegistry(e.currentTarget.value)} data={[...own.map((r) => ({ value: r.name, label: r.name })), ...(all ? [{ value: '', label: 'all registries' }] : [])]} />
-            <NativeSelect label="Role" value={role} onChange={(e) => setRole(e.currentTarget.value as RoleName)} data={roles} />
-            <TextInput type="date" label="Last day" description="Empty: it works until it is deleted" value={until} onChange={(e) => setUntil(e.currentTarget.value)} maw={220} />
+            <TextInput label="Name" description="Lower-case letters and digits, as in ci" required value={name} onChange={(e) => setName(e.currentTarget.value)} error={wrongWith('name', create.error)} data-autofocus autoCapitalize="none" spellCheck={false} />
+            <NativeSelect label="Registry" error={wrongWith('registry', create.error)} value={registry} onChange={(e) => setRegistry(e.currentTarget.value)} data={[...own.map((r) => ({ value: r.name, label: r.name })), ...(all ? [{ value: '', label: 'all registries' }] : [])]} />
+            <NativeSelect label="Role" error={wrongWith('roles', create.error)} value={role} onChange={(e) => setRole(e.currentTarget.value as RoleName)} data={roles} />
+            <TextInput type="date" label="Last day" description="Empty: it works until it is deleted" value={until} onChange={(e) => setUntil(e.currentTarget.value)} error={wrongWith('expires_at', create.error)} maw={220} />
             <Failure what="The robot was not made" error={create.error} />
             <Group justify="flex-end"><Button variant="default" onClick={onClose}>Cancel</Button><Button type="submit" loading={create.isPending}>Make it</Button></Group>
           </Stack>

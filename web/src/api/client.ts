@@ -18,6 +18,12 @@ export class Problem extends Error {
   }
 }
 
+/** What is wrong with a field of a form, as the server says it, to be shown at the field. */
+export function wrongWith(field: string, error: unknown): string | undefined {
+  const at = `body.${field}`
+  return error instanceof Problem ? error.fields.find(({ location }) => location === at || location.startsWith(`${at}.`) || location.startsWith(`${at}[`))?.message : undefined
+}
+
 /** The problem of an answer. */
 export async function problemOf(response: Response): Promise<Problem> {
   try {

@@ -3,7 +3,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 
 import { roles, type RoleName } from '../administration/roleWords'
-import { api, type Schemas } from '../api/client'
+import { api, type Schemas, wrongWith } from '../api/client'
 import { Confirm } from '../ui/Confirm'
 import { DataTable } from '../ui/DataTable'
 import { Empty } from '../ui/Empty'
@@ -66,6 +66,7 @@ function Grant({ registry, onGranted }: { registry: string; onGranted: () => Pro
   const here = api.useMutation('post', '/registries/{registry}/roles', { onSuccess })
   const everywhere = api.useMutation('post', '/roles', { onSuccess })
   const body = { role, to: { kind, name } }
+  const error = here.error ?? everywhere.error
   return (
     <form onSubmit={(e) => {
       e.preventDefault()
@@ -73,13 +74,13 @@ function Grant({ registry, onGranted }: { registry: string; onGranted: () => Pro
       else here.mutate({ params: { path: { registry } }, body })
     }}>
       <Stack gap="sm">
-        <Group align="flex-end" gap="sm">
+        <Group align="flex-start" gap="sm">
           <NativeSelect label="Grant to a" value={kind} onChange={(e) => setKind(e.currentTarget.value as Role['to']['kind'])} data={['user', 'group', 'robot']} />
-          <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} autoCapitalize="none" spellCheck={false} />
-          <NativeSelect label="Role" value={role} onChange={(e) => setRole(e.currentTarget.value as RoleName)} data={roles} maw="100%" />
-          <Button type="submit" loading={here.isPending || everywhere.isPending}>Grant it</Button>
+          <TextInput label="Name" required value={name} onChange={(e) => setName(e.currentTarget.value)} error={wrongWith('to', error)} autoCapitalize="none" spellCheck={false} />
+          <NativeSelect label="Role" error={wrongWith('role', error)} value={role} onChange={(e) => setRole(e.currentTarget.value as RoleName)} data={roles} maw="100%" />
+          <Button mt={22} type="submit" loading={here.isPending || everywhere.isPending}>Grant it</Button>
         </Group>
-        <Failure what="It was not granted" error={here.error ?? everywhere.error} />
+        <Failure what="It was not granted" error={error} />
       </Stack>
     </form>
   )
