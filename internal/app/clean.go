@@ -83,8 +83,7 @@ func (a *App) cleanBlobs(ctx context.Context, task *job.Task) error {
 
 // cleanAnalyses deletes what was derived from what is no longer there.
 func (a *App) cleanAnalyses(ctx context.Context, task *job.Task) error {
-	now := a.now()
-	n, err := a.store.DeleteUnused(ctx, now, now.Add(-a.config.GarbageGrace))
+	n, err := a.store.DeleteUnused(ctx, a.now().Add(-a.config.GarbageGrace))
 	text := fmt.Sprintf("%d images, %d inventories, %d layers and %d packages forgotten", n.Images, n.Inventories, n.Layers, n.Packages)
 	task.SetProgress(text)
 	if n.Images+n.Inventories+n.Layers+n.Packages > 0 {

@@ -77,9 +77,9 @@ type GarbageCount struct{ Images, Inventories, Layers, Packages int }
 
 // DeleteUnused deletes images, inventories and analyses of layers that nothing
 // refers to since a time, and packages that nothing has, with their matches.
-// What nothing refers to for the first time is marked with now. It does little
-// at a time, and may be interrupted anywhere.
-func (s *Store) DeleteUnused(ctx context.Context, now, before time.Time) (n GarbageCount, err error) {
+// What nothing refers to for the first time is marked. It does little at a time,
+// and may be interrupted anywhere.
+func (s *Store) DeleteUnused(ctx context.Context, before time.Time) (n GarbageCount, err error) {
 	for _, step := range []struct {
 		derived
 		count *int
@@ -88,7 +88,7 @@ func (s *Store) DeleteUnused(ctx context.Context, now, before time.Time) (n Garb
 		if err != nil {
 			return n, err
 		}
-		if err := s.markUnused(ctx, step.derived, free, now); err != nil {
+		if err := s.markUnused(ctx, step.derived, free); err != nil {
 			return n, fmt.Errorf("mark unused %s: %w", step.table, err)
 		}
 		if *step.count, err = s.deleteMarked(ctx, step.derived, free, before); err != nil {
@@ -109,19 +109,21 @@ const (
 )
 
 // markUnused brings the marks up to date. They need not be right at any moment:
-// what is deleted is looked at again.
-func (s *Store) markUnused(ctx context.Context, d derived, free string, now time.Time) error {
+// what is deleted is looked at again. But a mark is never older than the moment at
+// which it is made, however long ago this began: who was told of a row just before
+// has all the time to refer to it.
+func (s *Store) markUnused(ctx context.Context, d derived, free string) error {
 	for _, step := range []struct {
 		find, set string
-		args      []any
+		args      func() []any
 	}{
-		{`x.unused_since is not null and not (` + free + `)`, `unused_since = null where unused_since is not null`, nil},
-		{`x.unused_since is null and ` + free, `unused_since = $1 where unused_since is null`, []any{micros(now)}},
+		{`x.unused_since is not null and not (` + free + `)`, `unused_since = null where unused_since is not null`, func() []any { return nil }},
+		{`x.unused_since is null and ` + free, `unused_since = $1 where unused_since is null`, func() []any { return []any{micros(s.now())} }},
 	} {
 		err := s.eachPage(ctx, d, step.find, nil, func(keys []any) error {
 			return s.tx(ctx, func(tx *sql.Tx) error {
-				_, err := tx.ExecContext(ctx, `update `+d.table+` set `+step.set+` and `+d.key+` in (`+parameters(len(step.args)+1, len(keys))+`)`,
-					append(slices.Clone(step.args), keys...)...)
+				args := step.args()
+				_, err := tx.ExecContext(ctx, `update `+d.table+` set `+step.set+` and `+d.key+` in (`+parameters(len(args)+1, len(keys))+`)`, append(args, keys...)...)
 				return err
 			})
 		})
