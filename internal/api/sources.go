@@ -249,13 +249,9 @@ func (a *API) changeSource(ctx context.Context, in *struct {
 		return nil, err
 	}
 	b := in.Body
-	change := source.Change{URL: b.URL, CA: b.CA, SkipVerify: b.SkipVerify, Concurrency: b.Concurrency}
+	change := source.Change{URL: b.URL, CA: b.CA, SkipVerify: b.SkipVerify, Timeout: seconds(b.TimeoutSeconds), Concurrency: b.Concurrency}
 	if b.Header.Sent {
 		change.Authorization = &b.Header.Value
-	}
-	if b.TimeoutSeconds != nil {
-		timeout := time.Duration(*b.TimeoutSeconds) * time.Second
-		change.Timeout = &timeout
 	}
 	o, err := a.Sources.Change(ctx, in.Name, version, change)
 	if err != nil {
