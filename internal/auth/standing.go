@@ -15,6 +15,10 @@ const standingAge = time.Second
 // Subject is who has roles: a user, who may act through an API key, or a robot.
 type Subject struct{ UserID, KeyID, RobotID int64 }
 
+func (s Subject) key() [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%d %d %d", s.UserID, s.KeyID, s.RobotID))
+}
+
 // Standing is how things stand with a subject.
 type Standing struct {
 	// Name is the user's, or the robot's without its prefix.
@@ -70,22 +74,32 @@ type stands struct {
 func (s *Service) stand(ctx context.Context, of Subject, tag string) (Principal, error) {
 	p, err := s.standing(ctx, of)
 	if err == nil && p.tag != tag {
-		return Principal{}, ErrCredentials
+		// What is remembered may be older than the secret.
+		p, err = s.look(ctx, of)
 	}
-	return p, err
+	if err == nil && p.tag != tag {
+		err = ErrCredentials
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	return p, nil
 }
 
 // standing returns what a subject may do now, or ErrCredentials.
 func (s *Service) standing(ctx context.Context, of Subject) (Principal, error) {
-	now := s.opts.Now()
-	key := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", of.UserID, of.KeyID, of.RobotID))
-	kept, known := s.standings.get(key)
-	if known {
-		if !kept.until.IsZero() && !now.Before(kept.until) {
-			return Principal{}, ErrCredentials
-		}
-		return kept.principal, nil
+	kept, known := s.standings.get(of.key())
+	if !known {
+		return s.look(ctx, of)
 	}
+	if !kept.until.IsZero() && !s.opts.Now().Before(kept.until) {
+		return Principal{}, ErrCredentials
+	}
+	return kept.principal, nil
+}
+
+// look is standing, without what is remembered.
+func (s *Service) look(ctx context.Context, of Subject) (Principal, error) {
 	epoch := s.standings.epoch()
 	standing, err := s.store.Standing(ctx, of)
 	if errors.Is(err, ErrNotFound) {
@@ -94,11 +108,11 @@ func (s *Service) standing(ctx context.Context, of Subject) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
-	p, err := standing.principal(of, now)
+	p, err := standing.principal(of, s.opts.Now())
 	if err != nil {
 		return Principal{}, err
 	}
-	s.standings.put(epoch, key, stands{p, standing.ExpiresAt})
+	s.standings.put(epoch, of.key(), stands{p, standing.ExpiresAt})
 	return p, nil
 }
 

@@ -36,7 +36,7 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := newYardAt(t, location, os.Getenv(childFolder), 1, 0)
+	y := newYardAt(t, location, os.Getenv(childFolder), 1, 0, 3)
 	y.clock.ahead.Store(ahead)
 	own := os.Getenv(childName)
 	y.tell = func(what, repository, digest string, parts []string) {
@@ -128,7 +128,7 @@ func TestKill(t *testing.T) {
 	for engine, location := range map[string]func(testing.TB) string{"sqlite": storetest.SQLiteURL, "postgres": storetest.PostgresURL} {
 		t.Run(engine, func(t *testing.T) {
 			at := location(t)
-			y := newYardAt(t, at, t.TempDir(), 1, 0)
+			y := newYardAt(t, at, t.TempDir(), 1, 0, 3)
 			rounds := max(6, operations(t)/1000)
 			for range rounds {
 				y.jump()

@@ -62,6 +62,7 @@ var errCrash = errors.New("the process was killed")
 type faulty struct {
 	share  float64
 	struck *atomic.Int64
+	days   int // in the trash
 }
 
 func (f faulty) strike() error {
@@ -88,8 +89,8 @@ func (s faultyStore) PutManifest(ctx context.Context, id int64, m *registry.Mani
 
 // DeleteManifest puts some manifests into the trash.
 func (s faultyStore) DeleteManifest(ctx context.Context, id int64, digest string, d registry.Deletion) ([]string, error) {
-	if rand.IntN(3) == 0 {
-		d.Days = 1 + rand.IntN(3) // the first is over when the clock jumps
+	if rand.IntN(4) == 0 {
+		d.Days = s.days
 	}
 	return s.Store.DeleteManifest(ctx, id, digest, d)
 }
@@ -159,7 +160,7 @@ type yard struct {
 	choose func() string
 }
 
-func newYardAt(t *testing.T, location, root string, replicas int, share float64) *yard {
+func newYardAt(t *testing.T, location, root string, replicas int, share float64, days int) *yard {
 	t.Helper()
 	y := &yard{t: t, clock: &clock{}, root: root, pushed: map[string]map[string][]string{}, pins: map[string]*sync.Mutex{}}
 	y.clock.ahead.Store(int64(3 * grace))
@@ -187,7 +188,7 @@ func newYardAt(t *testing.T, location, root string, replicas int, share float64)
 				}
 			}
 		}
-		faults := faulty{share, &y.struck}
+		faults := faulty{share, &y.struck, days}
 		y.replicas = append(y.replicas, replica{
 			handler: oci.New(faultyStore{s, faults}, faultyBlobs{blobs, faults}, all{}, all{}, all{},
 				oci.Options{Now: y.clock.Now, GarbageGrace: grace, Logger: slog.New(slog.DiscardHandler)}),
@@ -477,7 +478,7 @@ func operations(t *testing.T) int64 {
 func TestRace(t *testing.T) {
 	for engine, location := range map[string]func(testing.TB) string{"sqlite": storetest.SQLiteURL, "postgres": storetest.PostgresURL} {
 		t.Run(engine, func(t *testing.T) {
-			y := newYardAt(t, location(t), t.TempDir(), 3, 0.01)
+			y := newYardAt(t, location(t), t.TempDir(), 3, 0.01, 1)
 			want := operations(t)
 			done := make(chan struct{})
 			var collectors, clients sync.WaitGroup
