@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -70,14 +71,17 @@ type taken struct {
 	pushed            sql.NullInt64
 }
 
-// take takes rows out of the trash: who empties it meanwhile finds none, or
-// has left none.
+// take returns rows of the trash that will leave it, the newest first. They are
+// written, so that who empties it meanwhile waits, or has left none: with the row
+// goes what says which blobs it had.
 func (r *restoring) take(ctx context.Context, where string, arg any) ([]taken, error) {
-	return queryAll(ctx, r.tx, func(rows *sql.Rows) (t taken, err error) {
+	found, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (t taken, err error) {
 		err = rows.Scan(&t.id, &t.digest, &t.tags, &t.whole, &t.mediaType, &t.content, &t.author, &t.pushed)
 		return t, err
-	}, `select id, digest, tags, whole, media_type, content, pushed_by, pushed_at from trash
-		where repository_id = $1 and `+where+` order by id desc`, r.into.Repository.ID, arg)
+	}, `update trash set digest = digest where repository_id = $1 and `+where+`
+		returning id, digest, tags, whole, media_type, content, pushed_by, pushed_at`, r.into.Repository.ID, arg)
+	slices.SortFunc(found, func(a, b taken) int { return cmp.Compare(b.id, a.id) })
+	return found, err
 }
 
 func (r *restoring) drop(ctx context.Context, id int64) error {

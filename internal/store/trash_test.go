@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -383,5 +384,64 @@ func TestRetentionOfWhatCameBack(t *testing.T) {
 				t.Errorf("pushed at %v, %v, want %v", got.PushedAt, err, pushed)
 			}
 		}
+	})
+}
+
+// TestRestoreWhileTheTrashIsEmptied: one of the two is faster, and the other one says so.
+func TestRestoreWhileTheTrashIsEmptied(t *testing.T) {
+	clock := newClock()
+	storetest.Each(t, store.Options{Now: clock.Now}, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		mustRegistry(t, s, "main")
+		r := mustRepository(t, s, "main", "app")
+		var restored int
+		for round := range 60 {
+			index, image, signature := family(t, s, r.ID)
+			for _, m := range []*registry.Manifest{signature, index, image} {
+				if _, err := s.DeleteManifest(ctx, r.ID, m.Digest, thrown); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// The blobs are kept for the trash alone.
+			clock.advance(48 * time.Hour)
+			if _, err := s.UnlinkUnreferenced(ctx, r.ID, clock.Now().Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			id := trashOf(t, s)[0].ID // the image, and with it its signature
+			var back, gone error
+			var both sync.WaitGroup
+			both.Go(func() { _, back = s.Restore(ctx, "main", id) })
+			both.Go(func() { _, gone = s.EmptyTrash(ctx, "main", id, "bob") })
+			both.Wait()
+			for _, err := range []error{back, gone} {
+				if err != nil && !errors.Is(err, registry.ErrNotInTrash) {
+					t.Errorf("round %d: %v", round, err)
+				}
+			}
+			if (back == nil) == (gone == nil) {
+				t.Errorf("round %d: restored %v, emptied %v", round, back, gone)
+			}
+			_, err := s.Manifest(ctx, r.ID, image.Digest)
+			if (err == nil) != (back == nil) {
+				t.Errorf("round %d: restored %v, and then %v", round, back, err)
+			}
+			if back == nil {
+				restored++
+				for n := range 2 {
+					if _, err := s.RepositoryBlob(ctx, r.ID, sha(n)); err != nil {
+						t.Errorf("round %d: blob %d: %v", round, n, err)
+					}
+				}
+			}
+			if _, err := s.EmptyTrash(ctx, "main", 0, "bob"); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range []*registry.Manifest{signature, image} {
+				if _, err := s.DeleteManifest(ctx, r.ID, m.Digest, registry.Deletion{}); err != nil && !errors.Is(err, registry.ErrManifestUnknown) {
+					t.Fatal(err)
+				}
+			}
+		}
+		t.Logf("%d of 60 were faster than who emptied the trash", restored)
 	})
 }
