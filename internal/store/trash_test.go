@@ -445,3 +445,33 @@ func TestRestoreWhileTheTrashIsEmptied(t *testing.T) {
 		t.Logf("%d of 60 were faster than who emptied the trash", restored)
 	})
 }
+
+// TestTrashNumbers: the number of what left the trash is never another thing's.
+func TestTrashNumbers(t *testing.T) {
+	storetest.Each(t, registryOptions(), func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		mustRegistry(t, s, "main")
+		r := mustRepository(t, s, "main", "app")
+		var former int64
+		for _, name := range []string{"one", "two"} {
+			m := mustManifest(t, s, r.ID, name, nil)
+			if _, err := s.DeleteManifest(ctx, r.ID, m.Digest, thrown); err != nil {
+				t.Fatal(err)
+			}
+			list := trashOf(t, s)
+			if len(list) != 1 || list[0].ID <= former {
+				t.Fatalf("got %+v after number %d", list, former)
+			}
+			if former != 0 {
+				_, err := s.Restore(ctx, "main", former)
+				wantErr(t, err, registry.ErrNotInTrash)
+				_, err = s.EmptyTrash(ctx, "main", former, "bob")
+				wantErr(t, err, registry.ErrNotInTrash)
+			}
+			former = list[0].ID
+			if _, err := s.EmptyTrash(ctx, "main", 0, "bob"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
