@@ -531,7 +531,7 @@ func TestRace(t *testing.T) {
 			y.settle()
 			t.Logf("%d requests, %d times a process was killed; %d links and %d blobs were deleted; %d manifests came back from the trash",
 				y.requests.Load(), y.struck.Load(), unlinked.Load(), removed.Load(), y.restored.Load())
-			if removed.Load() < 1 || y.restored.Load() < 3 || unlinked.Load() < 10 || y.struck.Load() < 10 {
+			if removed.Load() < 1 || y.restored.Load() < 1 || unlinked.Load() < 10 || y.struck.Load() < 10 {
 				t.Error("the race was none")
 			}
 		})
