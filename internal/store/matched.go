@@ -17,16 +17,6 @@ import (
 	"github.com/pratique/pratique/internal/match"
 )
 
-// matchedFindings are those of ImageFindings that the built-in analyser reports.
-func (s *Store) matchedFindings(ctx context.Context, digest string) ([]match.Finding, error) {
-	return s.imageMatches(ctx, digest, time.Time{})
-}
-
-// matchedFindingsAt are those of ImageFindingsAt that the built-in analyser reports.
-func (s *Store) matchedFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
-	return s.imageMatches(ctx, digest, when)
-}
-
 // imageMatches are the matches of the packages of an image at a time, or now where
 // it is zero.
 func (s *Store) imageMatches(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
@@ -136,7 +126,8 @@ func (s *Store) matchedOf(ctx context.Context, inventoryID, odd int64, condition
 		from inventory_packages ip
 		join packages p on p.id = ip.package_id
 		join files f on f.id = ip.file_id
-		where ip.inventory_id = $1 and ip.package_id % 2 = $2 and ip.owner = ''`, half...); err != nil {
+		where ip.inventory_id = $1 and ip.package_id % 2 = $2 and ip.owner = ''
+			and exists (select 1 from matches m where m.package_id = ip.package_id and `+condition+`)`, append(slices.Clone(half), args...)...); err != nil {
 		return nil, err
 	}
 	all := make([]located, 0, len(rows))

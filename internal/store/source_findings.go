@@ -13,6 +13,7 @@ import (
 	"github.com/pratique/pratique/internal/inventory"
 	"github.com/pratique/pratique/internal/match"
 	"github.com/pratique/pratique/internal/source"
+	"golang.org/x/sync/errgroup"
 )
 
 // ImageFindings returns the findings of an image, the most severe first, then
@@ -20,22 +21,45 @@ import (
 // any registry which holds it, each once, whoever reports it. An image that is
 // unknown or not analysed has none; ask ImageByDigest which it is.
 func (s *Store) ImageFindings(ctx context.Context, digest string) ([]match.Finding, error) {
-	found, err := s.matchedFindings(ctx, digest)
-	if err != nil {
-		return nil, err
-	}
-	return s.withSources(ctx, digest, found, `x.gone_at is null`)
+	return s.foundIn(ctx, digest, time.Time{}, `x.gone_at is null`)
 }
 
 // ImageFindingsAt returns the findings that were known of an image at a time, by
 // the inventory and the sources that it has now. What the statements said is as
 // it was when the finding ended, or is now.
 func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Time) ([]match.Finding, error) {
-	found, err := s.matchedFindingsAt(ctx, digest, when)
-	if err != nil {
+	return s.foundIn(ctx, digest, when, `x.first_seen <= $2 and (x.gone_at is null or x.gone_at > $2)`, micros(when))
+}
+
+// foundIn are what the built-in analyser finds in an image at a time, or now where
+// it is zero, unless it is detached from all its registries, and what the attached
+// sources report for which a condition holds.
+func (s *Store) foundIn(ctx context.Context, digest string, when time.Time, where string, args ...any) ([]match.Finding, error) {
+	var found []match.Finding
+	var reported []external
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		found, err = s.imageMatches(running, digest, when)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		counts, err := s.BuiltInCounts(running, digest)
+		if !counts {
+			found = nil
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		reported, err = s.reported(running, digest, where, args)
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return s.withSources(ctx, digest, found, `x.first_seen <= $2 and (x.gone_at is null or x.gone_at > $2)`, micros(when))
+	if len(reported) == 0 {
+		return found, nil
+	}
+	return join(found, reported), nil
 }
 
 // attachedTo are the sources attached to a registry that holds an image $1.
@@ -50,18 +74,9 @@ type external struct {
 	source string
 }
 
-// withSources adds to what the built-in analyser finds in an image, unless it is
-// detached from all its registries, what the attached sources report.
-func (s *Store) withSources(ctx context.Context, digest string, found []match.Finding, where string, args ...any) ([]match.Finding, error) {
-	if len(found) > 0 {
-		counts, err := s.BuiltInCounts(ctx, digest)
-		if err != nil {
-			return nil, err
-		}
-		if !counts {
-			found = nil
-		}
-	}
+// reported are the findings x of the attached sources in an image for which a
+// condition holds that may use the arguments from $2 on.
+func (s *Store) reported(ctx context.Context, digest, where string, args []any) ([]external, error) {
 	reported, err := queryAll(ctx, s.read, scanExternal, `select s.name, x.name, x.severity, x.fixed, x.link, x.first_seen,
 			v.id, v.name, v.description, v.severity, v.cvss, v.cvss_vector, v.exploited_at, coalesce(e.score, 0), coalesce(e.percentile, 0), `+packageColumns+`,
 			coalesce(ip.layer_position, x.layer_position, 0), coalesce(il.digest, ''), coalesce(ip.line, 0), coalesce(ip.evidence, ''), coalesce(f.path, ''), coalesce(f.detector, '')
@@ -79,10 +94,7 @@ func (s *Store) withSources(ctx context.Context, digest string, found []match.Fi
 	if err != nil {
 		return nil, fmt.Errorf("findings of the sources of image %s: %w", digest, err)
 	}
-	if len(reported) == 0 {
-		return found, nil
-	}
-	return join(found, reported), nil
+	return reported, nil
 }
 
 // BuiltInCounts reports whether the built-in analyser is attached to any registry
