@@ -31,9 +31,9 @@ type User struct {
 type Key struct {
 	ID     int64
 	UserID int64
-	// Name is for people. Prefix is the start of the secret.
-	Name, Prefix string
-	CreatedAt    time.Time
+	// Name is for people. Prefix is the start of the secret, Tag tells it from all others.
+	Name, Prefix, Tag string
+	CreatedAt         time.Time
 	// ExpiresAt is zero for never, LastUsedAt where it was not used yet.
 	ExpiresAt, LastUsedAt time.Time
 	// Limited says that it may do only what Scope grants, of what its user may.

@@ -84,7 +84,7 @@ func (s *Service) verifyKey(ctx context.Context, secret string) (shownSecret, er
 			s.opts.Logger.WarnContext(ctx, "use of an API key was not noted", "key", key.ID, "error", err)
 		}
 	}
-	return shownSecret{Subject: Subject{UserID: user.ID, KeyID: key.ID}}, nil
+	return shownSecret{Subject{UserID: user.ID, KeyID: key.ID}, key.Tag}, nil
 }
 
 // usedEvery is how often the use of a key or robot is noted.

@@ -24,7 +24,8 @@ type Standing struct {
 	// Name is the user's, or the robot's without its prefix.
 	Name string
 	// Tag is another one whenever the password, or the robot's secret, is: what was
-	// verified with the former is worth nothing any more. It is "" for a key.
+	// verified with the former is worth nothing any more. Of a key it is another one
+	// than that of a key which had its number before.
 	Tag           string
 	Administrator bool
 	// Disabled is a robot's that may do nothing for now.

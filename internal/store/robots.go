@@ -18,12 +18,12 @@ func scanRobot(row interface{ Scan(...any) error }) (r auth.Robot, err error) {
 	var created, expires, used sql.NullInt64
 	var hash []byte
 	err = row.Scan(&r.ID, &r.Name, &r.Description, &r.Registry, &r.Prefix, &hash, &r.Disabled, &r.CreatedBy, &created, &expires, &used)
-	r.CreatedAt, r.ExpiresAt, r.LastUsedAt, r.Tag = at(created), at(expires), at(used), robotTag(hash)
+	r.CreatedAt, r.ExpiresAt, r.LastUsedAt, r.Tag = at(created), at(expires), at(used), secretTag(hash)
 	return r, err
 }
 
-// robotTag tells one secret from the next.
-func robotTag(hash []byte) string {
+// secretTag tells one secret from the next.
+func secretTag(hash []byte) string {
 	sum := sha256.Sum256(hash)
 	return hex.EncodeToString(sum[:12])
 }

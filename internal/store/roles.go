@@ -25,10 +25,11 @@ func (s *Store) standing(ctx context.Context, of auth.Subject) (st auth.Standing
 	switch {
 	case of.RobotID != 0:
 		err = s.read.QueryRowContext(ctx, `select name, disabled, expires_at, hash from robots where id = $1`, of.RobotID).Scan(&st.Name, &st.Disabled, &expires, &hash)
-		st.Tag = robotTag(hash)
+		st.Tag = secretTag(hash)
 	case of.KeyID != 0:
-		err = s.read.QueryRowContext(ctx, `select u.name, u.administrator, k.limited, k.expires_at from api_keys k join users u on u.id = k.user_id
-			where k.id = $1 and u.id = $2`, of.KeyID, of.UserID).Scan(&st.Name, &st.Administrator, &st.Limited, &expires)
+		err = s.read.QueryRowContext(ctx, `select u.name, u.administrator, k.limited, k.expires_at, k.hash from api_keys k join users u on u.id = k.user_id
+			where k.id = $1 and u.id = $2`, of.KeyID, of.UserID).Scan(&st.Name, &st.Administrator, &st.Limited, &expires, &hash)
+		st.Tag = secretTag(hash)
 	default:
 		err = s.read.QueryRowContext(ctx, `select name, administrator, password_hash from users where id = $1`, of.UserID).Scan(&st.Name, &st.Administrator, &hash)
 		st.Tag = userTag(string(hash), st.Administrator)

@@ -168,7 +168,7 @@ func (s *Store) KeyByHash(ctx context.Context, hash []byte) (auth.Key, auth.User
 	if err != nil {
 		return auth.Key{}, auth.User{}, fmt.Errorf("API key: %w", err)
 	}
-	u.CreatedAt, u.Tag = at(created), userTag(passwordHash, u.Administrator)
+	k.Tag, u.CreatedAt, u.Tag = secretTag(hash), at(created), userTag(passwordHash, u.Administrator)
 	return k, u, nil
 }
 

@@ -126,6 +126,9 @@ func TestRightsOnAllReplicas(t *testing.T) {
 		change("DELETE", fmt.Sprintf("/api-keys/%d", key.ID), nil, http.StatusNoContent)
 		held("the key was revoked", http.StatusUnauthorized, bearer(key.Key))
 		held("a token by it, too", http.StatusUnauthorized, ofKey)
+		next := call[struct{ Key string }](t, one, "POST", "/api-keys", map[string]any{"name": "k"}, http.StatusCreated) // with its number, on SQLite
+		held("another key", http.StatusOK, bearer(next.Key))
+		held("the token is not of that", http.StatusUnauthorized, ofKey)
 
 		ci := call[robot](t, one, "POST", "/robots", map[string]any{"name": "ci", "roles": []map[string]string{{"role": "read", "registry": "main"}}}, http.StatusCreated)
 		path, old := fmt.Sprintf("/robots/%d", ci.ID), basic("robot+ci", ci.Secret)
