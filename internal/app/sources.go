@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -98,6 +99,10 @@ func (a *App) ask(ctx context.Context, task *job.Task) error {
 	}
 	done, err := a.asker.Work(ctx, payload.Source)
 	task.SetProgress(fmt.Sprintf("%s was asked of %d images", payload.Source, done))
+	if done > 0 {
+		_, e := a.queue.Enqueue(ctx, tellNews, "", nil, job.EnqueueOptions{})
+		err = errors.Join(err, e)
+	}
 	return err
 }
 

@@ -90,7 +90,7 @@ func (a *App) tellNews(ctx context.Context, task *job.Task) error {
 	var errs []error
 	soon := a.now().Add(expiringAhead)
 	for _, look := range []func(context.Context) (int, bool, error){
-		a.store.TellNewFindings, a.store.TellExpired, a.store.TellRefusals,
+		a.store.TellNewFindings, a.store.TellNewReports, a.store.TellExpired, a.store.TellRefusals,
 		func(ctx context.Context) (int, bool, error) {
 			return a.store.TellExpiring(ctx, soon)
 		},

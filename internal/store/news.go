@@ -13,22 +13,42 @@ import (
 	"github.com/pratique/pratique/internal/notify"
 )
 
-// newsBatch is how many matches are looked at in one transaction.
+// newsBatch is how many matches or reports are looked at in one transaction.
 const newsBatch = 20_000
 
 // TellNewFindings writes an event for each vulnerability that images which were
 // analysed before turned out to have, and goes on from there the next time. It
 // returns how many events it wrote, and whether there is more to look at.
-//
-// Matches are only written one transaction after the other, so that their ids
-// are in the order in which they can be seen.
 func (s *Store) TellNewFindings(ctx context.Context) (told int, more bool, err error) {
-	return s.tell(ctx, "told-matches", func(q querier, from int64) (events []notify.Event, to int64, err error) {
+	// An image that was analysed after its match was there has nothing new: whoever
+	// pushed it was told then.
+	return s.tellFindings(ctx, "told-matches", `matches`, `join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
+		join images i on i.inventory_id = ip.inventory_id and i.analysed_at < m.first_seen`, `g.built_in`)
+}
+
+// TellNewReports is TellNewFindings for what the external sources report, after
+// their first answer for an image, and nobody reported of it before.
+func (s *Store) TellNewReports(ctx context.Context) (told int, more bool, err error) {
+	return s.tellFindings(ctx, "told-reports", `source_findings`, `join source_scans c on c.image_id = m.image_id and c.source_id = m.source_id and c.first_answered_at < m.first_seen
+		join images i on i.id = m.image_id`, `exists (select 1 from registry_sources rs where rs.registry_id = g.id and rs.source_id = m.source_id)
+		and not exists (select 1 from source_findings o join registry_sources rs on rs.source_id = o.source_id and rs.registry_id = g.id
+			where o.image_id = m.image_id and o.vulnerability_id = m.vulnerability_id and o.first_seen < m.first_seen and o.gone_at is null)
+		and not (g.built_in and exists (select 1 from inventory_packages ip join matches o on o.package_id = ip.package_id
+			where ip.inventory_id = i.inventory_id and ip.owner = '' and o.vulnerability_id = m.vulnerability_id and o.first_seen <= m.first_seen and o.gone_at is null))`)
+}
+
+// tellFindings tells of the rows m of a table that were added, in the images i to
+// which a join leads, and in the registries g for which a condition holds.
+//
+// Such rows are only written one transaction after the other, so that their ids
+// are in the order in which they can be seen.
+func (s *Store) tellFindings(ctx context.Context, cursor, table, join, where string) (told int, more bool, err error) {
+	return s.tell(ctx, cursor, func(q querier, from int64) (events []notify.Event, to int64, err error) {
 		var last sql.NullInt64
-		if err := q.QueryRowContext(ctx, `select max(id) from (select id from matches where id > $1 order by id limit $2) m`, from, newsBatch).Scan(&last); err != nil || !last.Valid {
+		if err := q.QueryRowContext(ctx, `select max(id) from (select id from `+table+` where id > $1 order by id limit $2) m`, from, newsBatch).Scan(&last); err != nil || !last.Valid {
 			return nil, from, err
 		}
-		events, err = newFindings(ctx, q, from, last.Int64)
+		events, err = newFindings(ctx, q, table, join, where, from, last.Int64)
 		return events, last.Int64, err
 	})
 }
@@ -41,10 +61,9 @@ type newlyAffected struct {
 	Sample string `json:"sample"`
 }
 
-// newFindings makes an event for each vulnerability of matches after from up to
-// to. An image that was analysed after its match was there is none: whoever
-// pushed it was told then.
-func newFindings(ctx context.Context, q querier, from, to int64) ([]notify.Event, error) {
+// newFindings makes an event for each vulnerability of the rows after from up to to,
+// see tellFindings.
+func newFindings(ctx context.Context, q querier, table, join, where string, from, to int64) ([]notify.Event, error) {
 	type row struct {
 		name, description string
 		severity          advisory.Severity
@@ -58,15 +77,14 @@ func newFindings(ctx context.Context, q querier, from, to int64) ([]notify.Event
 		return r, err
 	}, `select v.name, v.description, max(`+effective+`), v.exploited_at is not null, max(case when m.fixed <> '' then 1 else 0 end) = 1,
 			min(p.name), g.name, count(distinct i.id), min(r.name || '@' || i.digest)
-		from matches m
+		from `+table+` m
 		join vulnerabilities v on v.id = m.vulnerability_id
 		join packages p on p.id = m.package_id
-		join inventory_packages ip on ip.package_id = m.package_id and ip.owner = ''
-		join images i on i.inventory_id = ip.inventory_id and i.analysed_at < m.first_seen
+		`+join+`
 		join manifests f on f.digest = i.digest
 		join repositories r on r.id = f.repository_id
 		join registries g on g.id = r.registry_id
-		where m.id > $1 and m.id <= $2 and m.gone_at is null
+		where m.id > $1 and m.id <= $2 and m.gone_at is null and `+where+`
 		group by v.name, v.description, v.exploited_at, g.name
 		order by v.name, g.name`, from, to)
 	if err != nil {

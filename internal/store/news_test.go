@@ -10,9 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/assess"
 	"github.com/pratique/pratique/internal/audit"
 	"github.com/pratique/pratique/internal/notify"
+	"github.com/pratique/pratique/internal/source"
 	"github.com/pratique/pratique/internal/store"
 )
 
@@ -116,5 +118,44 @@ func TestTurned(t *testing.T) {
 				t.Errorf("step %d: %v, %v", i, news, err)
 			}
 		}
+	})
+}
+
+// TestReportsAreNews: what a source reports later is told once, unless somebody
+// reported it of the image before.
+func TestReportsAreNews(t *testing.T) {
+	eachDock(t, func(t *testing.T, d dock) {
+		muslAdvisory(t, d.Store, "1.1.18-r4")
+		d.image(t, d.main, "app", musl("musl", "1.1.18-r3"))
+		clair, other := d.source(t, "clair", "main"), d.source(t, "other", "main")
+		titles(t, d.Store)
+		report := func(name string) source.Reported {
+			return source.Reported{Vulnerability: name, Package: "musl", Version: "1.1.18-r3", Severity: advisory.High, Fixed: "2"}
+		}
+		again := func() {
+			t.Helper()
+			d.clock.advance(time.Hour)
+			if _, err := d.AskAll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.answer(t, clair, report("CVE-2024-1"))
+		d.answer(t, other)
+		tells(t, d.Store, d.TellNewReports)
+		again()
+		d.answer(t, clair, report("CVE-2024-1"), report("CVE-2024-2"), report("CVE-2019-14697"))
+		d.answer(t, other, report("CVE-2024-1"))
+		tells(t, d.Store, d.TellNewReports, "finding.new main: CVE-2024-2 (high) in musl: 1 stored image")
+		again()
+		d.answer(t, clair)
+		d.answer(t, other, report("CVE-2024-3"))
+		tells(t, d.Store, d.TellNewReports, "finding.new main: CVE-2024-3 (high) in musl: 1 stored image")
+		again()
+		d.answer(t, clair, report("CVE-2024-4"))
+		d.answer(t, other)
+		if err := d.DetachSource(t.Context(), "main", "clair"); err != nil {
+			t.Fatal(err)
+		}
+		tells(t, d.Store, d.TellNewReports)
 	})
 }

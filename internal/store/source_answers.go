@@ -30,7 +30,7 @@ func (s *Store) AnswerScan(ctx context.Context, id int64, owner string, r source
 			return err
 		}
 		done, err := tx.ExecContext(ctx, `update source_scans set state = 'answered', attempts = 0, error = '', handle = $1, owner = '',
-				inventory_id = $2, answered_at = $3, next_try_at = null where id = $4 and owner = $5 and state = 'running'`,
+				inventory_id = $2, answered_at = $3, first_answered_at = coalesce(first_answered_at, $3), next_try_at = null where id = $4 and owner = $5 and state = 'running'`,
 			r.Handle, inv, a.now, id, owner)
 		if err != nil {
 			return err
