@@ -114,11 +114,13 @@ func (s *Service) fail(w http.ResponseWriter, r *http.Request, f Fault) {
 
 // leave is the end of the service, in the middle of a request.
 func (s *Service) leave() {
-	s.mu.Lock()
-	s.left = true
-	s.mu.Unlock()
-	s.Config.SetKeepAlivesEnabled(false)
-	_ = s.Listener.Close() // it may have left already
+	func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.left = true
+		s.Config.SetKeepAlivesEnabled(false)
+		_ = s.Listener.Close() // it may have left already
+	}()
 	panic(http.ErrAbortHandler)
 }
 
