@@ -35,10 +35,10 @@ for package in modernc.org/sqlite/lib modernc.org/libc/... github.com/klauspost/
 done
 # What takes minutes under the race detector, and is about the results of one
 # goroutine, runs without it.
-heavy='^TestAgainstRealClair$|^TestReal(Import|Archives|Documents?|Crawl|Page|Mirror)$|^TestReferences$|^TestDebianRoot$|^TestGoPrograms$|^TestNpmTree$|AtScale$|Bombs$|BoundsMemory$|HundredThousand$|IsBounded$'
+heavy='^TestAgainstRealClair$|^TestKnownAnswers$|^TestReal(Import|Archives|Documents?|Crawl|Page|Mirror)$|^TestReferences$|^TestDebianRoot$|^TestGoPrograms$|^TestNpmTree$|AtScale$|Bombs$|BoundsMemory$|HundredThousand$|IsBounded$'
 plain=$(go list ./... | grep -v /internal/layer/inflate)
 step "go test" go test -race "${unwatched[@]}" -timeout 30m -skip "$heavy" $plain
-step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version ./test/clair
+step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version ./test/clair ./test/server
 step "go test of inflate" go test -timeout 30m ./internal/layer/inflate
 # What parses the content of layers, or what a browser brings back from a sign-in, is
 # fuzzed for a moment at each run; make fuzz takes its time for everything. A number of runs ends at the same place every time.
