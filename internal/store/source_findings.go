@@ -77,7 +77,9 @@ type external struct {
 // reported are the findings x of the attached sources in an image for which a
 // condition holds that may use the arguments from $2 on.
 func (s *Store) reported(ctx context.Context, digest, where string, args []any) ([]external, error) {
-	reported, err := queryAll(ctx, s.read, scanExternal, `select s.name, x.name, x.severity, x.fixed, x.link, x.first_seen,
+	var list []external
+	err := s.inOrder(ctx, func(q querier) (err error) {
+		list, err = queryAll(ctx, q, scanExternal, `select s.name, x.name, x.severity, x.fixed, x.link, x.first_seen,
 			v.id, v.name, v.description, v.severity, v.cvss, v.cvss_vector, v.exploited_at, coalesce(e.score, 0), coalesce(e.percentile, 0), `+packageColumns+`,
 			coalesce(ip.layer_position, x.layer_position, 0), coalesce(il.digest, ''), coalesce(ip.line, 0), coalesce(ip.evidence, ''), coalesce(f.path, ''), coalesce(f.detector, '')
 		from images i
@@ -91,10 +93,12 @@ func (s *Store) reported(ctx context.Context, digest, where string, args []any) 
 		left join epss e on e.name = v.name
 		where i.digest = $1 and x.source_id in `+attachedTo+`
 		order by s.name, x.id`, append([]any{digest}, args...)...)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("findings of the sources of image %s: %w", digest, err)
 	}
-	return reported, nil
+	return list, nil
 }
 
 // BuiltInCounts reports whether the built-in analyser is attached to any registry
