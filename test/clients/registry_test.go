@@ -48,6 +48,42 @@ func TestCrane(t *testing.T) {
 	crane.refused(known, "digest", app+":1") // HEAD, then GET for the words
 }
 
+// TestRulesRefuseClients: a quota, immutable tags and tags that follow versions hold
+// for crane and skopeo, which are told why.
+func TestRulesRefuseClients(t *testing.T) {
+	w := newWorld(t, []string{"crane", "skopeo"})
+	crane, skopeo := w.tool("crane"), w.tool("skopeo")
+	crane.run("auth", "login", w.host, "-u", "admin", "-p", password)
+	w.rest(http.MethodPost, "/registries", map[string]any{"name": "strict"}, nil)
+	strict, app := w.host+"/strict/app", w.host+"/main/app"
+	crane.run("mutate", "--label", "a=b", "-t", app+":2", app+":1")
+	copied := func(from, to string) []string {
+		return []string{"copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--src-creds", "admin:" + password, "--dest-creds", "admin:" + password,
+			"docker://" + from, "docker://" + to}
+	}
+
+	w.rest(http.MethodPatch, "/registries/strict", map[string]any{"quota_bytes": 1}, nil)
+	crane.refused("DENIED", "copy", app+":1", strict+":1")
+	skopeo.refused("quota", copied(app+":1", strict+":1")...)
+	w.rest(http.MethodPatch, "/registries/strict", map[string]any{"quota_bytes": 0, "immutable_tags": []string{"v*"}, "version_tags": true}, nil)
+
+	crane.run("copy", app+":1", strict+":v-one")
+	crane.run("copy", app+":1", strict+":v-one") // the same again
+	crane.refused("is immutable in this registry", "copy", app+":2", strict+":v-one")
+	crane.refused("is immutable in this registry", "delete", strict+"@"+w.digest)
+	skopeo.refused("is immutable in this registry", copied(app+":2", strict+":v-one")...)
+
+	skopeo.run(copied(app+":2", strict+":3.4.1")...)
+	if got, want := strings.Fields(crane.run("ls", strict)), []string{"3", "3.4", "3.4.1", "latest", "v-one"}; !slices.Equal(got, want) {
+		t.Errorf("tags %v, want %v", got, want)
+	}
+	crane.refused("DENIED", "tag", strict+":v-one", "latest")
+	skopeo.refused("latest", copied(app+":1", strict+":latest")...)
+	if got, want := crane.run("digest", strict+":latest"), crane.run("digest", app+":2"); got != want {
+		t.Errorf("latest is %s, want %s", got, want)
+	}
+}
+
 func TestRegctl(t *testing.T) {
 	w := newWorld(t, []string{"regctl"})
 	regctl, app := w.tool("regctl"), w.host+"/main/app"
