@@ -146,7 +146,7 @@ func (s *Store) CreateKey(ctx context.Context, k auth.Key, hash []byte) (auth.Ke
 		if err != nil {
 			return err
 		}
-		k.Scope = scope
+		k.Scope, k.Tag = scope, secretTag(hash)
 		return insertGrants(ctx, tx, "key_id", k.ID, scope, "", s.now())
 	})
 	if err != nil {
