@@ -104,9 +104,9 @@ test('who changes what another has changed is told, and sees it as it is now', a
 
 test('a webhook is created, tested and told again', async () => {
   const { page } = window
-  const told: string[] = []
+  const told: { id: string; signature: string }[] = []
   const receiver: Server = createServer((request, answer) => {
-    told.push(String(request.headers['webhook-signature']))
+    told.push({ id: String(request.headers['webhook-id']), signature: String(request.headers['webhook-signature']) })
     request.resume().on('end', () => answer.writeHead(204).end())
   })
   await new Promise<void>((resolve) => { receiver.listen(0, '127.0.0.1', resolve) })
@@ -125,8 +125,9 @@ test('a webhook is created, tested and told again', async () => {
     await page.getByText('delivered', { exact: true }).first().waitFor()
     await look('webhook')
     await page.getByRole('button', { name: /^Tell again/ }).first().click()
-    await expect.poll(() => told.length, { timeout: 20_000 }).toBe(2)
-    expect(told.every((signature) => signature.startsWith('v1,'))).toBe(true)
+    // What has happened meanwhile is told, too, but once.
+    await expect.poll(() => told.length - new Set(told.map((one) => one.id)).size, { timeout: 20_000 }).toBe(1)
+    expect(told.every((one) => one.signature.startsWith('v1,'))).toBe(true)
     expect(window.complaints()).toEqual([])
   } finally {
     receiver.close()
@@ -160,6 +161,8 @@ test('pulls and sizes are seen of images, repositories and registries', async ()
   await page.getByRole('row').nth(1).getByText('shop/checkout').waitFor()
   await look('usage-registry')
   await go(page, '/registries/main/repositories/shop/checkout?sort=-pulls')
+  await page.reload() // the test before has looked at it a moment ago
+  await settle(page)
   await page.getByText(/its own, .* shared with other repositories\. \d+ pulls, the last/).waitFor()
   await page.getByRole('row').nth(1).getByRole('link', { name: '1.5.0' }).waitFor()
   await page.getByRole('row').nth(1).getByText('just now').first().waitFor()
