@@ -157,11 +157,13 @@ test('pulls and sizes are seen of images, repositories and registries', async ()
   // Of this image: others may have been pulled before.
   await expect.poll(() => page.evaluate(async (image) => ((await (await fetch(`/api/v1/images/${image}/usage`)).json()) as { pulls: number }).pulls, digests.last), { timeout: 15_000 }).toBeGreaterThanOrEqual(3)
   await go(page, '/registries/main?sort=-pulls')
+  await page.reload() // lists are good for ten seconds
+  await settle(page)
   await page.getByText(/its own, .* shared with other registries\. \d+ pulls, the last/).waitFor()
   await page.getByRole('row').nth(1).getByText('shop/checkout').waitFor()
   await look('usage-registry')
   await go(page, '/registries/main/repositories/shop/checkout?sort=-pulls')
-  await page.reload() // the test before has looked at it a moment ago
+  await page.reload() // lists are good for ten seconds
   await settle(page)
   await page.getByText(/its own, .* shared with other repositories\. \d+ pulls, the last/).waitFor()
   await page.getByRole('row').nth(1).getByRole('link', { name: '1.5.0' }).waitFor()

@@ -9,6 +9,9 @@ import { When } from '../ui/When'
 
 type Pulled = Pick<Schemas['Tag'], 'pulls' | 'last_pull_at'>
 
+/** No event tells of pulls: they are asked for whenever they are shown. */
+const anew = { staleTime: 0 }
+
 /** How often what a list shows was pulled, and when last. */
 export function pullColumns<Row extends Pulled>(): Column<Row>[] {
   return [
@@ -19,13 +22,13 @@ export function pullColumns<Row extends Pulled>(): Column<Row>[] {
 
 /** What a registry holds and how it is pulled from, in a line. */
 export function RegistryUsage({ registry }: { registry: string }) {
-  const usage = api.useQuery('get', '/registries/{registry}/usage', { params: { path: { registry } } })
+  const usage = api.useQuery('get', '/registries/{registry}/usage', { params: { path: { registry } } }, anew)
   return <Line usage={usage.data} elsewhere="other registries" />
 }
 
 /** The same of a repository. */
 export function RepositoryUsage({ registry, repository }: { registry: string; repository: string }) {
-  const usage = api.useQuery('get', '/registries/{registry}/repositories/{repository}/usage', { params: { path: { registry, repository } } })
+  const usage = api.useQuery('get', '/registries/{registry}/repositories/{repository}/usage', { params: { path: { registry, repository } } }, anew)
   return <Line usage={usage.data} elsewhere="other repositories" />
 }
 
@@ -41,7 +44,7 @@ function Line({ usage, elsewhere }: { usage: Schemas['RepositoryUsage'] | undefi
 
 /** What an image holds beside others, and how it is pulled from each place. */
 export function ImageUsage({ digest }: { digest: string }) {
-  const usage = api.useQuery('get', '/images/{digest}/usage', { params: { path: { digest } } })
+  const usage = api.useQuery('get', '/images/{digest}/usage', { params: { path: { digest } } }, anew)
   if (usage.data === undefined) return null
   const { bytes: all, own_bytes, shared_bytes, pulls, last_pull_at, places } = usage.data
   return (
