@@ -48,17 +48,19 @@ func (s *survey) keep(e Entry) error {
 		s.kept = append(s.kept, e)
 		return nil
 	}
+	var err error
 	if s.spill == nil {
 		s.room.Add(-weight)
-		var err error
-		if s.spill, err = newSpill(s.dir); err != nil {
-			return err
-		}
+		s.spill, err = newSpill(s.dir)
 	}
-	fits, err := s.spill.add(e)
-	if err != nil || fits {
-		return err
+	fits := false
+	if err == nil {
+		fits, err = s.spill.add(e)
 	}
+	if err == nil && fits {
+		return nil
+	}
+	// Where there is no room on the disk either, the document is read again, too.
 	s.again = true
 	return s.drop()
 }

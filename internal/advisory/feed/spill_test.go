@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -81,5 +82,18 @@ func TestChangedGroupsAreKept(t *testing.T) {
 				t.Errorf("%d statements are kept after all", room.Load())
 			}
 		})
+	}
+}
+
+// TestKeptWithoutADisk: what cannot be kept is read again.
+func TestKeptWithoutADisk(t *testing.T) {
+	s := &survey{room: new(atomic.Int64), dir: filepath.Join(t.TempDir(), "gone")}
+	for n := range 60 {
+		if err := s.keep(madeEntry(n, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !s.again || s.kept != nil || s.room.Load() != 0 {
+		t.Errorf("again %v, %d groups and %d statements are kept", s.again, len(s.kept), s.room.Load())
 	}
 }
