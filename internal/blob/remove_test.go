@@ -179,7 +179,7 @@ func TestCommitsRaceRemovals(t *testing.T) {
 	var wanted atomic.Int64
 	done := make(chan struct{})
 	var sweepers, pushers sync.WaitGroup
-	removed := 0
+	var removed atomic.Int64
 	sweepers.Go(func() {
 		d := dir(t, root)
 		for {
@@ -193,14 +193,15 @@ func TestCommitsRaceRemovals(t *testing.T) {
 				t.Error(err)
 			}
 			if ok {
-				removed++
+				removed.Add(1)
 			}
 		}
 	})
 	for range 3 {
 		pushers.Go(func() {
 			d := dir(t, root)
-			for range 200 {
+			for round := range 200 {
+				before := removed.Load()
 				release, err := d.Hold(t.Context(), digest)
 				if err != nil {
 					t.Error(err)
@@ -222,14 +223,16 @@ func TestCommitsRaceRemovals(t *testing.T) {
 					}
 				}
 				wanted.Add(-1)
+				// Holds that follow each other closely keep the sweeper out for as
+				// long as they last: all make room for it now and then.
+				for round%20 == 19 && removed.Load() == before && !t.Failed() {
+					time.Sleep(time.Millisecond)
+				}
 			}
 		})
 	}
 	pushers.Wait()
 	close(done)
 	sweepers.Wait()
-	t.Logf("removed %d times", removed)
-	if removed == 0 {
-		t.Error("nothing was removed")
-	}
+	t.Logf("removed %d times", removed.Load())
 }
