@@ -1,10 +1,13 @@
 package feed
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ErrShape is wrapped by errors that say that one value has another type than
@@ -14,7 +17,7 @@ var ErrShape = errors.New("unexpected type")
 // Decoder reads a JSON document (RFC 8259) in one pass, without keeping it.
 // Errors that do not wrap ErrShape are final and name the byte.
 type Decoder struct {
-	json *json.Decoder
+	json *jsontext.Decoder
 	in   *meter
 }
 
@@ -24,7 +27,8 @@ const maxValue = 16 << 20
 // NewDecoder returns a decoder of r.
 func NewDecoder(r io.Reader) *Decoder {
 	in := &meter{r: r, limit: maxValue}
-	return &Decoder{json: json.NewDecoder(in), in: in}
+	// What cannot be text is replaced: it is most likely in prose.
+	return &Decoder{json: jsontext.NewDecoder(in, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)), in: in}
 }
 
 // Object reads an object and calls member with each name; member must read the value.
@@ -32,16 +36,12 @@ func (d *Decoder) Object(member func(name string) error) error {
 	if err := d.open('{'); err != nil {
 		return err
 	}
-	for d.more() {
+	for d.more('}') {
 		token, err := d.token()
 		if err != nil {
 			return err
 		}
-		name, ok := token.(string)
-		if !ok {
-			return d.fail(fmt.Errorf("%v is no name", token))
-		}
-		if err := member(name); err != nil {
+		if err := member(token.String()); err != nil {
 			return err
 		}
 	}
@@ -54,7 +54,7 @@ func (d *Decoder) Array(element func() error) error {
 	if err := d.open('['); err != nil {
 		return err
 	}
-	for d.more() {
+	for d.more(']') {
 		if err := element(); err != nil {
 			return err
 		}
@@ -66,9 +66,11 @@ func (d *Decoder) Array(element func() error) error {
 // Value reads one value whole. Where a part of it has the wrong type the error
 // wraps ErrShape, and all other parts are read.
 func (d *Decoder) Value(v any) error {
-	d.advance()
-	err := shapeOf(d.json.Decode(v))
-	if err == nil || errors.Is(err, ErrShape) {
+	text, err := d.value()
+	if err != nil {
+		return err
+	}
+	if err = Unmarshal(text, v); err == nil || errors.Is(err, ErrShape) {
 		return err
 	}
 	return d.fail(err)
@@ -76,9 +78,18 @@ func (d *Decoder) Value(v any) error {
 
 // Raw reads one value whole, as it is written.
 func (d *Decoder) Raw() (json.RawMessage, error) {
-	var raw json.RawMessage
-	err := d.Value(&raw)
-	return raw, err
+	text, err := d.value()
+	return bytes.Clone(text), err
+}
+
+// value returns the text of a value, which the next call makes invalid.
+func (d *Decoder) value() ([]byte, error) {
+	d.advance()
+	text, err := d.json.ReadValue()
+	if err != nil {
+		return nil, d.fail(err)
+	}
+	return text, nil
 }
 
 // Unmarshal reads a value that Raw returned, as Value does.
@@ -97,19 +108,19 @@ func shapeOf(err error) error {
 	return fmt.Errorf("%w: %s%s", ErrShape, shape.Value, place)
 }
 
-// Skip passes over one value.
+// Skip passes over one value, however long.
 func (d *Decoder) Skip() error {
 	token, err := d.token()
 	if err != nil {
 		return err
 	}
-	return d.rest(token)
+	return d.rest(token.Kind())
 }
 
 // End reports whatever follows the document.
 func (d *Decoder) End() error {
 	d.advance()
-	token, err := d.json.Token()
+	token, err := d.json.ReadToken()
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -122,25 +133,24 @@ func (d *Decoder) End() error {
 // Offset is the number of bytes that are read.
 func (d *Decoder) Offset() int64 { return d.json.InputOffset() }
 
-func (d *Decoder) open(want json.Delim) error {
+func (d *Decoder) open(want jsontext.Kind) error {
 	token, err := d.token()
 	if err != nil {
 		return err
 	}
-	if token == want {
+	kind := token.Kind()
+	if kind == want {
 		return nil
 	}
-	if err := d.rest(token); err != nil {
+	if err := d.rest(kind); err != nil {
 		return err
 	}
-	kind := map[json.Delim]string{'{': "an object", '[': "an array"}
-	return fmt.Errorf("%w at byte %d: want %s", ErrShape, d.Offset(), kind[want])
+	return fmt.Errorf("%w at byte %d: want %s", ErrShape, d.Offset(), map[jsontext.Kind]string{'{': "an object", '[': "an array"}[want])
 }
 
 // rest passes over what follows the first token of a value.
-func (d *Decoder) rest(token json.Token) error {
-	delim, ok := token.(json.Delim)
-	if !ok || delim != '{' && delim != '[' {
+func (d *Decoder) rest(first jsontext.Kind) error {
+	if first != '{' && first != '[' {
 		return nil
 	}
 	for depth := 1; depth > 0; {
@@ -148,26 +158,28 @@ func (d *Decoder) rest(token json.Token) error {
 		if err != nil {
 			return err
 		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
+		switch token.Kind() {
+		case '{', '[':
 			depth++
-		case json.Delim('}'), json.Delim(']'):
+		case '}', ']':
 			depth--
 		}
 	}
 	return nil
 }
 
-func (d *Decoder) more() bool {
+// more reports whether anything comes before the end; what is malformed is left to
+// who reads it.
+func (d *Decoder) more(end jsontext.Kind) bool {
 	d.advance()
-	return d.json.More()
+	return d.json.PeekKind() != end
 }
 
-func (d *Decoder) token() (json.Token, error) {
+func (d *Decoder) token() (jsontext.Token, error) {
 	d.advance()
-	token, err := d.json.Token()
+	token, err := d.json.ReadToken()
 	if err != nil {
-		return nil, d.fail(err)
+		return token, d.fail(err)
 	}
 	return token, nil
 }
@@ -177,10 +189,15 @@ func (d *Decoder) advance() { d.in.limit = d.json.InputOffset() + maxValue }
 
 // fail says where; within a document its end is never expected.
 func (d *Decoder) fail(err error) error {
+	where := d.json.InputOffset()
+	var malformed *jsontext.SyntacticError
+	if errors.As(err, &malformed) {
+		where, err = malformed.ByteOffset, malformed.Err
+	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("byte %d: %w", d.json.InputOffset(), err)
+	return fmt.Errorf("byte %d: %w", where, err)
 }
 
 // meter is a reader that ends where one value would take too much memory:
