@@ -105,6 +105,9 @@ func (s *Store) openSQLite(path string, opts Options) error {
 		}, more...)}
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
+	if errShared != nil {
+		return fmt.Errorf("database sqlite:%s: %w", path, errShared)
+	}
 	var err error
 	// As SQLite has it where it is built for Linux: a file's times need not be on the disk.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
