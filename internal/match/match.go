@@ -93,7 +93,9 @@ type Finding struct {
 
 // Decide says which statements affect a package. The statements are those under
 // any of the package's Keys that may, and, where one of these is a fallback, the
-// others on its vulnerability.
+// others on its vulnerability. It is not asked where there is but one on the
+// vulnerability, which is no fallback, on the package's module or any, and on all
+// architectures: that affects the package.
 type Decide func(p inventory.Package, statements []Statement) []Match
 
 // Package is the Decide of the built-in analyser: a version is affected where

@@ -43,8 +43,25 @@ func (s *Store) foundDue(ctx context.Context, tx *sql.Tx, vulnerabilities []int6
 	return nil
 }
 
-// allDue marks all that rules can be about.
+// ruledDue is due for vulnerabilities that affect a package which is new: that
+// reopens nothing, and concerns rules alone. Whoever makes a rule marks all.
+func (s *Store) ruledDue(ctx context.Context, tx *sql.Tx, vulnerabilities []int64) error {
+	var ruled bool
+	if err := tx.QueryRowContext(ctx, `select exists (select 1 from assessment_types t where t.enabled and t.deleted_at is null and t.rule <> '')`).Scan(&ruled); err != nil {
+		return fmt.Errorf("look for rules: %w", err)
+	}
+	if !ruled {
+		return nil
+	}
+	return s.due(ctx, tx, vulnerabilities)
+}
+
+// allDue marks all that rules can be about. It waits for those that match packages
+// and did not see the rule.
 func (s *Store) allDue(ctx context.Context, tx *sql.Tx) error {
+	if err := s.lockAdvisories(ctx, tx); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `insert into assessment_due (vulnerability_id, at)
 			select distinct vulnerability_id, cast($1 as bigint) from (
 				select vulnerability_id from matches where gone_at is null

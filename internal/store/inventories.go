@@ -144,7 +144,7 @@ func (s *Store) internPackages(ctx context.Context, tx *sql.Tx, installed []inve
 	if err := s.joinPackages(ctx, tx, added); err != nil {
 		return nil, err
 	}
-	return ids, s.matchPackages(ctx, tx, added, decide, nil)
+	return ids, s.matchFresh(ctx, tx, added, decide)
 }
 
 // file is what proves packages.

@@ -184,11 +184,20 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 			return fmt.Errorf("end matches: %w", err)
 		}
 	}
-	if err := s.insertRows(ctx, tx, `matches (package_id bigint, vulnerability_id bigint, feed text, part text, identifier text, introduced text, fixed text,
-		last_affected text, fix_state text, note text, severity integer, source boolean, first_seen bigint)`, added); err != nil {
-		return fmt.Errorf("insert matches: %w", err)
+	if err := s.insertMatches(ctx, tx, added); err != nil {
+		return err
 	}
 	return s.due(ctx, tx, changed)
+}
+
+// insertMatches inserts rows of a package, a vulnerability, the values of a
+// liveMatch and the time.
+func (s *Store) insertMatches(ctx context.Context, tx *sql.Tx, rows []any) error {
+	if err := s.insertRows(ctx, tx, `matches (package_id bigint, vulnerability_id bigint, feed text, part text, identifier text, introduced text, fixed text,
+		last_affected text, fix_state text, note text, severity integer, source boolean, first_seen bigint)`, rows); err != nil {
+		return fmt.Errorf("insert matches: %w", err)
+	}
+	return nil
 }
 
 func idsOf(packages []packageRow) []any {
@@ -209,40 +218,56 @@ const updateMatch = `update matches set (` + matchColumns + `) = ($1, $2, $3, $4
 			then cast($12 as bigint) else raised_at end
 	where id = $11`
 
-// affecting returns, by package, the statements in whose range its version lies,
-// and the ids of their vulnerabilities by name; where one of them is a fallback, the
-// others on its vulnerability, too. The keys of versions are compared
-// in the database: most statements on a package are on older versions, and
+// stated is a statement as it was read for a package.
+type stated struct {
+	pkg, vulnerability, id int64
+	match.Statement
+}
+
+func scanStated(rows *sql.Rows) (*stated, error) {
+	r := new(stated) // large: a list of them would be copied as it grows
+	err := rows.Scan(append(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...), &r.id)...)
+	return r, err
+}
+
+// inRange selects from the statements a in whose range the version lies of one of
+// the given packages p, whose subject s they are on. The keys of versions are
+// compared in the database: most statements on a package are on older versions, and
 // reading them all costs more than anything else.
-func (s *Store) affecting(ctx context.Context, tx *sql.Tx, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
-	type row struct {
-		pkg, vulnerability, stated int64
-		match.Statement
-	}
+func inRange(given relation, columns, joins string) string {
 	const key = `(case when s.source then p.source_key else p.version_key end)`
 	arm := func(fixed string) string {
-		return `select p.id, v.id, v.name, s.fallback, ` + statementColumns + `, a.id as stated
+		return `select ` + columns + `
 		from k join packages p on p.id = k.id
 		join package_subjects s on s.package_id = p.id
 		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source and ` + fixed + `
-		join advisory_groups g on g.id = a.group_id
-		join vulnerabilities v on v.id = a.vulnerability_id
+		` + joins + `
 		where a.status = 'affected' and ` + key + ` is not null
 			and (a.introduced_key is null or ` + key + ` >= a.introduced_key)
 			and (a.last_key is null or ` + key + ` <= a.last_key)`
 	}
-	found, err := queryRelation(ctx, s, tx, func(rows *sql.Rows) (*row, error) {
-		r := new(row) // large: a list of them would be copied as it grows
-		err := rows.Scan(append(append([]any{&r.pkg, &r.vulnerability, &r.Vulnerability, &r.Fallback}, statementFields(&r.Statement)...), &r.stated)...)
-		return r, err
-	}, "id bigint", idsOf(packages), func(given relation) string {
-		return `with k (id) as (` + given.query + `) ` + arm(`a.fixed_key > `+key) + ` union all ` + arm(`a.fixed_key is null`)
+	return `with k (id) as (` + given.query + `) ` + arm(`a.fixed_key > `+key) + ` union all ` + arm(`a.fixed_key is null`)
+}
+
+// affecting returns, by package, the statements in whose range its version lies,
+// and the ids of their vulnerabilities by name; where one of them is a fallback, the
+// others on its vulnerability, too.
+func (s *Store) affecting(ctx context.Context, tx *sql.Tx, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
+	found, err := queryRelation(ctx, s, tx, scanStated, "id bigint", idsOf(packages), func(given relation) string {
+		return inRange(given, `p.id, v.id, v.name, s.fallback, `+statementColumns+`, a.id as stated`,
+			`join advisory_groups g on g.id = a.group_id join vulnerabilities v on v.id = a.vulnerability_id`)
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read advisories: %w", err)
 	}
+	return withOwn(ctx, tx, found)
+}
+
+// withOwn sorts statements by package, and adds what is stated otherwise than as a
+// fallback where some is one.
+func withOwn(ctx context.Context, q querier, found []*stated) (map[int64][]match.Statement, map[string]int64, error) {
 	// The engine would carry all that is read through its sorting.
-	slices.SortFunc(found, func(a, b *row) int { return cmp.Compare(a.stated, b.stated) })
+	slices.SortFunc(found, func(a, b *stated) int { return cmp.Compare(a.id, b.id) })
 	statements := make(map[int64][]match.Statement)
 	ids := make(map[string]int64)
 	contested := make(map[int64]map[int64]bool) // packages to vulnerabilities
@@ -256,7 +281,7 @@ func (s *Store) affecting(ctx context.Context, tx *sql.Tx, packages []packageRow
 			contested[r.pkg][r.vulnerability] = true
 		}
 	}
-	return statements, ids, addOwn(ctx, tx, contested, statements)
+	return statements, ids, addOwn(ctx, q, contested, statements)
 }
 
 // addOwn adds, to the statements by package, what is stated of it and contested
