@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 	"github.com/pratique/pratique/internal/match"
 )
@@ -99,7 +98,7 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 		if err := s.lockMatching(ctx, tx); err != nil {
 			return err
 		}
-		r := replacement{Store: s, tx: tx, feed: feedName, part: part, now: micros(s.now()), keys: make(map[advisory.Key]bool), vulnerabilities: make(map[int64]bool)}
+		r := replacement{Store: s, tx: tx, feed: feedName, part: part, now: micros(s.now()), keys: make(restated), vulnerabilities: make(map[int64]bool)}
 		if err := r.replace(ctx, changed, removed); err != nil {
 			return err
 		}
@@ -110,7 +109,7 @@ func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, ch
 		if err != nil {
 			return err
 		}
-		if err := s.rematchKeys(ctx, tx, slices.SortedFunc(maps.Keys(r.keys), compareKeys), decide, j); err != nil {
+		if err := s.rematch(ctx, tx, r.keys, decide, j); err != nil {
 			return err
 		}
 		return s.keep(ctx, tx, update, j)
@@ -128,8 +127,8 @@ type replacement struct {
 	feed, part string
 	now        int64
 	// keys are those of which something else is stated now, vulnerabilities the
-	// ids of those that it is stated of.
-	keys            map[advisory.Key]bool
+	// ids of all that it, or a description, is of.
+	keys            restated
 	vulnerabilities map[int64]bool
 }
 

@@ -274,7 +274,7 @@ func (s *Store) PackagesByKey(ctx context.Context, keys []advisory.Key) (map[int
 			return nil, err
 		}
 		for _, p := range rows {
-			found[p.id] = p.Package
+			found[p.id] = p.packageRow.Package
 		}
 	}
 	return found, nil

@@ -98,37 +98,25 @@ func (s *Store) lock(ctx context.Context, tx *sql.Tx, number int) error {
 	return nil
 }
 
-// rematchKeys brings the matches of all packages with these keys up to date.
-func (s *Store) rematchKeys(ctx context.Context, tx *sql.Tx, keys []advisory.Key, decide match.Decide, j *journal) error {
-	for chunk := range slices.Chunk(keys, matchBatch) {
-		packages, err := s.packagesByKey(ctx, tx, chunk)
-		if err != nil {
-			return err
-		}
-		if err := s.matchPackages(ctx, tx, packages, decide, j); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // matchPackages computes what affects the packages now and writes the
 // difference to what is stored, and to the journal.
 func (s *Store) matchPackages(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
 	for chunk := range slices.Chunk(packages, matchBatch) {
-		if err := s.matchChunk(ctx, tx, chunk, decide, j); err != nil {
+		if err := s.matchChunk(ctx, tx, chunk, nil, decide, j); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, decide match.Decide, j *journal) error {
-	statements, ids, err := s.affecting(ctx, tx, packages)
+// matchChunk is matchPackages of a batch. Where only is not nil it holds, by
+// package, the vulnerabilities that are looked at.
+func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRow, only map[int64][]int64, decide match.Decide, j *journal) error {
+	statements, ids, err := s.affecting(ctx, tx, packages, only)
 	if err != nil {
 		return err
 	}
-	live, err := s.liveMatches(ctx, tx, packages)
+	live, err := s.liveMatches(ctx, tx, packages, only)
 	if err != nil {
 		return err
 	}
@@ -230,33 +218,75 @@ func scanStated(rows *sql.Rows) (*stated, error) {
 	return r, err
 }
 
+// comparedKey is the key of the version of a package p that is compared with what is
+// stated of its subject s.
+const comparedKey = `(case when s.source then p.source_key else p.version_key end)`
+
+// notOutside is the condition that the version lies in the range of a statement a
+// as far as its fixed version does not say otherwise. Keys of versions are compared in
+// the database: most statements on a package are on older versions, and reading
+// them all costs more than anything else.
+const notOutside = `a.status = 'affected' and ` + comparedKey + ` is not null
+			and (a.introduced_key is null or ` + comparedKey + ` >= a.introduced_key)
+			and (a.last_key is null or ` + comparedKey + ` <= a.last_key)`
+
 // inRange selects from the statements a in whose range the version lies of one of
-// the given packages p, whose subject s they are on. The keys of versions are
-// compared in the database: most statements on a package are on older versions, and
-// reading them all costs more than anything else.
+// the given packages p, whose subject s they are on.
 func inRange(given relation, columns, joins string) string {
-	const key = `(case when s.source then p.source_key else p.version_key end)`
 	arm := func(fixed string) string {
 		return `select ` + columns + `
 		from k join packages p on p.id = k.id
 		join package_subjects s on s.package_id = p.id
 		join advisories a on a.ecosystem = s.ecosystem and a.package = s.package and a.source = s.source and ` + fixed + `
 		` + joins + `
-		where a.status = 'affected' and ` + key + ` is not null
-			and (a.introduced_key is null or ` + key + ` >= a.introduced_key)
-			and (a.last_key is null or ` + key + ` <= a.last_key)`
+		where ` + notOutside
 	}
-	return `with k (id) as (` + given.query + `) ` + arm(`a.fixed_key > `+key) + ` union all ` + arm(`a.fixed_key is null`)
+	return `with k (id) as (` + given.query + `) ` + arm(`a.fixed_key > `+comparedKey) + ` union all ` + arm(`a.fixed_key is null`)
+}
+
+// inRangeOn is inRange for given packages and vulnerabilities. The concatenation
+// keeps the engines from the index by names of packages, under which a kernel has
+// thousands of statements.
+func inRangeOn(given relation, columns, joins string) string {
+	return `with k (` + namesOf(pairColumns) + `) as (` + given.query + `)
+		select ` + columns + `
+		from k join packages p on p.id = k.package_id
+		join package_subjects s on s.package_id = p.id
+		join advisories a on a.vulnerability_id = k.vulnerability_id and a.ecosystem = s.ecosystem and a.package || '' = s.package and a.source = s.source
+		` + joins + `
+		where (a.fixed_key is null or a.fixed_key > ` + comparedKey + `) and ` + notOutside
+}
+
+// pairColumns are those of a relation of pairsOf.
+const pairColumns = `package_id bigint, vulnerability_id bigint`
+
+func pairsOf(packages []packageRow, only map[int64][]int64) []any {
+	var pairs []any
+	for _, p := range packages {
+		for _, vulnerability := range only[p.id] {
+			pairs = append(pairs, p.id, vulnerability)
+		}
+	}
+	return pairs
 }
 
 // affecting returns, by package, the statements in whose range its version lies,
 // and the ids of their vulnerabilities by name; where one of them is a fallback, the
 // others on its vulnerability, too.
-func (s *Store) affecting(ctx context.Context, tx *sql.Tx, packages []packageRow) (map[int64][]match.Statement, map[string]int64, error) {
-	found, err := queryRelation(ctx, s, tx, scanStated, "id bigint", idsOf(packages), func(given relation) string {
-		return inRange(given, `p.id, v.id, v.name, s.fallback, `+statementColumns+`, a.id as stated`,
-			`join advisory_groups g on g.id = a.group_id join vulnerabilities v on v.id = a.vulnerability_id`)
-	})
+func (s *Store) affecting(ctx context.Context, tx *sql.Tx, packages []packageRow, only map[int64][]int64) (map[int64][]match.Statement, map[string]int64, error) {
+	const columns = `p.id, v.id, v.name, s.fallback, ` + statementColumns + `, a.id as stated`
+	const joins = `join advisory_groups g on g.id = a.group_id join vulnerabilities v on v.id = a.vulnerability_id`
+	var found []*stated
+	var err error
+	if only == nil {
+		found, err = queryRelation(ctx, s, tx, scanStated, "id bigint", idsOf(packages), func(given relation) string {
+			return inRange(given, columns, joins)
+		})
+	} else {
+		found, err = queryRelation(ctx, s, tx, scanStated, pairColumns, pairsOf(packages, only), func(given relation) string {
+			return inRangeOn(given, columns, joins)
+		})
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read advisories: %w", err)
 	}
@@ -324,37 +354,6 @@ func keyArguments(keys []advisory.Key) []any {
 	return args
 }
 
-func (s *Store) packagesByKey(ctx context.Context, q querier, keys []advisory.Key) ([]packageRow, error) {
-	wanted := make(map[advisory.Key]bool, len(keys))
-	for _, k := range keys {
-		wanted[k] = true
-	}
-	type row struct {
-		packageRow
-		advisory.Key
-	}
-	given := s.relation("ecosystem text, package text", keyArguments(keys))
-	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(append([]any{&r.Ecosystem, &r.Key.Package, &r.Source, &r.id}, packageFields(&r.packageRow.Package)...)...)
-		return r, err
-	}, `with k (ecosystem, package) as (`+given.query+`)
-		select s.ecosystem, s.package, s.source, p.id, `+packageColumns+`
-		from k join package_subjects s on s.ecosystem = k.ecosystem and s.package = k.package
-		join packages p on p.id = s.package_id`, given.args...)
-	if err != nil {
-		return nil, fmt.Errorf("read packages: %w", err)
-	}
-	seen := make(map[int64]bool, len(found))
-	var packages []packageRow
-	for _, r := range found {
-		if wanted[r.Key] && !seen[r.id] {
-			seen[r.id] = true
-			packages = append(packages, r.packageRow)
-		}
-	}
-	return packages, nil
-}
-
 // statementsByKey also returns the ids of the vulnerabilities by name.
 func (s *Store) statementsByKey(ctx context.Context, q querier, keys []advisory.Key) (map[advisory.Key][]match.Statement, map[string]int64, error) {
 	statements := make(map[advisory.Key][]match.Statement)
@@ -396,17 +395,22 @@ func compareKeys(a, b advisory.Key) int {
 }
 
 // liveMatches returns package id -> vulnerability id -> match.
-func (s *Store) liveMatches(ctx context.Context, q querier, packages []packageRow) (map[int64]map[int64]liveMatch, error) {
-	given := s.relation("id bigint", idsOf(packages))
+func (s *Store) liveMatches(ctx context.Context, tx *sql.Tx, packages []packageRow, only map[int64][]int64) (map[int64]map[int64]liveMatch, error) {
 	type row struct {
 		pkg, vulnerability int64
 		liveMatch
 	}
-	found, err := queryAll(ctx, q, func(rows *sql.Rows) (r row, err error) {
+	columns, values, on := "package_id bigint", idsOf(packages), `m.package_id = k.package_id`
+	if only != nil {
+		columns, values, on = pairColumns, pairsOf(packages, only), on+` and m.vulnerability_id = k.vulnerability_id`
+	}
+	found, err := queryRelation(ctx, s, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(append([]any{&r.pkg, &r.vulnerability, &r.id}, r.fields()...)...)
 		return r, err
-	}, `select package_id, vulnerability_id, id, `+matchColumns+` from matches
-		where gone_at is null and package_id in (`+given.query+`)`, given.args...)
+	}, columns, values, func(given relation) string {
+		return `with k (` + namesOf(columns) + `) as (` + given.query + `)
+			select m.package_id, m.vulnerability_id, m.id, ` + matchColumns + ` from k join matches m on ` + on + ` and m.gone_at is null`
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read matches: %w", err)
 	}

@@ -129,7 +129,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry, groups, 
 				}
 				continue
 			}
-			r.keys[a.Key()] = true
+			r.keys.add(a.Key(), row.vulnerability)
 			r.vulnerabilities[row.vulnerability] = true
 			advisories = append(advisories, id, row.vulnerability, a.ID, a.Ecosystem, a.Package, a.Source, a.Module, a.Architectures,
 				string(a.Status), a.Introduced, a.Fixed, a.LastAffected, string(a.Fix), int(a.Severity), a.Note, bounds.Introduced, bounds.Fixed, bounds.LastAffected)
@@ -189,7 +189,7 @@ func (r *replacement) insert(ctx context.Context, changed []feed.Entry, groups, 
 func (r *replacement) delete(ctx context.Context, old *statedBefore) error {
 	var statements, details, aliases []any
 	for o, ids := range old.statements {
-		r.keys[o.advisory.Key()] = true
+		r.keys.add(o.advisory.Key(), o.vulnerability)
 		r.vulnerabilities[o.vulnerability] = true
 		statements = append(statements, anys(ids)...)
 	}

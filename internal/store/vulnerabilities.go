@@ -189,7 +189,7 @@ func (r *replacement) merge(ctx context.Context, from, to int64) error {
 		return err
 	}
 	for _, k := range keys {
-		r.keys[k] = true
+		r.keys.add(k, to)
 	}
 	for _, step := range []string{
 		`update advisories set vulnerability_id = $2 where vulnerability_id = $1`,
