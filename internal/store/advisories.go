@@ -13,41 +13,36 @@ import (
 
 // Fingerprints returns those of a document's groups, by package.
 func (s *Store) Fingerprints(ctx context.Context, feedName, part string) (map[string]feed.Fingerprint, error) {
-	type row struct {
-		name  string
-		print feed.Fingerprint
-	}
-	rows, err := queryAll(ctx, s.read, func(rows *sql.Rows) (r row, err error) {
-		var print []byte
-		err = rows.Scan(&r.name, &print)
-		copy(r.print[:], print)
-		return r, err
-	}, `select name, fingerprint from advisory_groups where feed = $1 and part = $2`, feedName, part)
-	if err != nil {
-		return nil, fmt.Errorf("groups of %s %s: %w", feedName, part, err)
-	}
-	prints := make(map[string]feed.Fingerprint, len(rows))
-	for _, r := range rows {
-		prints[r.name] = r.print
-	}
-	return prints, nil
+	prints, _, err := s.fingerprints(ctx, feedName, part, `null`)
+	return prints, err
 }
 
-// Origins returns the names of a document's groups by what they were read from.
-func (s *Store) Origins(ctx context.Context, feedName, part string) (map[feed.Origin]string, error) {
-	origins := make(map[feed.Origin]string)
+// Origins is Fingerprints, and also returns the names of the groups by what they
+// were read from.
+func (s *Store) Origins(ctx context.Context, feedName, part string) (map[string]feed.Fingerprint, map[feed.Origin]string, error) {
+	return s.fingerprints(ctx, feedName, part, `origin`)
+}
+
+func (s *Store) fingerprints(ctx context.Context, feedName, part, origin string) (map[string]feed.Fingerprint, map[feed.Origin]string, error) {
+	prints, origins := make(map[string]feed.Fingerprint), make(map[feed.Origin]string)
 	if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
 		var name string
-		var stored []byte
-		var origin feed.Origin
-		if err = rows.Scan(&name, &stored); err == nil && copy(origin[:], stored) == len(origin) {
-			origins[origin] = name
+		var print, from sql.RawBytes
+		if err := rows.Scan(&name, &print, &from); err != nil {
+			return none, err
 		}
-		return none, err
-	}, `select name, origin from advisory_groups where feed = $1 and part = $2 and origin is not null`, feedName, part); err != nil {
-		return nil, fmt.Errorf("origins of %s %s: %w", feedName, part, err)
+		var p feed.Fingerprint
+		copy(p[:], print)
+		prints[name] = p
+		var o feed.Origin
+		if copy(o[:], from) == len(o) {
+			origins[o] = name
+		}
+		return none, nil
+	}, `select name, fingerprint, `+origin+` from advisory_groups where feed = $1 and part = $2`, feedName, part); err != nil {
+		return nil, nil, fmt.Errorf("groups of %s %s: %w", feedName, part, err)
 	}
-	return origins, nil
+	return prints, origins, nil
 }
 
 // SaveOrigins stores from what groups were read.

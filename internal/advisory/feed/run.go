@@ -201,16 +201,19 @@ type survey struct {
 // survey reads a document to its end before anything is changed because of it.
 // Where the program reads as it did the last time, it passes over what it knows.
 func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartState, current bool) (*survey, error) {
-	stored, err := r.store.Fingerprints(ctx, r.feed.Name(), part.Name)
+	var stored map[string]Fingerprint
+	var origins map[Origin]string
+	var err error
+	if _, ok := r.feed.(Skimmer); ok && current {
+		stored, origins, err = r.store.Origins(ctx, r.feed.Name(), part.Name)
+	} else {
+		stored, err = r.store.Fingerprints(ctx, r.feed.Name(), part.Name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool), moved: make(map[string]Origin), room: &r.room, dir: r.fetcher.opts.TempDir}
-	if _, ok := r.feed.(Skimmer); ok && current {
-		if s.origins, err = r.store.Origins(ctx, r.feed.Name(), part.Name); err != nil {
-			return nil, err
-		}
-	}
+	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool), moved: make(map[string]Origin), origins: origins,
+		room: &r.room, dir: r.fetcher.opts.TempDir}
 	s.again = len(stored) == 0 // of a first load most would be
 	s.parsed, err = r.parse(ctx, part, doc, func(o Origin) bool {
 		name, known := s.origins[o]

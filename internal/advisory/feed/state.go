@@ -85,9 +85,9 @@ type Store interface {
 	SaveFeedPart(ctx context.Context, feed string, state PartState) error
 	// Fingerprints returns those of a document's groups, by package.
 	Fingerprints(ctx context.Context, feed, part string) (map[string]Fingerprint, error)
-	// Origins returns the names of a document's groups by what they were read from,
-	// as far as that is known.
-	Origins(ctx context.Context, feed, part string) (map[Origin]string, error)
+	// Origins is Fingerprints, and also returns the names of the groups by what they
+	// were read from, as far as that is known.
+	Origins(ctx context.Context, feed, part string) (map[string]Fingerprint, map[Origin]string, error)
 	// SaveOrigins stores from what groups were read, and nothing else of them.
 	SaveOrigins(ctx context.Context, feed, part string, origins map[string]Origin) error
 	// SpeaksOf reports whether any advisory of a document is on an ecosystem.
