@@ -12,16 +12,22 @@ import (
 )
 
 // install makes an image of packages whose versions are seen for the first time
-// where patch was not used before.
-func (f *fleetOf) install(n, patch int) []inventory.Installed {
+// where patch was not used before: of any age in the fleet, or of the newest alone.
+func (f *fleetOf) install(n, patch int, newest bool) []inventory.Installed {
 	u, r := f.upstream(), chance("install", patch)
+	step := func(oldest, steps int) int {
+		if newest {
+			return oldest + steps - 1
+		}
+		return oldest + r.IntN(steps)
+	}
 	var list []inventory.Installed
 	for seen := make(map[inventory.Package]bool); len(list) < n; {
-		p := osPackage("debian:12", 1+skewed(r, u.debianSources()-1), 84+r.IntN(12), patch)
+		p := osPackage("debian:12", 1+skewed(r, u.debianSources()-1), step(84, 12), patch)
 		path := "var/lib/dpkg/status"
 		if len(list) >= n*2/5 {
 			l := languages[len(list)%3]
-			p = languagePackage(l.kind, l.folder, skewed(r, 3*u.of(l.names)), 60+r.IntN(38), patch)
+			p = languagePackage(l.kind, l.folder, skewed(r, 3*u.of(l.names)), step(60, 38), patch)
 			path = "opt/app/packages/" + p.Name
 		}
 		if !seen[p] {
@@ -47,31 +53,34 @@ func (f *fleetOf) keep(ctx context.Context, digest string, installed []inventory
 // newImages stores images of 500 packages each that nobody has seen, and reads
 // their findings.
 func (f *fleetOf) newImages(ctx context.Context, add func(what, target, of string, c cost)) error {
-	var all []cost
-	found := 0
-	for turn := range 9 {
-		installed, digest := f.install(500, 10+turn), madeDigest("new image", turn)
-		c, err := f.measured(func() error {
-			if err := f.keep(ctx, digest, installed); err != nil {
+	for i, of := range []string{"of any age in the fleet", "of the newest versions"} {
+		var all []cost
+		found := 0
+		for turn := range 9 {
+			installed, digest := f.install(500, 10+i*100+turn, i == 1), madeDigest("new image", i, turn)
+			c, err := f.measured(func() error {
+				if err := f.keep(ctx, digest, installed); err != nil {
+					return err
+				}
+				findings, err := f.store.ImageFindings(ctx, digest)
+				found += len(findings)
+				return err
+			})
+			if err != nil {
 				return err
 			}
-			findings, err := f.store.ImageFindings(ctx, digest)
-			found = len(findings)
-			return err
-		})
-		if err != nil {
-			return err
+			all = append(all, c)
 		}
-		all = append(all, c)
+		add("a new image of 500 packages never seen, "+of+": stored, matched, its findings read", "50 ms",
+			fmt.Sprintf("%d findings on average", found/len(all)), median(all))
 	}
-	add("a new image of 500 packages never seen: stored, matched, its findings read", "50 ms", fmt.Sprintf("%d findings", found), median(all))
 	return nil
 }
 
 // reports reads the findings of images that are stored.
 func (f *fleetOf) reports(ctx context.Context, add func(what, target, of string, c cost)) error {
 	large := madeDigest("an image of 1,000 packages")
-	if err := f.keep(ctx, large, f.install(1000, 1)); err != nil {
+	if err := f.keep(ctx, large, f.install(1000, 1, false)); err != nil {
 		return err
 	}
 	read := func(digest func(turn int) string, of string, target string) error {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pratique/pratique/internal/api"
 	"github.com/pratique/pratique/internal/client"
+	"github.com/pratique/pratique/internal/image"
 	"github.com/pratique/pratique/internal/report"
 )
 
@@ -88,6 +89,9 @@ func (g *gate) run(ctx context.Context) error {
 	}
 	for _, w := range verdict.Verdict.Warnings {
 		fmt.Fprintln(os.Stderr, "pratique: warning:", printable(w.Message))
+	}
+	if verdict.Analysis == string(image.Failed) {
+		fmt.Fprintln(os.Stderr, "pratique: warning: its analysis failed: what is in it is not known")
 	}
 	if verdict.Verdict.Blocked {
 		return &statusError{statusFailed, errors.New(printable(g.Image + ": policy blocks it: " + reasons(verdict.Verdict)))}

@@ -106,6 +106,11 @@ func TestGate(t *testing.T) {
 	} {
 		run(test)
 	}
+	broken := sample.Registry{URL: server.url, User: "admin", Password: password}
+	if _, err := broken.Push(t.Context(), "main/broken", "1", sample.Layer{Content: []byte("no archive")}); err != nil {
+		t.Fatal(err)
+	}
+	run(test{"not analysed", []string{host + "/main/broken:1"}, key, "", 0, "unknown", "warning: its analysis failed: what is in it is not known"})
 	server.rest(t, "POST", "/assessments", `{"vulnerability": "CVE-2025-26519", "type": "Caution", "comment": "soon", "scope": {"kind": "everywhere"}}`, nil)
 	run(test{"warned of", []string{image}, key, "", 0, "Allowed by the policy of registry main", "warning: CVE-2025-26519"})
 	server.rest(t, "DELETE", "/assessments/1", "", nil)

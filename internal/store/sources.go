@@ -250,20 +250,20 @@ func setBuiltIn(ctx context.Context, tx *sql.Tx, registry string, attached bool)
 }
 
 // SourcesPending names the sources attached to a registry that have not answered
-// for an image: the built-in analyser until its analysis is done, an external
+// for an image: the built-in analyser until its analysis has ended, an external
 // one until its first good answer. An answer stands until there is a newer one,
 // so that a source which fails today but answered before is not named. Of
 // anything that is no image, nobody is asked.
 func (s *Store) SourcesPending(ctx context.Context, registry, digest string) ([]string, error) {
 	names, err := queryAll(ctx, s.read, scanString, `select $3 from registries r, images i
-			where r.name = $1 and i.digest = $2 and r.built_in and i.state <> $4
+			where r.name = $1 and i.digest = $2 and r.built_in and i.state = $4
 		union all select s.name from registries r
 			join registry_sources rs on rs.registry_id = r.id
 			join vulnerability_sources s on s.id = rs.source_id
 			join images i on i.digest = $2
 			where r.name = $1 and not exists (select 1 from source_scans c
 				where c.image_id = i.id and c.source_id = s.id and c.answered_at is not null)
-		order by 1`, registry, digest, source.BuiltIn, image.Done)
+		order by 1`, registry, digest, source.BuiltIn, image.Pending)
 	if err != nil {
 		return nil, fmt.Errorf("sources of image %s in registry %s: %w", digest, registry, err)
 	}

@@ -122,6 +122,10 @@ func TestSourcesPending(t *testing.T) {
 		d.pending(t, "main", app)
 		d.Exec(t, `update images set state = 'pending'`)
 		d.pending(t, "main", app, "built-in")
+		// An analysis that failed is no answer, but there is none to wait for.
+		d.Exec(t, `update images set state = 'failed'`)
+		d.pending(t, "main", app)
+		d.Exec(t, `update images set state = 'pending'`)
 		if err := d.DetachSource(t.Context(), "main", source.BuiltIn); err != nil {
 			t.Fatal(err)
 		}
