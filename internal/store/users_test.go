@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -66,6 +67,46 @@ func TestUsersAndKeys(t *testing.T) {
 		}
 		if secret, err := s.Secret(ctx, "k", []byte{8}); err != nil || !bytes.Equal(secret, []byte{7}) {
 			t.Errorf("the secret was replaced: %v, %v", secret, err)
+		}
+	})
+}
+
+func TestAdministratorsWhoDeleteEachOtherLeaveOne(t *testing.T) {
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		for round := range 5 {
+			var ids []int64
+			for i := range 4 {
+				u, err := s.CreateUser(ctx, auth.User{Name: fmt.Sprintf("admin-%d-%d", round, i), Administrator: true}, "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, u.ID)
+			}
+			if round > 0 { // who was left the round before
+				users, err := s.Users(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.DeleteUser(ctx, users[0].ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			refused := make(chan error, len(ids))
+			for _, id := range ids {
+				go func() { refused <- s.DeleteUser(ctx, id) }()
+			}
+			last := 0
+			for range ids {
+				if err := <-refused; errors.Is(err, auth.ErrLastAdministrator) {
+					last++
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+			if users, err := s.Users(ctx); err != nil || len(users) != 1 || last != 1 {
+				t.Fatalf("round %d: %d users are left, %d were refused: %v", round, len(users), last, err)
+			}
 		}
 	})
 }
