@@ -43,7 +43,7 @@ func (a *API) problem(ctx context.Context, op huma.Operation, err error) error {
 		return err
 	case errors.Is(err, errHidden):
 		return huma.Error404NotFound(strings.TrimSuffix(err.Error(), ": "+errHidden.Error()))
-	case errors.Is(err, errForbidden), errors.Is(err, auth.ErrOwnAlone):
+	case errors.Is(err, errForbidden), errors.Is(err, auth.ErrOwnAlone), errors.Is(err, auth.ErrOutlasts):
 		return huma.Error403Forbidden(err.Error())
 	case errors.Is(err, auth.ErrNoGrantee):
 		return invalid("body.to", auth.ErrNoGrantee.Error())

@@ -131,7 +131,7 @@ func (a *API) changeRobot(ctx context.Context, in *struct {
 	if in.Body.ExpiresAt.Sent {
 		change.ExpiresAt = &in.Body.ExpiresAt.Value
 	}
-	r, err := a.Users.ChangeRobot(ctx, in.ID, change)
+	r, err := a.Users.ChangeRobot(ctx, principal(ctx), in.ID, change)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (a *API) renewRobot(ctx context.Context, in *RobotPath) (*one[Robot], error
 	if _, err := a.ownRobot(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	r, secret, err := a.Users.RenewRobot(ctx, in.ID)
+	r, secret, err := a.Users.RenewRobot(ctx, principal(ctx), in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -36,8 +36,8 @@ type Users interface {
 	Robots(ctx context.Context) ([]auth.Robot, error)
 	Robot(ctx context.Context, id int64) (auth.Robot, error)
 	CreateRobot(ctx context.Context, by auth.Principal, r auth.Robot) (auth.Robot, string, error)
-	ChangeRobot(ctx context.Context, id int64, c auth.RobotChange) (auth.Robot, error)
-	RenewRobot(ctx context.Context, id int64) (auth.Robot, string, error)
+	ChangeRobot(ctx context.Context, by auth.Principal, id int64, c auth.RobotChange) (auth.Robot, error)
+	RenewRobot(ctx context.Context, by auth.Principal, id int64) (auth.Robot, string, error)
 	DeleteRobot(ctx context.Context, id int64) error
 }
 
@@ -107,6 +107,9 @@ func (a *API) changeUser(ctx context.Context, in *struct {
 }) (*one[User], error) {
 	if p := principal(ctx); !p.Administrator && p.UserID != in.ID {
 		return nil, huma.Error403Forbidden("only administrators may set another's password")
+	}
+	if err := principal(ctx).CheckLasting(time.Time{}); err != nil {
+		return nil, err
 	}
 	tag, err := in.tag()
 	if err != nil {

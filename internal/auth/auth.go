@@ -51,6 +51,8 @@ type Principal struct {
 	// Limited says that it is a key that may not do all that its user may.
 	Limited bool
 	Rights  Rights
+	// Until is when the key or the robot expires, zero for never.
+	Until time.Time
 	// Source is the vulnerability source whose pull token it is; "" for others.
 	Source string
 	// tag is that of the secret that they showed, see Standing.

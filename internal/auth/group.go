@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -48,6 +49,9 @@ func checkGroup(name, description, claim *string) error {
 	if name != nil {
 		if err := checkName("name", *name); err != nil {
 			return err
+		}
+		if strings.TrimSpace(*name) != *name {
+			return &FieldError{"name", "must not begin or end with a blank"}
 		}
 	}
 	if description != nil && len(*description) > maxDescription {

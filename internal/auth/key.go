@@ -28,8 +28,8 @@ type NewKey struct {
 }
 
 // CreateKey makes an API key for a principal and returns it with its secret, which
-// is not kept. It returns a *FieldError, ErrRegistry, or ErrOwnAlone for a principal
-// who has no keys.
+// is not kept. It returns a *FieldError, ErrRegistry, ErrOutlasts, or ErrOwnAlone for a
+// principal who has no keys.
 func (s *Service) CreateKey(ctx context.Context, p Principal, wanted NewKey) (k Key, secret string, err error) {
 	if !p.OwnsAccount() {
 		return Key{}, "", ErrOwnAlone
@@ -39,6 +39,9 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, wanted NewKey) (k 
 	}
 	if !wanted.ExpiresAt.IsZero() && !wanted.ExpiresAt.After(s.opts.Now()) {
 		return Key{}, "", &FieldError{"expires_at", "must be in the future"}
+	}
+	if err := p.CheckLasting(wanted.ExpiresAt); err != nil {
+		return Key{}, "", err
 	}
 	if err := checkGrants("scope", wanted.Scope, p); err != nil {
 		return Key{}, "", err

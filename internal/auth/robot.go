@@ -59,7 +59,7 @@ var robotName = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
 // CreateRobot makes a robot in the name of a principal, who must have all that it
 // is granted, and returns it with its secret, which is not kept. It returns a
-// *FieldError, ErrExists or ErrRegistry.
+// *FieldError, ErrExists, ErrOutlasts or ErrRegistry.
 func (s *Service) CreateRobot(ctx context.Context, by Principal, r Robot) (Robot, string, error) {
 	switch {
 	case len(r.Name) > 60 || !robotName.MatchString(r.Name):
@@ -73,6 +73,9 @@ func (s *Service) CreateRobot(ctx context.Context, by Principal, r Robot) (Robot
 		if r.Registry != "" && g.Registry != r.Registry {
 			return Robot{}, "", &FieldError{fmt.Sprintf("roles[%d].registry", i), "is not the one that the robot belongs to"}
 		}
+	}
+	if err := by.CheckLasting(r.ExpiresAt); err != nil {
+		return Robot{}, "", err
 	}
 	if err := checkGrants("roles", r.Grants, by); err != nil {
 		return Robot{}, "", err
@@ -101,13 +104,19 @@ func (s *Service) Robot(ctx context.Context, id int64) (Robot, error) {
 	return found[0], nil
 }
 
-// ChangeRobot changes a robot. It returns a *FieldError or ErrNotFound.
-func (s *Service) ChangeRobot(ctx context.Context, id int64, c RobotChange) (Robot, error) {
+// ChangeRobot changes a robot in the name of a principal. It returns a *FieldError,
+// ErrOutlasts or ErrNotFound.
+func (s *Service) ChangeRobot(ctx context.Context, by Principal, id int64, c RobotChange) (Robot, error) {
 	switch {
 	case c.Description != nil && len(*c.Description) > maxDescription:
 		return Robot{}, &FieldError{"description", "must have at most 1000 bytes"}
 	case c.ExpiresAt != nil && !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(s.opts.Now()):
 		return Robot{}, &FieldError{"expires_at", "must be in the future"}
+	}
+	if c.ExpiresAt != nil {
+		if err := by.CheckLasting(*c.ExpiresAt); err != nil {
+			return Robot{}, err
+		}
 	}
 	defer s.Invalidate()
 	if err := s.store.ChangeRobot(ctx, id, c); err != nil {
@@ -116,14 +125,22 @@ func (s *Service) ChangeRobot(ctx context.Context, id int64, c RobotChange) (Rob
 	return s.Robot(ctx, id)
 }
 
-// RenewRobot gives a robot another secret; the former is worth nothing any more.
-func (s *Service) RenewRobot(ctx context.Context, id int64) (Robot, string, error) {
+// RenewRobot gives a robot another secret in the name of a principal; the former is
+// worth nothing any more. It returns ErrNotFound, or ErrOutlasts.
+func (s *Service) RenewRobot(ctx context.Context, by Principal, id int64) (Robot, string, error) {
+	r, err := s.Robot(ctx, id)
+	if err == nil {
+		err = by.CheckLasting(r.ExpiresAt)
+	}
+	if err != nil {
+		return Robot{}, "", err
+	}
 	defer s.forget()
 	secret := newSecret(robotPrefix)
 	if err := s.store.SetRobotHash(ctx, id, shown(secret, robotPrefix), hashKey(secret)); err != nil {
 		return Robot{}, "", err
 	}
-	r, err := s.Robot(ctx, id)
+	r, err = s.Robot(ctx, id)
 	return r, secret, err
 }
 

@@ -63,6 +63,9 @@ var (
 	// ErrOwnAlone is returned to keys that are limited, and to robots, for what
 	// only a user may do.
 	ErrOwnAlone = errors.New("only users, and their keys that are not limited, may do this")
+	// ErrOutlasts is returned to keys and robots that expire, for what would let
+	// who has them in afterwards.
+	ErrOutlasts = errors.New("what expires cannot give access that outlasts it")
 	// ErrMore is returned to who would give more than they have.
 	ErrMore = errors.New("nobody may give more than they have")
 	// ErrNoGrantee is returned where there is nobody of the name.
@@ -72,6 +75,15 @@ var (
 // OwnsAccount reports whether a principal may look after a user's account: keys,
 // password.
 func (p Principal) OwnsAccount() bool { return p.UserID != 0 && !p.Limited }
+
+// CheckLasting returns ErrOutlasts for a principal who expires before a time, which
+// is zero for never.
+func (p Principal) CheckLasting(until time.Time) error {
+	if !p.Until.IsZero() && (until.IsZero() || until.After(p.Until)) {
+		return ErrOutlasts
+	}
+	return nil
+}
 
 // checkGrants looks whether a principal has all that they would give.
 func checkGrants(field string, grants []Grant, by Principal) error {

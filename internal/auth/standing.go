@@ -46,7 +46,7 @@ func (s Standing) principal(of Subject, now time.Time) (Principal, error) {
 	if s.Disabled || !s.ExpiresAt.IsZero() && !now.Before(s.ExpiresAt) {
 		return Principal{}, ErrCredentials
 	}
-	p := Principal{UserID: of.UserID, KeyID: of.KeyID, RobotID: of.RobotID, Name: s.Name, tag: s.Tag, Limited: s.Limited,
+	p := Principal{UserID: of.UserID, KeyID: of.KeyID, RobotID: of.RobotID, Name: s.Name, tag: s.Tag, Limited: s.Limited, Until: s.ExpiresAt,
 		Administrator: s.Administrator && !s.Limited, Rights: RightsOf(s.Grants)}
 	if of.RobotID != 0 {
 		p.Name = RobotPrefix + s.Name

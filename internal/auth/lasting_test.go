@@ -1,0 +1,101 @@
+package auth_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/pratique/pratique/internal/auth"
+	"github.com/pratique/pratique/internal/store"
+	"github.com/pratique/pratique/internal/store/storetest"
+)
+
+func TestWhatExpiresGivesNothingThatOutlastsIt(t *testing.T) {
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		ctx, service := t.Context(), auth.New(s, auth.Options{})
+		if _, err := service.CreateUser(ctx, "admin", password, true); err != nil {
+			t.Fatal(err)
+		}
+		as := func(user, secret string) auth.Principal {
+			t.Helper()
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.SetBasicAuth(user, secret)
+			p, err := service.Authenticate(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		admin, soon := as("admin", password), time.Now().Add(time.Hour)
+		everything := []auth.Grant{{Role: auth.RoleAdminister}}
+		_, key, err := service.CreateKey(ctx, admin, auth.NewKey{Name: "short", ExpiresAt: soon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, secret, err := service.CreateRobot(ctx, admin, auth.Robot{Name: "short", Grants: everything, ExpiresAt: soon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		long, _, err := service.CreateRobot(ctx, admin, auth.Robot{Name: "long", Grants: everything})
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := soon.Add(time.Hour)
+		for name, p := range map[string]auth.Principal{"key": as(auth.KeyUser, key), "robot": as("robot+short", secret)} {
+			makes := func(at time.Time) error {
+				_, _, err := service.CreateRobot(ctx, p, auth.Robot{Name: name + "-child", Grants: everything, ExpiresAt: at})
+				return err
+			}
+			prolongs := func(at time.Time) error {
+				_, err := service.ChangeRobot(ctx, p, short.ID, auth.RobotChange{ExpiresAt: &at})
+				return err
+			}
+			_, _, renews := service.RenewRobot(ctx, p, long.ID)
+			for what, err := range map[string]error{
+				"makes a lasting robot": makes(time.Time{}), "makes a longer robot": makes(later),
+				"prolongs a robot for ever": prolongs(time.Time{}), "prolongs a robot": prolongs(later),
+				"renews a lasting robot": renews, "sets a password": p.CheckLasting(time.Time{}),
+			} {
+				if !errors.Is(err, auth.ErrOutlasts) {
+					t.Errorf("the %s %s: %v", name, what, err)
+				}
+			}
+			if err := makes(soon.Add(-time.Minute)); err != nil {
+				t.Errorf("the %s makes a robot that expires sooner: %v", name, err)
+			}
+			if p.UserID == 0 {
+				continue
+			}
+			if _, _, err := service.CreateKey(ctx, p, auth.NewKey{Name: "ever"}); !errors.Is(err, auth.ErrOutlasts) {
+				t.Errorf("the key makes a lasting key: %v", err)
+			}
+			if _, _, err := service.CreateKey(ctx, p, auth.NewKey{Name: "sooner", ExpiresAt: soon.Add(-time.Minute)}); err != nil {
+				t.Errorf("the key makes a key that expires sooner: %v", err)
+			}
+		}
+		if _, _, err := service.RenewRobot(ctx, admin, long.ID); err != nil {
+			t.Errorf("the administrator renews: %v", err)
+		}
+	})
+}
+
+func TestNamesOfGroupsHaveNoBlanksAround(t *testing.T) {
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		ctx, service := t.Context(), auth.New(s, auth.Options{})
+		team, err := service.CreateGroup(ctx, auth.Group{Name: "the team"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{" team", "team ", "\u00a0team", " "} {
+			var field *auth.FieldError
+			if _, err := service.CreateGroup(ctx, auth.Group{Name: name}); !errors.As(err, &field) || field.Field != "name" {
+				t.Errorf("a group %q: %v", name, err)
+			}
+			if _, err := service.ChangeGroup(ctx, team.ID, auth.GroupChange{Name: &name}); !errors.As(err, &field) || field.Field != "name" {
+				t.Errorf("renamed to %q: %v", name, err)
+			}
+		}
+	})
+}
