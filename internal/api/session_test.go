@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -209,6 +210,24 @@ func (h *harbour) sendKey(t *testing.T) (secret string, id int64) {
 		t.Fatalf("%d %s: %v", r.status, r.body, err)
 	}
 	return made.Key, made.ID
+}
+
+// Who has a key that expires would have the account for ever with a password of theirs.
+func TestKeyThatExpiresSetsNoPassword(t *testing.T) {
+	h := newHarbour(t)
+	var made api.Key
+	r := h.send(t, http.MethodPost, "/api-keys", map[string]any{"name": "short", "expires_at": h.clock.Now().Add(time.Hour)}, user)
+	if err := json.Unmarshal(r.body, &made); err != nil || r.status != http.StatusCreated {
+		t.Fatalf("%d %s: %v", r.status, r.body, err)
+	}
+	path := fmt.Sprintf("/users/%d", made.UserID)
+	r = h.send(t, http.MethodPatch, path, map[string]string{"password": "another password"}, nobody, "Authorization", "Bearer "+made.Key)
+	if r.status != http.StatusForbidden || !strings.Contains(string(r.body), auth.ErrOutlasts.Error()) {
+		t.Errorf("by the key: %d %s", r.status, r.body)
+	}
+	if r := h.send(t, http.MethodPatch, path, map[string]string{"password": "another password"}, user); r.status != http.StatusOK {
+		t.Errorf("by the password: %d %s", r.status, r.body)
+	}
 }
 
 // A page of another site that has the browser send the cookie changes nothing.
