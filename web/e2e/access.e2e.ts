@@ -140,6 +140,32 @@ test('a robot shows its secret once, works, gets another, and is deleted', async
   expect(await page.content()).not.toContain(first)
   await look('robots')
 
+  const edit = async (day: string) => {
+    await page.getByRole('button', { name: 'Edit ci' }).click()
+    await dialog.getByLabel('Last day').fill(day)
+    await dialog.getByRole('button', { name: 'Save' }).click()
+  }
+  const expires = async () => {
+    const { items } = await (await page.request.get(`${harbour.url}/api/v1/robots`)).json() as { items: { description: string; expires_at: string | null }[] }
+    return items.map((r) => [r.description, r.expires_at])
+  }
+  await edit('2001-01-01')
+  await wrong(dialog.getByLabel('Last day'), /future/)
+  await dialog.getByLabel('Last day').fill('2090-05-01')
+  await dialog.getByRole('textbox', { name: 'Description' }).fill('builds the site')
+  await dialog.getByRole('button', { name: 'Save' }).click()
+  await dialog.waitFor({ state: 'detached' })
+  await page.getByRole('row', { name: /robot\+ci/ }).getByText('builds the site').waitFor()
+  expect(await expires()).toEqual([['builds the site', '2090-05-02T00:00:00Z']])
+  await page.getByRole('button', { name: 'Edit ci' }).click()
+  expect(await dialog.getByLabel('Last day').inputValue()).toBe('2090-05-01')
+  await look('robot-edit')
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'detached' })
+  await edit('')
+  await dialog.waitFor({ state: 'detached' })
+  expect(await expires()).toEqual([['builds the site', null]])
+
   await page.getByRole('button', { name: 'Disable ci' }).click()
   await page.getByRole('button', { name: 'Enable ci' }).waitFor()
   expect(await signsIn(first)).toBe(401)
