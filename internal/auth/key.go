@@ -28,8 +28,8 @@ type NewKey struct {
 }
 
 // CreateKey makes an API key for a principal and returns it with its secret, which
-// is not kept. It returns a *FieldError, ErrRegistry, ErrOutlasts, or ErrOwnAlone for a
-// principal who has no keys.
+// is not kept. It returns a *FieldError, ErrRegistry, ErrOutlasts, ErrOwnAlone for a
+// principal who has no keys, or ErrCredentials where their secret is another one by now.
 func (s *Service) CreateKey(ctx context.Context, p Principal, wanted NewKey) (k Key, secret string, err error) {
 	if !p.OwnsAccount() {
 		return Key{}, "", ErrOwnAlone
@@ -44,6 +44,9 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, wanted NewKey) (k 
 		return Key{}, "", err
 	}
 	if err := checkGrants("scope", wanted.Scope, p); err != nil {
+		return Key{}, "", err
+	}
+	if err := s.still(ctx, p); err != nil {
 		return Key{}, "", err
 	}
 	secret = newSecret(keyPrefix)

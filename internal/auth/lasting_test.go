@@ -99,3 +99,46 @@ func TestNamesOfGroupsHaveNoBlanksAround(t *testing.T) {
 		}
 	})
 }
+
+// Another replica remembers for a moment what was right: nothing that lasts comes of it.
+func TestFormerPasswordLeavesNothingBehind(t *testing.T) {
+	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
+		ctx, c := t.Context(), &clock{now: time.Now()}
+		one, two := auth.New(s, auth.Options{Now: c.Now}), auth.New(s, auth.Options{Now: c.Now})
+		ada, err := one.CreateUser(ctx, "ada", password, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := func(secret string) *http.Request {
+			r := httptest.NewRequest(http.MethodPost, "/", nil)
+			if secret != "" {
+				r.SetBasicAuth("ada", secret)
+			}
+			return r
+		}
+		before, err := two.Authenticate(request(password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const renewed = "battery staple"
+		if err := one.SetPassword(ctx, ada.ID, renewed, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, secret, err := two.SignIn(request(""), "ada", password); !errors.Is(err, auth.ErrCredentials) || secret != "" {
+			t.Errorf("a session by the former password: %q, %v", secret, err)
+		}
+		if _, _, err := two.CreateKey(ctx, before, auth.NewKey{Name: "left"}); !errors.Is(err, auth.ErrCredentials) {
+			t.Errorf("a key by the former password: %v", err)
+		}
+		if keys, err := one.Keys(ctx, ada.ID); err != nil || len(keys) != 0 {
+			t.Errorf("keys %v, %v", keys, err)
+		}
+		p, _, secret, err := two.SignIn(request(""), "ada", renewed)
+		if err != nil || secret == "" {
+			t.Fatalf("by the new one: %v", err)
+		}
+		if _, _, err := two.CreateKey(ctx, p, auth.NewKey{Name: "ci"}); err != nil {
+			t.Errorf("a key by the new one: %v", err)
+		}
+	})
+}

@@ -68,7 +68,19 @@ func (s *Service) begin(r *http.Request, p Principal, most time.Duration) (sessi
 	if errors.Is(err, ErrNotFound) { // deleted meanwhile
 		err = ErrCredentials
 	}
-	return session, secret, err
+	if err == nil {
+		// A change of the password ends the sessions that it finds: not one that was
+		// begun meanwhile, nor where another replica remembered the former password.
+		if err = s.still(r.Context(), p); errors.Is(err, ErrCredentials) {
+			if gone := s.store.DeleteSession(r.Context(), session.ID); gone != nil && !errors.Is(gone, ErrNotFound) {
+				err = gone
+			}
+		}
+	}
+	if err != nil {
+		return Session{}, "", err
+	}
+	return session, secret, nil
 }
 
 // SignOut ends the session of a request, if it has one.

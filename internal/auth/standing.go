@@ -99,6 +99,19 @@ func (s *Service) standing(ctx context.Context, of Subject) (Principal, error) {
 	return kept.principal, nil
 }
 
+// still returns ErrCredentials where the secret by which somebody is known is another
+// one by now. What is to last asks, for what is remembered can be a second old.
+func (s *Service) still(ctx context.Context, p Principal) error {
+	if p.tag == "" { // the program itself acts for them, by no secret
+		return nil
+	}
+	now, err := s.look(ctx, Subject{UserID: p.UserID, KeyID: p.KeyID, RobotID: p.RobotID})
+	if err == nil && now.tag != p.tag {
+		err = ErrCredentials
+	}
+	return err
+}
+
 // look is standing, without what is remembered.
 func (s *Service) look(ctx context.Context, of Subject) (Principal, error) {
 	epoch := s.standings.epoch()
