@@ -105,7 +105,7 @@ func TestFormerPasswordLeavesNothingBehind(t *testing.T) {
 	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
 		ctx, c := t.Context(), &clock{now: time.Now()}
 		one, two := auth.New(s, auth.Options{Now: c.Now}), auth.New(s, auth.Options{Now: c.Now})
-		ada, err := one.CreateUser(ctx, "ada", password, false)
+		ada, err := one.CreateUser(ctx, "ada", password, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,6 +120,10 @@ func TestFormerPasswordLeavesNothingBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		robot, _, err := one.CreateRobot(ctx, before, auth.Robot{Name: "ci", Grants: []auth.Grant{{Role: auth.RoleRead}}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		const renewed = "battery staple"
 		if err := one.SetPassword(ctx, ada.ID, renewed, ""); err != nil {
 			t.Fatal(err)
@@ -129,6 +133,12 @@ func TestFormerPasswordLeavesNothingBehind(t *testing.T) {
 		}
 		if _, _, err := two.CreateKey(ctx, before, auth.NewKey{Name: "left"}); !errors.Is(err, auth.ErrCredentials) {
 			t.Errorf("a key by the former password: %v", err)
+		}
+		if _, _, err := two.CreateRobot(ctx, before, auth.Robot{Name: "left", Grants: []auth.Grant{{Role: auth.RoleRead}}}); !errors.Is(err, auth.ErrCredentials) {
+			t.Errorf("a robot by the former password: %v", err)
+		}
+		if _, _, err := two.RenewRobot(ctx, before, robot.ID); !errors.Is(err, auth.ErrCredentials) {
+			t.Errorf("a robot's secret by the former password: %v", err)
 		}
 		if keys, err := one.Keys(ctx, ada.ID); err != nil || len(keys) != 0 {
 			t.Errorf("keys %v, %v", keys, err)

@@ -59,7 +59,8 @@ var robotName = regexp.MustCompile(`^[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
 // CreateRobot makes a robot in the name of a principal, who must have all that it
 // is granted, and returns it with its secret, which is not kept. It returns a
-// *FieldError, ErrExists, ErrOutlasts or ErrRegistry.
+// *FieldError, ErrExists, ErrOutlasts, ErrRegistry, or ErrCredentials where the secret of
+// the principal is another one by now.
 func (s *Service) CreateRobot(ctx context.Context, by Principal, r Robot) (Robot, string, error) {
 	switch {
 	case len(r.Name) > 60 || !robotName.MatchString(r.Name):
@@ -78,6 +79,9 @@ func (s *Service) CreateRobot(ctx context.Context, by Principal, r Robot) (Robot
 		return Robot{}, "", err
 	}
 	if err := checkGrants("roles", r.Grants, by); err != nil {
+		return Robot{}, "", err
+	}
+	if err := s.still(ctx, by); err != nil {
 		return Robot{}, "", err
 	}
 	secret := newSecret(robotPrefix)
@@ -126,11 +130,15 @@ func (s *Service) ChangeRobot(ctx context.Context, by Principal, id int64, c Rob
 }
 
 // RenewRobot gives a robot another secret in the name of a principal; the former is
-// worth nothing any more. It returns ErrNotFound, or ErrOutlasts.
+// worth nothing any more. It returns ErrNotFound, ErrOutlasts, or ErrCredentials as
+// CreateRobot does.
 func (s *Service) RenewRobot(ctx context.Context, by Principal, id int64) (Robot, string, error) {
 	r, err := s.Robot(ctx, id)
 	if err == nil {
 		err = by.CheckLasting(r.ExpiresAt)
+	}
+	if err == nil {
+		err = s.still(ctx, by)
 	}
 	if err != nil {
 		return Robot{}, "", err
