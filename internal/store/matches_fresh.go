@@ -38,19 +38,19 @@ func (s *Store) matchFreshChunk(ctx context.Context, tx *sql.Tx, packages []pack
 		return fmt.Errorf("read advisories: %w", err)
 	}
 	type pair struct{ pkg, vulnerability int64 }
-	stated := make(map[pair]int, len(candidates))
+	times := make(map[pair]int, len(candidates))
 	for _, c := range candidates {
-		stated[pair{c.pkg, c.vulnerability}]++
+		times[pair{c.pkg, c.vulnerability}]++
 	}
-	var certain []any
-	var contested []candidate
-	changed := make([]int64, 0, len(candidates))
 	// Pages of indexes by vulnerability are visited one after the other then.
 	slices.SortFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.vulnerability, b.vulnerability), cmp.Compare(a.pkg, b.pkg))
 	})
+	var certain []any
+	var contested []candidate
+	changed := make([]int64, 0, len(candidates))
 	for _, c := range candidates {
-		if c.certain && stated[pair{c.pkg, c.vulnerability}] == 1 {
+		if c.certain && times[pair{c.pkg, c.vulnerability}] == 1 {
 			certain = append(certain, c.pkg, c.stated)
 			changed = append(changed, c.vulnerability)
 		} else {

@@ -12,7 +12,7 @@ import (
 )
 
 // The driver opens each connection so that SQLite takes the connection's mutex for
-// every value that is read of a row: that was a quarter of the time of reading
+// every value that is read of a row: that was a fifth of the time of reading
 // findings. database/sql never uses a connection from two goroutines at once, and the
 // driver must not be used otherwise, so that the mutexes of connections need not
 // be there. SQLite lets a program bring mutexes of its own

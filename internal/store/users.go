@@ -110,16 +110,18 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 		if err != nil {
 			return err
 		}
-		// Changed, so that two who delete each other do so one after the other.
-		if _, err := tx.ExecContext(ctx, `update users set name = name where administrator`); err != nil {
-			return err
-		}
-		var others int
-		if err := tx.QueryRowContext(ctx, `select count(*) from users where administrator and id <> $1`, id).Scan(&others); err != nil {
-			return err
-		}
-		if u.Administrator && others == 0 {
-			return auth.ErrLastAdministrator
+		if u.Administrator {
+			// Changed, so that two who delete each other do so one after the other.
+			if _, err := tx.ExecContext(ctx, `update users set name = name where administrator`); err != nil {
+				return err
+			}
+			var others int
+			if err := tx.QueryRowContext(ctx, `select count(*) from users where administrator and id <> $1`, id).Scan(&others); err != nil {
+				return err
+			}
+			if others == 0 {
+				return auth.ErrLastAdministrator
+			}
 		}
 		_, err = tx.ExecContext(ctx, `delete from users where id = $1`, id)
 		return err

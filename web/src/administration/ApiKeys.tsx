@@ -15,7 +15,7 @@ import { LocalList } from '../ui/LocalList'
 import { Page } from '../ui/Page'
 import type { Column } from '../ui/rows'
 import { When } from '../ui/When'
-import { isDate } from '../vulnerabilities/expiry'
+import { endOf, isDate } from '../vulnerabilities/expiry'
 import { AccountTabs } from './AccountTabs'
 import { roles, type RoleName, roleWords } from './roleWords'
 
@@ -77,7 +77,7 @@ function Create({ onClose }: { onClose: () => void }) {
           <Group justify="flex-end"><Button onClick={onClose}>I have it</Button></Group>
         </Stack>
       ) : (
-        <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, ...(role === '' ? {} : { scope: [{ role, registry }] }), ...(isDate(until) ? { expires_at: new Date(Date.parse(until) + 86_400_000).toISOString() } : {}) } }) }}>
+        <form onSubmit={(e) => { e.preventDefault(); create.mutate({ body: { name, ...(role === '' ? {} : { scope: [{ role, registry }] }), ...(isDate(until) ? { expires_at: endOf(until) } : {}) } }) }}>
           <Stack gap="sm">
             <TextInput label="Name" description="What it is for, as in ci" required value={name} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
             <NativeSelect label="What it may do" description="Of what you may" value={role} onChange={(e) => setRole(e.currentTarget.value as RoleName | '')} data={[{ value: '', label: 'all that you may' }, ...roles]} />

@@ -19,7 +19,7 @@ import { Page } from '../ui/Page'
 import { Panel } from '../ui/Panel'
 import { useRounds } from '../ui/rounds'
 import { When } from '../ui/When'
-import { isDate } from '../vulnerabilities/expiry'
+import { endOf, isDate } from '../vulnerabilities/expiry'
 
 type Exception = Schemas['PolicyException']
 
@@ -104,7 +104,7 @@ function Grant({ registries, onClose }: { registries: string[]; onClose: () => v
     <Dialog opened onClose={onClose} title="Grant an exception">
       <form onSubmit={(e) => {
         e.preventDefault()
-        grant.mutate({ body: { ...(registry ? { registry } : {}), ...(repository ? { repository } : {}), ...(tag ? { tag } : {}), ...(user ? { user } : {}), comment, expires_at: new Date(Date.parse(until) + 86_400_000).toISOString() } })
+        grant.mutate({ body: { ...(registry ? { registry } : {}), ...(repository ? { repository } : {}), ...(tag ? { tag } : {}), ...(user ? { user } : {}), comment, expires_at: endOf(until) } })
       }}>
         <Stack gap="sm">
           <Select label="Registry" data={[{ value: '', label: 'any' }, ...registries]} value={registry} onChange={(v) => setRegistry(v ?? '')} />

@@ -16,7 +16,7 @@ import { LocalList } from '../ui/LocalList'
 import { Page } from '../ui/Page'
 import type { Column } from '../ui/rows'
 import { When } from '../ui/When'
-import { isDate } from '../vulnerabilities/expiry'
+import { endOf, isDate } from '../vulnerabilities/expiry'
 import { AccountTabs } from './AccountTabs'
 import { roles, type RoleName, roleWords } from './roleWords'
 
@@ -89,11 +89,6 @@ export function Component() {
 /** The last day on which something works that expires at a time. */
 function lastDay(expires: string | null): string {
   return expires ? new Date(Date.parse(expires) - 1).toISOString().slice(0, 10) : ''
-}
-
-/** The end of a day. */
-function endOf(day: string): string {
-  return new Date(Date.parse(day) + 86_400_000).toISOString()
 }
 
 /** Changes what may change of a robot. */
