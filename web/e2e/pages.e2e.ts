@@ -92,6 +92,7 @@ async function look(name: string): Promise<void> {
     await page.setViewportSize({ width, height: 900 })
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     await page.waitForFunction((scheme) => document.documentElement.dataset.mantineColorScheme === scheme, colorScheme)
+    await page.waitForFunction(() => document.getAnimations().every((a) => a.playState !== 'running' || !(a instanceof CSSTransition)))
     await shoot(page, `${name}-${form}`)
     await fits(page, `${name}-${form}`)
     // The other two are made of the same: the colours of one, the form of the other.
