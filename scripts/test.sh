@@ -37,9 +37,9 @@ done
 # goroutine, runs without it.
 heavy='^TestAgainstRealClair$|^TestKnownAnswers$|^TestReal(Import|Archives|Documents?|Crawl|Page|Mirror)$|^TestReferences$|^TestDebianRoot$|^TestGoPrograms$|^TestNpmTree$|AtScale$|Bombs$|BoundsMemory$|HundredThousand$|IsBounded$'
 plain=$(go list ./... | grep -v /internal/layer/inflate)
-step "go test" go test -race "${unwatched[@]}" -timeout 30m -skip "$heavy" $plain
-step "go test of much" go test -timeout 30m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version ./test/clair ./test/server
-step "go test of inflate" go test -timeout 30m ./internal/layer/inflate
+step "go test" go test -race "${unwatched[@]}" -timeout 15m -skip "$heavy" $plain
+step "go test of much" go test -timeout 15m -run "$heavy" ./internal/advisory/... ./internal/inventory/... ./internal/store ./internal/version ./test/clair ./test/server
+step "go test of inflate" go test -timeout 15m ./internal/layer/inflate
 # What parses the content of layers, or what a browser brings back from a sign-in, is
 # fuzzed for a moment at each run; make fuzz takes its time for everything. A number of runs ends at the same place every time.
 step "fuzz" ./scripts/fuzz.sh 1000x ./internal/layer/... ./internal/inventory/... ./internal/auth/oidc

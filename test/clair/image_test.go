@@ -4,11 +4,13 @@
 package clair_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/test/clair/clairtest"
@@ -96,7 +98,9 @@ func (c *client) do(method, path string, body any) (status int, header http.Head
 		}
 		text = string(encoded)
 	}
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, strings.NewReader(text))
+	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(text))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package clair_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -63,19 +65,38 @@ func tool(t *testing.T, name string) string {
 // explains.
 func TestAgainstRealClair(t *testing.T) {
 	program, data := tool(t, "clair"), realData(t)
-	images := map[string]string{"v3.7": "3.7.3", "v3.10": "3.10.3", "v3.12": "3.12.12", "v3.14": "3.14.10", "v3.18": "3.18.9", "v3.20": "3.20.3"}
+	releases := map[string]string{"v3.7": "3.7.3", "v3.10": "3.10.3", "v3.12": "3.12.12", "v3.14": "3.14.10", "v3.18": "3.18.9", "v3.20": "3.20.3"}
 	inGo := goProgram(t)
-	mirror := smallMirror(t, filepath.Join(data, "feeds"), slices.Collect(maps.Keys(images)), modulesOf(t, inGo))
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
-	defer cancel()
-	real, err := realclair.Start(ctx, realclair.Options{
-		Program: program, Database: storetest.PostgresURL(t), Dir: t.TempDir(), Feeds: mirror, Ecosystems: []string{"Go", "crates.io"},
-	})
+	mirror := smallMirror(t, filepath.Join(data, "feeds"), slices.Collect(maps.Keys(releases)), modulesOf(t, inGo))
+	images := map[string][]sample.Layer{"every package of 3.10": everyPackage(t, mirror)}
+	updaters := []string{"osv/go", "alpine-community-v3.10-updater"}
+	upper := goLayer(t, inGo)
+	for branch, release := range releases {
+		updaters = append(updaters, "alpine-main-"+branch+"-updater")
+		content, err := os.ReadFile(filepath.Join(data, "images", "alpine-minirootfs-"+release+"-x86_64.tar.gz"))
+		if err != nil {
+			t.Skipf("real data is absent: %v", err)
+		}
+		images[release] = []sample.Layer{{Content: content}, upper}
+	}
+	blobs := clairtest.NewBlobs(t)
+	start := realclair.Options{Program: program, Feeds: mirror, Ecosystems: []string{"Go", "crates.io"}}
+	var theirs map[string]answerV4
+	answered := func() (err error) {
+		// Its database goes with the subtest: a second Clair finds no extension where the first made it.
+		t.Run("Clair", func(t *testing.T) { theirs, err = answersOfClair(t, start, updaters, blobs, images) })
+		return err
+	}
+	err := answered()
+	if errors.Is(err, context.DeadlineExceeded) {
+		// It has once not answered for half an hour. What it says is looked at, not whether.
+		t.Logf("Clair is started anew: %v", err)
+		err = answered()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer real.Stop()
-	server, blobs := clairtest.Start(t, clairtest.Options{}), clairtest.NewBlobs(t)
+	server := clairtest.Start(t, clairtest.Options{})
 	fetcher, err := feed.NewFetcher(feed.FetcherOptions{Mirror: mirror})
 	if err != nil {
 		t.Fatal(err)
@@ -87,28 +108,45 @@ func TestAgainstRealClair(t *testing.T) {
 			feeds = append(feeds, f)
 		}
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
 	updater := feed.New(server.Store, fetcher, feeds, match.Package, feed.Options{})
 	if _, err := updater.Update(ctx, feed.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	names := []string{"osv/go", "alpine-community-v3.10-updater"}
-	for branch := range images {
-		names = append(names, "alpine-main-"+branch+"-updater")
-	}
-	if err := real.AwaitUpdates(ctx, names...); err != nil {
-		t.Fatal(err)
-	}
-	t.Run("every package of 3.10", func(t *testing.T) { compare(t, real.URL, server.URL, blobs, everyPackage(t, mirror)...) })
-	upper := goLayer(t, inGo)
-	for _, release := range images {
-		t.Run(release, func(t *testing.T) {
-			content, err := os.ReadFile(filepath.Join(data, "images", "alpine-minirootfs-"+release+"-x86_64.tar.gz"))
+	for name, layers := range images {
+		t.Run(name, func(t *testing.T) {
+			ours, err := ask(t.Context(), server.URL, blobs, layers)
 			if err != nil {
-				t.Skipf("real data is absent: %v", err)
+				t.Fatal(err)
 			}
-			compare(t, real.URL, server.URL, blobs, sample.Layer{Content: content}, upper)
+			compare(t, theirs[name], ours)
 		})
 	}
+}
+
+// answersOfClair runs Clair and returns what it says of images once these updaters
+// have brought data.
+func answersOfClair(t *testing.T, o realclair.Options, updaters []string, blobs *clairtest.Blobs, images map[string][]sample.Layer) (map[string]answerV4, error) {
+	t.Helper()
+	o.Database, o.Dir = storetest.PostgresURL(t), t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	real, err := realclair.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer real.Stop()
+	if err := real.AwaitUpdates(ctx, updaters...); err != nil {
+		return nil, err
+	}
+	answers := make(map[string]answerV4)
+	for name, layers := range images {
+		if answers[name], err = ask(ctx, real.URL, blobs, layers); err != nil {
+			return nil, fmt.Errorf("clair: %s: %w; it says:\n%s", name, err, real.Dump())
+		}
+	}
+	return answers, nil
 }
 
 // everyPackage is an image of Alpine 3.10 with every package that its advisories
@@ -176,29 +214,55 @@ type answerV4 struct {
 	Affecting map[string][]string `json:"package_vulnerabilities"`
 }
 
-func ask(t *testing.T, base string, layers ...sample.Layer) func(blobs *clairtest.Blobs) answerV4 {
-	return func(blobs *clairtest.Blobs) answerV4 {
-		t.Helper()
-		var list []string
-		for _, l := range layers {
-			list = append(list, fmt.Sprintf(`{"hash":%q,"uri":%q,"headers":{}}`, l.Digest(), blobs.Add(l)))
-		}
-		hash := sample.Layer{Content: []byte(strings.Join(list, ","))}.Digest()
-		client := newClient(t, base)
-		status, _, content := client.do(http.MethodPost, "/indexer/api/v1/index_report", fmt.Sprintf(`{"hash":%q,"layers":[%s]}`, hash, strings.Join(list, ",")))
-		wantStatus(t, base+": index", status, http.StatusCreated, content)
-		if r := read[struct {
-			Success bool
-			Err     string
-		}](t, content); !r.Success {
-			t.Fatalf("%s: %s", base, r.Err)
-		}
-		status, _, content = client.do(http.MethodGet, "/matcher/api/v1/vulnerability_report/"+hash, nil)
-		wantStatus(t, base+": report", status, http.StatusOK, content)
-		a := read[answerV4](t, content)
-		a.raw = content
-		return a
+// ask has layers indexed and returns the report. It waits two minutes for each answer.
+func ask(ctx context.Context, base string, blobs *clairtest.Blobs, layers []sample.Layer) (a answerV4, err error) {
+	var list []string
+	for _, l := range layers {
+		list = append(list, fmt.Sprintf(`{"hash":%q,"uri":%q,"headers":{}}`, l.Digest(), blobs.Add(l)))
 	}
+	hash := sample.Layer{Content: []byte(strings.Join(list, ","))}.Digest()
+	var indexed struct {
+		Success bool
+		Err     string
+	}
+	content, err := answer(ctx, http.MethodPost, base+"/indexer/api/v1/index_report", fmt.Sprintf(`{"hash":%q,"layers":[%s]}`, hash, strings.Join(list, ",")), http.StatusCreated)
+	if err != nil {
+		return a, err
+	}
+	if err := json.Unmarshal(content, &indexed); err != nil {
+		return a, err
+	}
+	if !indexed.Success {
+		return a, fmt.Errorf("index: %s", indexed.Err)
+	}
+	if a.raw, err = answer(ctx, http.MethodGet, base+"/matcher/api/v1/vulnerability_report/"+hash, "", http.StatusOK); err != nil {
+		return a, err
+	}
+	err = json.Unmarshal(a.raw, &a)
+	return a, err
+}
+
+func answer(ctx context.Context, method, url, body string, want int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	if response.StatusCode != want {
+		return nil, fmt.Errorf("%s %s: %s: %.1000s", method, url, response.Status, content)
+	}
+	return content, nil
 }
 
 var ofOSV = regexp.MustCompile(`\b(GO-\d{4}-\d+|RUSTSEC-\d{4}-\d+)\b`)
@@ -261,9 +325,8 @@ func ofAlpine(entry string) (names []string) {
 	return names
 }
 
-func compare(t *testing.T, theirs, ours string, blobs *clairtest.Blobs, layers ...sample.Layer) {
+func compare(t *testing.T, want, got answerV4) {
 	t.Helper()
-	want, got := ask(t, theirs, layers...)(blobs), ask(t, ours, layers...)(blobs)
 	wantPackages, wantFindings := want.packages()
 	gotPackages, gotFindings := got.packages()
 	if diff := cmp.Diff(wantPackages, gotPackages); diff != "" {

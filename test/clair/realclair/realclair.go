@@ -230,6 +230,20 @@ func (c *Clair) await(ctx context.Context, what string, there func() bool) error
 	return nil
 }
 
+// Dump ends Clair and returns the end of what it said, with what its goroutines did.
+func (c *Clair) Dump() string {
+	_ = c.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended
+	select {
+	case <-c.ended:
+	case <-time.After(10 * time.Second):
+	}
+	said, err := os.ReadFile(c.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(said[max(0, len(said)-50_000):])
+}
+
 // Stop ends Clair.
 func (c *Clair) Stop() {
 	if c.cmd != nil && c.cmd.Process != nil {
