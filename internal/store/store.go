@@ -113,16 +113,16 @@ func (s *Store) openSQLite(path string, opts Options) error {
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
 		return fmt.Errorf("database sqlite:%s: %w", path, err)
 	}
-	if s.write, err = sql.Open("sqlite", dsn("cache_size(-32768)", fmt.Sprintf("wal_autocheckpoint(%d)", longLog))+"&_txlock=immediate"); err != nil {
+	if s.write, err = openSQLiteDB(dsn("cache_size(-32768)", fmt.Sprintf("wal_autocheckpoint(%d)", longLog))+"&_txlock=immediate"); err != nil {
 		return fmt.Errorf("database sqlite:%s: %w", path, err)
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn("query_only(1)", "cache_size(-8192)")); err != nil {
+	if s.read, err = openSQLiteDB(dsn("query_only(1)", "cache_size(-8192)")); err != nil {
 		return errors.Join(fmt.Errorf("database sqlite:%s: %w", path, err), s.write.Close())
 	}
 	s.read.SetMaxOpenConns(opts.MaxConnections)
 	s.read.SetMaxIdleConns(opts.MaxConnections)
-	db, err := sql.Open("sqlite", dsn("cache_size(-64)"))
+	db, err := openSQLiteDB(dsn("cache_size(-64)"))
 	if err != nil {
 		return errors.Join(fmt.Errorf("database sqlite:%s: %w", path, err), s.Close())
 	}
