@@ -113,7 +113,7 @@ func (s *Store) openSQLite(path string, opts Options) error {
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
 		return fmt.Errorf("database sqlite:%s: %w", path, err)
 	}
-	if s.write, err = openSQLiteDB(dsn("cache_size(-32768)", fmt.Sprintf("wal_autocheckpoint(%d)", longLog))+"&_txlock=immediate"); err != nil {
+	if s.write, err = openSQLiteDB(dsn("cache_size(-32768)", fmt.Sprintf("wal_autocheckpoint(%d)", longLog)) + "&_txlock=immediate"); err != nil {
 		return fmt.Errorf("database sqlite:%s: %w", path, err)
 	}
 	s.write.SetMaxOpenConns(1)

@@ -132,7 +132,7 @@ func (s *Session) Tell(format string, args ...any) {
 func (s *Session) Skip(name, reason string) { s.skipped.Add(name, reason) }
 
 // LeftOut counts the records that a document's parser left out.
-func (s *Session) LeftOut(records Skipped) { s.skipped.merge(records) }
+func (s *Session) LeftOut(records Skipped) { s.skipped.Merge(records) }
 
 // Keep leaves what is stored under the names, if anything, as it is in a whole
 // load that cannot put them, for what is published of them now cannot be read.
@@ -302,7 +302,7 @@ func (s *Session) replace(ctx context.Context, changed []Entry, removed []string
 func (s *Session) note() {
 	s.state.Packages, s.state.Advisories = len(s.stored), s.advisories
 	s.state.Skipped = s.earlier.without(s.skipped.Names)
-	s.state.Skipped.merge(s.skipped)
+	s.state.Skipped.Merge(s.skipped)
 	s.state.Ecosystems = s.state.Ecosystems[:0:0]
 	for name := range s.ecosystems {
 		s.state.Ecosystems = append(s.state.Ecosystems, name)

@@ -69,7 +69,8 @@ func (s *Skipped) Add(name, reason string) {
 	}
 }
 
-func (s *Skipped) merge(other Skipped) {
+// Merge adds what others left out.
+func (s *Skipped) Merge(other Skipped) {
 	names := append(s.Names, other.Names...)
 	s.Count += other.Count
 	s.Names = names[:min(len(names), 20)]

@@ -16,7 +16,7 @@ type Origin [16]byte
 type Skimmer interface {
 	Feed
 	// Skim is Parse, but passes over what known reports. It asks at most once for
-	// each group. A group has no origin where more was told of it than itself, so
+	// each group, perhaps while emit runs. A group has no origin where more was told of it than itself, so
 	// that it is told each time.
 	Skim(ctx context.Context, part Part, r io.Reader, known func(Origin) bool, emit func(advisory.Group, Origin) error) (Parsed, error)
 }

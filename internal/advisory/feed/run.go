@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/pratique/pratique/internal/advisory"
@@ -49,7 +50,7 @@ func (r *run) update(ctx context.Context) error {
 			r.result.Parts = append(r.result.Parts, p)
 			r.result.Changed += p.Changed
 			r.result.Removed += p.Removed
-			r.result.Skipped.merge(p.Skipped)
+			r.result.Skipped.Merge(p.Skipped)
 			published[part.Name] = p.Outcome == Unchanged || p.Outcome == Updated
 			any = any || published[part.Name]
 			unreachable++
@@ -137,6 +138,10 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 		state.URL, state.Validators = location, doc.Validators
 		return nil
 	}
+	if err := r.reading.enter(ctx, doc.Size); err != nil {
+		return err
+	}
+	defer r.reading.leave()
 	if scores, ok := r.feed.(ScoreFeed); ok {
 		return r.score(ctx, scores, part, doc, location, state, p)
 	}
@@ -215,8 +220,11 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 	s := &survey{seen: make(map[string]Fingerprint, len(stored)), changed: make(map[string]bool), moved: make(map[string]Origin), origins: origins,
 		room: &r.room, dir: r.fetcher.opts.TempDir}
 	s.again = len(stored) == 0 // of a first load most would be
+	var seeing sync.Mutex
 	s.parsed, err = r.parse(ctx, part, doc, func(o Origin) bool {
 		name, known := s.origins[o]
+		seeing.Lock()
+		defer seeing.Unlock()
 		if _, twice := s.seen[name]; !known || twice {
 			return false
 		}
@@ -232,16 +240,21 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 		if s.skipped.Count > told {
 			origin = Origin{}
 		}
-		if _, twice := s.seen[g.Name]; twice {
-			s.skipped.Add(g.Name, "it is there twice; the first counts")
-			return nil
-		}
 		print, err := fingerprint(&g)
 		if err != nil {
 			return err
 		}
-		s.seen[g.Name] = print
-		s.advisories += len(g.Advisories)
+		seeing.Lock()
+		_, twice := s.seen[g.Name]
+		if !twice {
+			s.seen[g.Name] = print
+			s.advisories += len(g.Advisories)
+		}
+		seeing.Unlock()
+		if twice {
+			s.skipped.Add(g.Name, "it is there twice; the first counts")
+			return nil
+		}
 		if old, known := stored[g.Name]; !known || old != print {
 			s.changed[g.Name] = true
 			return s.keep(Entry{Group: g, Fingerprint: print, Origin: origin})
@@ -253,7 +266,7 @@ func (r *run) survey(ctx context.Context, part Part, doc *Document, state *PartS
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", doc.Location, err), s.drop())
 	}
-	s.skipped.merge(s.parsed.Skipped)
+	s.skipped.Merge(s.parsed.Skipped)
 	for name := range stored {
 		if _, still := s.seen[name]; !still {
 			s.removed = append(s.removed, name)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,8 @@ type Updater struct {
 	room atomic.Int64
 	// turns holds, for each feed, a token that its update takes.
 	turns map[string]chan struct{}
+	// reading is who reads and stores documents.
+	reading crowd
 }
 
 // New returns an updater of the feeds.
@@ -52,7 +55,7 @@ func New(store Store, fetcher *Fetcher, feeds []Feed, decide match.Decide, opts 
 	}
 	setDefault(&opts.Batch, 500)
 	setDefault(&opts.Timeout, time.Hour)
-	u := &Updater{store: store, fetcher: fetcher, feeds: feeds, decide: decide, opts: opts, turns: make(map[string]chan struct{})}
+	u := &Updater{store: store, fetcher: fetcher, feeds: feeds, decide: decide, opts: opts, turns: make(map[string]chan struct{}), reading: crowd{free: max(2, runtime.GOMAXPROCS(0))}}
 	for _, f := range feeds {
 		u.turns[f.Name()] = make(chan struct{}, 1)
 	}

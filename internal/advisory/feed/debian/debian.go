@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/pratique/pratique/internal/advisory"
 	"github.com/pratique/pratique/internal/advisory/feed"
 )
@@ -63,35 +65,27 @@ func (f Feed) Parse(ctx context.Context, part feed.Part, r io.Reader, emit func(
 	return f.Skim(ctx, part, r, func(feed.Origin) bool { return false }, func(g advisory.Group, _ feed.Origin) error { return emit(g) })
 }
 
-// Skim is Parse, but passes over the packages that are known.
+// Skim is Parse, but passes over the packages that are known. It calls emit from
+// another goroutine: what a package states is made out while the next is read.
 func (f Feed) Skim(ctx context.Context, part feed.Part, r io.Reader, known func(feed.Origin) bool, emit func(advisory.Group, feed.Origin) error) (feed.Parsed, error) {
-	p := parser{known: known, part: part, ecosystems: make(map[string]bool), json: feed.NewDecoder(r), emit: emit}
-	err := p.json.Object(func(name string) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return p.source(name)
-	})
+	making, ctx := errgroup.WithContext(ctx)
+	chunks := make(chan chunk)
+	d := document{json: feed.NewDecoder(r), known: known, chunks: chunks, sent: make(map[string]bool)}
+	m := maker{part: part, emit: emit, ecosystems: make(map[string]bool)}
+	making.Go(func() error { return m.makeAll(chunks) })
+	err := d.json.Object(func(name string) error { return d.source(ctx, name) })
 	if err == nil {
-		err = p.json.End()
+		err = d.json.End()
 	}
-	if p.emitErr != nil {
-		return feed.Parsed{}, p.emitErr
+	close(chunks)
+	if err := making.Wait(); err != nil {
+		return feed.Parsed{}, err
 	}
 	if err != nil {
 		return feed.Parsed{}, fmt.Errorf("%s %s: %w", f.Name(), part.Name, err)
 	}
-	return feed.Parsed{Ecosystems: slices.Sorted(maps.Keys(p.ecosystems)), Skipped: p.skipped}, nil
-}
-
-type parser struct {
-	part       feed.Part
-	json       *feed.Decoder
-	known      func(feed.Origin) bool
-	emit       func(advisory.Group, feed.Origin) error
-	emitErr    error
-	ecosystems map[string]bool
-	skipped    feed.Skipped
+	m.skipped.Merge(d.skipped)
+	return feed.Parsed{Ecosystems: slices.Sorted(maps.Keys(m.ecosystems)), Skipped: m.skipped}, nil
 }
 
 // maxHeld bounds the bytes of one package that are held back until it is known
@@ -104,62 +98,121 @@ type entry struct {
 	text          []byte
 }
 
+// chunk is of a package: all of it, but for one that is too large.
+type chunk struct {
+	name    string
+	records []entry
+	first   bool
+	last    bool
+	origin  feed.Origin
+	end     int64 // byte
+}
+
+// document is the half of the parser that reads.
+type document struct {
+	json    *feed.Decoder
+	known   func(feed.Origin) bool
+	chunks  chan<- chunk
+	sent    map[string]bool // packages
+	skipped feed.Skipped
+}
+
 // source reads a package. Its records are held back to its end, for only then
 // can they be told from those of the last time.
-func (p *parser) source(name string) error {
-	group := advisory.Group{Part: p.part.Name, Name: name, Details: make(map[string]advisory.Detail)}
-	var held []entry
-	size, whole, told := 0, true, p.skipped.Count
+func (d *document) source(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c, size, twice := chunk{name: name, first: true}, 0, d.sent[name]
 	digest := sha256.New()
 	fmt.Fprintf(digest, "%q", name)
-	err := p.json.Object(func(vulnerability string) error {
-		text, err := p.json.Raw()
-		if err != nil {
+	err := d.json.Object(func(vulnerability string) error {
+		text, err := d.json.Raw()
+		if err != nil || twice {
 			return err
 		}
 		fmt.Fprintf(digest, "%q %d ", vulnerability, len(text))
 		digest.Write(text)
-		held = append(held, entry{vulnerability, text})
+		c.records = append(c.records, entry{vulnerability, text})
 		if size += len(text); size > maxHeld {
-			err, whole = p.records(&group, held), false
-			held, size = held[:0], 0
+			err = d.send(ctx, c)
+			c, size = chunk{name: name}, 0
 		}
 		return err
 	})
-	if errors.Is(err, feed.ErrShape) {
-		p.skipped.Add(name, err.Error())
+	switch {
+	case errors.Is(err, feed.ErrShape):
+		d.skipped.Add(name, err.Error())
+		return nil
+	case err != nil:
+		return err
+	case twice:
+		d.skipped.Add(name, "it is there twice; the first counts")
 		return nil
 	}
-	if err != nil {
-		return err
+	if c.first {
+		copy(c.origin[:], digest.Sum(nil))
+		if d.known(c.origin) {
+			return nil
+		}
 	}
-	var origin feed.Origin
-	copy(origin[:], digest.Sum(nil))
-	if whole && p.known(origin) {
+	c.last, d.sent[name] = true, true
+	return d.send(ctx, c)
+}
+
+func (d *document) send(ctx context.Context, c chunk) error {
+	c.end = d.json.Offset()
+	select {
+	case d.chunks <- c:
 		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	if err := p.records(&group, held); err != nil || len(group.Advisories) == 0 {
-		return err
+}
+
+// maker is the half of the parser that makes groups of what was read.
+type maker struct {
+	part       feed.Part
+	emit       func(advisory.Group, feed.Origin) error
+	ecosystems map[string]bool
+	skipped    feed.Skipped
+}
+
+func (m *maker) makeAll(chunks <-chan chunk) error {
+	var group advisory.Group
+	told := 0
+	for c := range chunks {
+		if c.first {
+			group, told = advisory.Group{Part: m.part.Name, Name: c.name, Details: make(map[string]advisory.Detail)}, m.skipped.Count
+		}
+		if err := m.records(&group, c); err != nil {
+			return fmt.Errorf("%s %s: %w", New().Name(), m.part.Name, err)
+		}
+		if !c.last || len(group.Advisories) == 0 {
+			continue
+		}
+		if m.skipped.Count > told {
+			c.origin = feed.Origin{}
+		}
+		if err := m.emit(group, c.origin); err != nil {
+			return err
+		}
 	}
-	if p.skipped.Count > told || !whole {
-		origin = feed.Origin{}
-	}
-	p.emitErr = p.emit(group, origin)
-	return p.emitErr
+	return nil
 }
 
 // records adds what is sound of records.
-func (p *parser) records(group *advisory.Group, held []entry) error {
-	for _, e := range held {
+func (m *maker) records(group *advisory.Group, c chunk) error {
+	for _, e := range c.records {
 		if len(group.Advisories) > maxRecords {
-			return fmt.Errorf("byte %d: more than %d statements on %q", p.json.Offset(), maxRecords, group.Name)
+			return fmt.Errorf("byte %d: more than %d statements on %q", c.end, maxRecords, group.Name)
 		}
 		var r record
 		err := feed.Unmarshal(e.text, &r)
 		if err != nil && !errors.Is(err, feed.ErrShape) {
 			return fmt.Errorf("%s %s: %w", group.Name, e.vulnerability, err)
 		}
-		p.record(group, e.vulnerability, r, err)
+		m.record(group, e.vulnerability, r, err)
 	}
 	return nil
 }
@@ -179,12 +232,12 @@ type release struct {
 }
 
 // record adds what is sound of a record; shape tells what is not, if anything.
-func (p *parser) record(group *advisory.Group, vulnerability string, r record, shape error) {
+func (m *maker) record(group *advisory.Group, vulnerability string, r record, shape error) {
 	if shape != nil {
-		p.skipped.Add(group.Name+" "+vulnerability, shape.Error())
+		m.skipped.Add(group.Name+" "+vulnerability, shape.Error())
 	}
 	if !identifier(vulnerability) {
-		p.skipped.Add(group.Name+" "+vulnerability, "the name is no identifier")
+		m.skipped.Add(group.Name+" "+vulnerability, "the name is no identifier")
 		return
 	}
 	for _, codename := range slices.Sorted(maps.Keys(r.Releases)) {
@@ -196,11 +249,11 @@ func (p *parser) record(group *advisory.Group, vulnerability string, r record, s
 			continue // it is told already
 		}
 		if problem != "" {
-			p.skipped.Add(group.Name+" "+vulnerability+" "+codename, problem)
+			m.skipped.Add(group.Name+" "+vulnerability+" "+codename, problem)
 			continue
 		}
 		a.Vulnerability, a.Package, a.Source, a.Ecosystem = vulnerability, group.Name, true, ecosystem(codename)
-		p.ecosystems[a.Ecosystem] = true
+		m.ecosystems[a.Ecosystem] = true
 		group.Advisories = append(group.Advisories, a)
 		if r.Description != "" {
 			group.Details[vulnerability] = advisory.Detail{Description: r.Description}

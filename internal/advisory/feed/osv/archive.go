@@ -41,6 +41,8 @@ var errEntry = errors.New("entry left out")
 type archive struct {
 	at   io.ReaderAt
 	size int64
+	// entry reads entries.
+	entry ahead
 	// directory and length are the place of the directory, count its entries.
 	directory, length, count int64
 
@@ -78,7 +80,7 @@ var little = binary.LittleEndian
 // openArchive finds the directory, which is at the end: an archive that is cut
 // off has none.
 func openArchive(at io.ReaderAt, size int64) (*archive, error) {
-	a := &archive{at: at, size: size}
+	a := &archive{at: at, size: size, entry: ahead{at: at}}
 	tail := make([]byte, min(size, sizeEnd+math.MaxUint16))
 	if _, err := at.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
 		return nil, err
@@ -277,7 +279,7 @@ func (a *archive) load(e entry) error {
 	if e.offset > uint64(a.directory) || uint64(a.directory)-e.offset < sizeLocal {
 		return damaged
 	}
-	if _, err := a.at.ReadAt(header[:], int64(e.offset)); err != nil {
+	if _, err := a.entry.ReadAt(header[:], int64(e.offset)); err != nil {
 		return err
 	}
 	start := e.offset + sizeLocal + uint64(little.Uint16(header[26:])) + uint64(little.Uint16(header[28:]))
@@ -285,7 +287,7 @@ func (a *archive) load(e entry) error {
 		return damaged
 	}
 	a.packed = slices.Grow(a.packed[:0], int(e.packed))[:e.packed]
-	if _, err := a.at.ReadAt(a.packed, int64(start)); err != nil && (err != io.EOF || start+e.packed != uint64(a.size)) {
+	if _, err := a.entry.ReadAt(a.packed, int64(start)); err != nil && (err != io.EOF || start+e.packed != uint64(a.size)) {
 		return err
 	}
 	return nil
