@@ -58,8 +58,8 @@ func (p Policy) blocks(name string, byDefault bool) bool {
 	return slices.Contains(p.Block, name)
 }
 
-// builtIn is the name of the built-in analyser among the sources.
-const builtIn = "built-in"
+// BuiltIn is the name of the built-in analyser among the sources.
+const BuiltIn = "built-in"
 
 // counts reports whether a finding of these sources is one in the registry. A
 // finding of nobody in particular is.
@@ -68,7 +68,7 @@ func (p Policy) counts(sources []string) bool {
 		return true
 	}
 	if p.Sources == nil {
-		return slices.Contains(sources, builtIn)
+		return slices.Contains(sources, BuiltIn)
 	}
 	return slices.ContainsFunc(sources, func(name string) bool { return slices.Contains(p.Sources, name) })
 }

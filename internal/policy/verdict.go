@@ -119,8 +119,9 @@ func (p Policy) judgeImage(s Subject, t time.Time, v *Verdict, block func(Kind, 
 		default:
 			block(AboutAnalysis, RequireAnalysis, img.CreatedAt, "the analysis is not done yet")
 		}
-		if len(s.Awaited) > 0 {
-			block(AboutSources, RequireAnalysis, img.CreatedAt, "these vulnerability sources have not answered yet: %s", strings.Join(s.Awaited, ", "))
+		// That the built-in analyser has not answered is told by what the analysis is.
+		if awaited := slices.DeleteFunc(slices.Clone(s.Awaited), func(source string) bool { return source == assess.BuiltIn }); len(awaited) > 0 {
+			block(AboutSources, RequireAnalysis, img.CreatedAt, "these vulnerability sources have not answered yet: %s", strings.Join(awaited, ", "))
 		}
 	}
 	if p.RequireCoverage.asks() {

@@ -42,6 +42,8 @@ func TestJudgeLooksAtTheImage(t *testing.T) {
 	}{
 		{"pending, and nobody asks", policy.Policy{}, policy.Subject{Image: image.Image{State: image.Pending}}, nil, "", time.Time{}},
 		{"pending", analysis, policy.Subject{Image: image.Image{State: image.Pending}}, []policy.Kind{policy.AboutAnalysis}, "not done yet", time.Time{}},
+		{"pending, and it is awaited", analysis, policy.Subject{Image: image.Image{State: image.Pending}, Awaited: []string{"built-in"}}, []policy.Kind{policy.AboutAnalysis}, "not done yet", time.Time{}},
+		{"pending, and so is another", analysis, policy.Subject{Image: image.Image{State: image.Pending}, Awaited: []string{"built-in", "Clair"}}, []policy.Kind{policy.AboutAnalysis, policy.AboutSources}, "not done yet", time.Time{}},
 		{"failed", analysis, policy.Subject{Image: with(func(i *image.Image) { i.State, i.Error = image.Failed, "layer x: corrupt" })}, []policy.Kind{policy.AboutAnalysis}, "layer x: corrupt", time.Time{}},
 		{"done", analysis, policy.Subject{Image: done}, nil, "", time.Time{}},
 		{"a source has not answered", analysis, policy.Subject{Image: done, Awaited: []string{"Clair", "Trivy"}}, []policy.Kind{policy.AboutSources}, "Clair, Trivy", time.Time{}},
