@@ -9,13 +9,15 @@
 package exchange
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
 
 	"github.com/pratique/pratique/internal/assess"
 )
@@ -55,7 +57,10 @@ var ErrInvalid = errors.New("cannot be read")
 // Read reads a file, whose format is told by its content where none is given. A
 // line that cannot be read is among the lines, with its problem.
 func Read(content []byte, format Format, opts Options) (Format, []assess.ImportLine, error) {
-	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
+	// PowerShell and Excel write UTF-16. What cannot be decoded is no text of any format.
+	if text, _, err := transform.Bytes(unicode.BOMOverride(transform.Nop), content); err == nil {
+		content = text
+	}
 	detected := format == ""
 	if detected {
 		format = detect(content)

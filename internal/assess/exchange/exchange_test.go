@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,6 +91,26 @@ func TestRead(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", golden, diff)
 			}
 		})
+	}
+}
+
+// TestReadInOtherEncodings has files as editors of Windows write them.
+func TestReadInOtherEncodings(t *testing.T) {
+	const text = "CVE-2024-1 exp:2999-01-02\r\n# what for: é\r\nCVE-2024-2\r\n"
+	format, want, err := exchange.Read([]byte(text), "", exchange.Options{})
+	if err != nil || len(want) != 2 {
+		t.Fatal(want, err)
+	}
+	units := utf16.Encode([]rune("\ufeff" + text))
+	var little, big []byte
+	for _, u := range units {
+		little, big = binary.LittleEndian.AppendUint16(little, u), binary.BigEndian.AppendUint16(big, u)
+	}
+	for name, content := range map[string][]byte{"UTF-8 with a mark": []byte("\ufeff" + text), "UTF-16, little-endian": little, "UTF-16, big-endian": big} {
+		f, got, err := exchange.Read(content, "", exchange.Options{})
+		if diff := cmp.Diff(want, got); err != nil || f != format || diff != "" {
+			t.Errorf("%s: format %s, %v (-want +got):\n%s", name, f, err, diff)
+		}
 	}
 }
 
