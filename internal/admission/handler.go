@@ -220,6 +220,10 @@ func (h *Handler) answer(ctx context.Context, r review, who string) ([]byte, err
 		return nil, errors.Join(err, ctx.Err())
 	}
 	var refused, warnings []string
+	if len(settings.Hosts) == 0 && h.opts.BaseURL(ctx) == "" && settings.UnknownImages == policy.Allow {
+		// Else nothing would tell that each review is passed unseen.
+		warnings = []string{"no image is judged, for this server does not know its own name: set its base URL, or the hosts of admission"}
+	}
 	for _, j := range judged {
 		refused = append(refused, j.refused...)
 		warnings = append(warnings, j.warnings...)

@@ -186,6 +186,31 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestServerWithoutAName: a cluster is told that nothing is judged.
+func TestServerWithoutAName(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		settings policy.Admission
+		want     int
+	}{
+		{"without any", policy.Admission{UnknownImages: policy.Allow}, 1},
+		{"with a host", policy.Admission{UnknownImages: policy.Allow, Hosts: []string{"r.example"}}, 0},
+		{"where each image is warned of", policy.Admission{UnknownImages: policy.WarnOf}, 0},
+	} {
+		p := &port{verdicts: map[string]policy.Verdict{"good": {}}, settings: test.settings}
+		s := httptest.NewServer(admission.New(p, p, p, accounts{}, admission.Options{}))
+		defer s.Close()
+		_, text := ask(t, s, withToken, review(false, "good"))
+		var got response
+		if err := json.Unmarshal([]byte(text), &got); err != nil || !got.Response.Allowed || len(got.Response.Warnings) != test.want {
+			t.Errorf("%s: %s", test.name, text)
+		}
+		if test.want > 0 && !strings.Contains(text, "set its base URL") {
+			t.Errorf("%s: %s", test.name, text)
+		}
+	}
+}
+
 func TestManyWarningsAreCut(t *testing.T) {
 	p := &port{verdicts: map[string]policy.Verdict{"x": {Warnings: slices.Repeat([]policy.Reason{{Message: strings.Repeat("w", 500)}}, 100)}}}
 	_, text := ask(t, serve(t, p), withToken, review(false, "x"))
