@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
@@ -50,15 +49,12 @@ func checkGroup(name, description, claim *string) error {
 		if err := checkName("name", *name); err != nil {
 			return err
 		}
-		if strings.TrimSpace(*name) != *name {
-			return &FieldError{"name", "must not begin or end with a blank"}
-		}
 	}
 	if description != nil && len(*description) > maxDescription {
 		return &FieldError{"description", "must have at most 1000 bytes"}
 	}
 	if claim != nil && *claim != "" {
-		return checkName("claim", *claim)
+		return checkText("claim", *claim)
 	}
 	return nil
 }

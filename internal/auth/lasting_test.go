@@ -81,25 +81,6 @@ func TestWhatExpiresGivesNothingThatOutlastsIt(t *testing.T) {
 	})
 }
 
-func TestNamesOfGroupsHaveNoBlanksAround(t *testing.T) {
-	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {
-		ctx, service := t.Context(), auth.New(s, auth.Options{})
-		team, err := service.CreateGroup(ctx, auth.Group{Name: "the team"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{" team", "team ", "\u00a0team", " "} {
-			var field *auth.FieldError
-			if _, err := service.CreateGroup(ctx, auth.Group{Name: name}); !errors.As(err, &field) || field.Field != "name" {
-				t.Errorf("a group %q: %v", name, err)
-			}
-			if _, err := service.ChangeGroup(ctx, team.ID, auth.GroupChange{Name: &name}); !errors.As(err, &field) || field.Field != "name" {
-				t.Errorf("renamed to %q: %v", name, err)
-			}
-		}
-	})
-}
-
 // Another replica remembers for a moment what was right: nothing that lasts comes of it.
 func TestFormerPasswordLeavesNothingBehind(t *testing.T) {
 	storetest.Each(t, store.Options{}, func(t *testing.T, s *store.Store) {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -113,13 +115,33 @@ func checkPassword(password string) error {
 }
 
 func checkName(field, name string) error {
+	if err := checkText(field, name); err != nil {
+		return err
+	}
 	switch {
-	case name == "":
-		return &FieldError{field, "must not be empty"}
-	case len(name) > maxName:
-		return &FieldError{field, fmt.Sprintf("must have at most %d bytes", maxName)}
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		return &FieldError{field, "must not have control characters"}
+	case strings.TrimSpace(name) != name:
+		return &FieldError{field, "must not begin or end with a blank"}
+	case strings.ContainsAny(name, "<>"):
+		return &FieldError{field, "must not have < or >"}
+	case slices.ContainsFunc(strings.FieldsFunc(name, func(c rune) bool { return c == '/' || c == '\\' }), func(part string) bool { return part == "." || part == ".." }):
+		return &FieldError{field, "must not lead elsewhere as a path does"}
 	}
 	return nil
 }
+
+// checkText checks what somebody else named.
+func checkText(field, text string) error {
+	switch {
+	case text == "":
+		return &FieldError{field, "must not be empty"}
+	case len(text) > maxName:
+		return &FieldError{field, fmt.Sprintf("must have at most %d bytes", maxName)}
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unseen):
+		return &FieldError{field, "must not have control characters, nor others that cannot be seen"}
+	}
+	return nil
+}
+
+// unseen reports a character by which a name looks as another does: one that has no
+// shape, that turns the direction of those around it, or a blank of another kind.
+func unseen(c rune) bool { return !unicode.IsPrint(c) }

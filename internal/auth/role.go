@@ -117,7 +117,7 @@ func (s *Service) GrantRole(ctx context.Context, by Principal, g RoleGrant) (Rol
 	case by.Rights.In(g.Registry)&rights != rights:
 		return RoleGrant{}, &FieldError{"role", ErrMore.Error()}
 	}
-	if err := checkName("name", g.To.Name); err != nil {
+	if err := checkText("name", g.To.Name); err != nil {
 		return RoleGrant{}, err
 	}
 	g.GrantedBy = by.Name
