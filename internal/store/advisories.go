@@ -90,6 +90,9 @@ func (s *Store) SpeaksOf(ctx context.Context, feedName, part, ecosystem string) 
 // all packages concerned up to date, in one transaction.
 func (s *Store) ReplaceAdvisories(ctx context.Context, feedName, part string, changed []feed.Entry, removed []string, decide match.Decide) error {
 	err := s.tx(ctx, func(tx *sql.Tx) error {
+		if err := s.commitLater(ctx, tx); err != nil { // with the state of the feed, which is stored after its last batch
+			return err
+		}
 		if err := s.lockMatching(ctx, tx); err != nil {
 			return err
 		}

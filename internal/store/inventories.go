@@ -55,11 +55,8 @@ func (s *Store) SaveInventory(ctx context.Context, key string, img inventory.Ima
 	}
 	var id int64
 	err = s.tx(ctx, func(tx *sql.Tx) error {
-		if s.engine == Postgres {
-			// The image is settled after this, and that waits for the disk for both.
-			if _, err := tx.ExecContext(ctx, `set local synchronous_commit = off`); err != nil {
-				return err
-			}
+		if err := s.commitLater(ctx, tx); err != nil { // with the image, which is settled after this
+			return err
 		}
 		if err := s.lockMatching(ctx, tx); err != nil {
 			return err

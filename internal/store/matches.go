@@ -121,7 +121,7 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 		return err
 	}
 	now := micros(s.now())
-	var added, gone, past []any
+	var added, restated, gone, past []any
 	ended := make(map[int64][]change) // by vulnerability
 	var changed []int64               // vulnerabilities
 	for _, p := range packages {
@@ -138,9 +138,7 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 				j.note(change{p.id, m.Vulnerability, clairapi.Added, nil, fresh.statement(m.Vulnerability)})
 			case fresh != old:
 				j.note(change{p.id, m.Vulnerability, clairapi.Changed, old.statement(m.Vulnerability), fresh.statement(m.Vulnerability)})
-				if _, err := tx.ExecContext(ctx, updateMatch, append(fresh.values(), fresh.id, now)...); err != nil {
-					return fmt.Errorf("update match: %w", err)
-				}
+				restated = append(append(restated, fresh.id), fresh.values()...)
 				changed = append(changed, vulnerability)
 			}
 		}
@@ -164,6 +162,9 @@ func (s *Store) matchChunk(ctx context.Context, tx *sql.Tx, packages []packageRo
 				j.note(c)
 			}
 		}
+	}
+	if err := s.updateMatches(ctx, tx, restated, now); err != nil {
+		return err
 	}
 	for chunk := range slices.Chunk(gone, relationRows) {
 		list := s.relation("id bigint", chunk)
@@ -196,15 +197,27 @@ func idsOf(packages []packageRow) []any {
 	return ids
 }
 
-// updateMatch takes the values of a liveMatch, its id and the time. It remembers
+// updateMatches takes rows of a match's id and the values of a liveMatch. It remembers
 // when a fix was first stated, and when the severity rose.
-const updateMatch = `update matches set (` + matchColumns + `) = ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10),
-		fixed_at = case when $5 = '' then null when fixed = '' then cast($12 as bigint) else fixed_at end,
-		raised_at = case when
-				case when $9 > 0 then $9 else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end >
-				case when severity > 0 then severity else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end
-			then cast($12 as bigint) else raised_at end
-	where id = $11`
+func (s *Store) updateMatches(ctx context.Context, tx *sql.Tx, rows []any, now int64) error {
+	const columns = `id bigint, feed text, part text, identifier text, introduced text, fixed text, last_affected text, fix_state text, note text,
+		severity integer, source boolean`
+	at := "cast(" + fmt.Sprint(now) + " as bigint)"
+	if _, err := queryRelation(ctx, s, tx, scanID, columns, rows, func(given relation) string {
+		return `with k (` + namesOf(columns) + `) as (` + given.query + `)
+			update matches set feed = k.feed, part = k.part, identifier = k.identifier, introduced = k.introduced, fixed = k.fixed,
+				last_affected = k.last_affected, fix_state = k.fix_state, note = k.note, severity = k.severity, source = k.source,
+				fixed_at = case when k.fixed = '' then null when matches.fixed = '' then ` + at + ` else matches.fixed_at end,
+				raised_at = case when
+						case when k.severity > 0 then k.severity else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end >
+						case when matches.severity > 0 then matches.severity else (select v.severity from vulnerabilities v where v.id = matches.vulnerability_id) end
+					then ` + at + ` else matches.raised_at end
+			from k where matches.id = k.id`
+	}); err != nil {
+		return fmt.Errorf("update matches: %w", err)
+	}
+	return nil
+}
 
 // stated is a statement as it was read for a package.
 type stated struct {

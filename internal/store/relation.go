@@ -128,7 +128,7 @@ func integer(v any) *int64 {
 }
 
 // insertRows inserts values row by row into "table (name type, …)", which "on
-// conflict …" may follow. The statement is read once for all batches that are full.
+// conflict …" may follow. Connections keep the statement of batches that are full.
 func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, into string, values []any) error {
 	table, columns, _ := strings.Cut(into, "(")
 	columns, more, _ := strings.Cut(columns, ")")
@@ -139,18 +139,6 @@ func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, into string, values 
 	}
 	batch := max(1, parameters/width) * width
 	insert := "insert into " + table + "(" + namesOf(columns) + ") "
-	if full := len(values) / batch; full > 1 && s.engine != Postgres { // the driver of PostgreSQL remembers statements
-		statement, err := tx.PrepareContext(ctx, insert+s.relation(columns, values[:batch]).query+more)
-		if err != nil {
-			return err
-		}
-		defer statement.Close()
-		for ; len(values) >= batch; values = values[batch:] {
-			if _, err := statement.ExecContext(ctx, values[:batch]...); err != nil {
-				return err
-			}
-		}
-	}
 	for len(values) > 0 {
 		rows := values[:min(batch, len(values))]
 		values = values[len(rows):]
@@ -166,8 +154,8 @@ func (s *Store) insertRows(ctx context.Context, tx *sql.Tx, into string, values 
 const relationRows = 1000
 
 // queryRelation runs a query that starts with a relation for all values, some rows
-// at a time. SQLite reads a statement of some rows once for all of them, which
-// takes less than to read one of all rows.
+// at a time. A connection to SQLite keeps the statement of some rows, which takes less
+// than to read one of all rows.
 func queryRelation[T any](ctx context.Context, s *Store, tx *sql.Tx, scan func(*sql.Rows) (T, error), columns string, values []any, query func(relation) string) ([]T, error) {
 	if len(values) == 0 {
 		return nil, nil
@@ -179,20 +167,6 @@ func queryRelation[T any](ctx context.Context, s *Store, tx *sql.Tx, scan func(*
 		rows = 64
 	}
 	batch := rows * width
-	if full := len(values) / batch; full > 1 && s.engine == SQLite {
-		prepared, err := tx.PrepareContext(ctx, query(s.relation(columns, values[:batch])))
-		if err != nil {
-			return nil, err
-		}
-		defer prepared.Close()
-		for ; len(values) >= batch; values = values[batch:] {
-			list, err := queryAll(ctx, again{prepared}, scan, "", values[:batch]...)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, list...)
-		}
-	}
 	for some := range slices.Chunk(values, batch) {
 		given := s.relation(columns, some)
 		list, err := queryAll(ctx, tx, scan, query(given), given.args...)
@@ -202,11 +176,4 @@ func queryRelation[T any](ctx context.Context, s *Store, tx *sql.Tx, scan func(*
 		all = append(all, list...)
 	}
 	return all, nil
-}
-
-// again is a prepared statement, for which the text of a query says nothing.
-type again struct{ *sql.Stmt }
-
-func (a again) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
-	return a.Stmt.QueryContext(ctx, args...)
 }

@@ -216,6 +216,16 @@ func (s *Store) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	return nil
 }
 
+// commitLater has PostgreSQL commit without waiting for the disk, where another
+// transaction follows before anybody is told: that waits for both.
+func (s *Store) commitLater(ctx context.Context, tx *sql.Tx) error {
+	if s.engine != Postgres || s.in != nil {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `set local synchronous_commit = off`)
+	return err
+}
+
 // inOrder runs fn with what reads tables in the order in which a query joins them:
 // PostgreSQL would think longer about it than the query takes. SQLite does so where
 // they are joined crosswise.

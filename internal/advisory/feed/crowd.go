@@ -7,8 +7,8 @@ import (
 )
 
 // crowd lets so many documents be read and stored at once. Of those that wait, the
-// largest is next, for it takes longest: all of them are done sooner, and in less
-// memory, than where each is given a part of the processors.
+// one with the most to state is next, for it takes longest: all of them are done
+// sooner, and in less memory, than where each is given a part of the processors.
 type crowd struct {
 	mu      sync.Mutex
 	free    int
@@ -16,20 +16,20 @@ type crowd struct {
 }
 
 type waiter struct {
-	size  int64
+	work  int64         // statements, about
 	begin chan struct{} // closed when it may
 }
 
-// enter waits until a document of that size, in bytes, may be read. The caller calls
-// leave unless there is an error.
-func (c *crowd) enter(ctx context.Context, size int64) error {
+// enter waits until a document of about so many statements may be read. The caller
+// calls leave unless there is an error.
+func (c *crowd) enter(ctx context.Context, work int64) error {
 	c.mu.Lock()
 	if c.free > 0 {
 		c.free--
 		c.mu.Unlock()
 		return nil
 	}
-	w := &waiter{size: size, begin: make(chan struct{})}
+	w := &waiter{work: work, begin: make(chan struct{})}
 	c.waiting = append(c.waiting, w)
 	c.mu.Unlock()
 	select {
@@ -58,7 +58,7 @@ func (c *crowd) leave() {
 	}
 	next := 0
 	for i, w := range c.waiting {
-		if w.size > c.waiting[next].size {
+		if w.work > c.waiting[next].work {
 			next = i
 		}
 	}

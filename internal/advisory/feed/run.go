@@ -138,7 +138,11 @@ func (r *run) refresh(ctx context.Context, part Part, state *PartState, p *PartR
 		state.URL, state.Validators = location, doc.Validators
 		return nil
 	}
-	if err := r.reading.enter(ctx, doc.Size); err != nil {
+	work := int64(state.Advisories)
+	if work == 0 {
+		work = doc.Size / 200 // as many bytes, about, make a statement
+	}
+	if err := r.reading.enter(ctx, work); err != nil {
 		return err
 	}
 	defer r.reading.leave()
