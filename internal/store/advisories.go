@@ -77,8 +77,10 @@ func bytesOf(o feed.Origin) []byte {
 
 // SpeaksOf reports whether any advisory of a document is on an ecosystem.
 func (s *Store) SpeaksOf(ctx context.Context, feedName, part, ecosystem string) (spoken bool, err error) {
-	err = s.read.QueryRowContext(ctx, `select exists (select 1 from advisories a join advisory_groups g on g.id = a.group_id
-		where a.ecosystem = $1 and g.feed = $2 and g.part = $3)`, ecosystem, feedName, part).Scan(&spoken)
+	// Of an ecosystem one document states most, so that its first statements tell: a
+	// join would be planned from all groups of the document.
+	err = s.read.QueryRowContext(ctx, `select exists (select 1 from advisories a
+		where a.ecosystem = $1 and (select g.feed = $2 and g.part = $3 from advisory_groups g where g.id = a.group_id))`, ecosystem, feedName, part).Scan(&spoken)
 	if err != nil {
 		return false, fmt.Errorf("whether %s %s is on %s: %w", feedName, part, ecosystem, err)
 	}
@@ -128,6 +130,8 @@ type replacement struct {
 	// ids of all that it, or a description, is of.
 	keys            restated
 	vulnerabilities map[int64]bool
+	// prints are those of the changed groups, by name.
+	prints map[string]feed.Prints
 }
 
 // replace writes the difference between what the groups state and what is
@@ -137,11 +141,15 @@ func (r *replacement) replace(ctx context.Context, changed []feed.Entry, removed
 	for _, g := range changed {
 		names = append(names, g.Name)
 	}
-	groups, err := r.groups(ctx, names)
+	groups, prints, err := r.groups(ctx, names)
 	if err != nil {
 		return err
 	}
-	old, err := r.stored(ctx, slices.Sorted(maps.Values(groups)))
+	changed, partly, err := r.changedOf(changed, prints)
+	if err != nil {
+		return err
+	}
+	old, err := r.stored(ctx, changed, groups, partly)
 	if err != nil {
 		return err
 	}
@@ -170,22 +178,42 @@ func (r *replacement) replace(ctx context.Context, changed []feed.Entry, removed
 	return nil
 }
 
-// groups returns the ids of those of the groups that are stored.
-func (r *replacement) groups(ctx context.Context, names []string) (map[string]int64, error) {
-	groups := make(map[string]int64, len(names))
+// groups returns the ids of those of the groups that are stored, and their prints.
+func (r *replacement) groups(ctx context.Context, names []string) (map[string]int64, map[string]feed.Prints, error) {
+	groups, prints := make(map[string]int64, len(names)), make(map[string]feed.Prints)
 	for chunk := range slices.Chunk(names, relationRows) {
 		given := r.relation("name text", anys(chunk))
-		stored, err := queryAll(ctx, r.tx, scanNamed, `with k (name) as (`+given.query+`)
-			select g.name, g.id from k join advisory_groups g on g.feed = `+given.after(1)+` and g.part = `+given.after(2)+` and g.name = k.name`,
-			given.with(r.feed, r.part)...)
-		if err != nil {
-			return nil, fmt.Errorf("read groups: %w", err)
-		}
-		for _, n := range stored {
-			groups[n.name] = n.id
+		if _, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (none struct{}, err error) {
+			var n named
+			var before []byte
+			err = rows.Scan(&n.name, &n.id, &before)
+			groups[n.name], prints[n.name] = n.id, before
+			return none, err
+		}, `with k (name) as (`+given.query+`)
+			select g.name, g.id, g.prints from k join advisory_groups g on g.feed = `+given.after(1)+` and g.part = `+given.after(2)+` and g.name = k.name`,
+			given.with(r.feed, r.part)...); err != nil {
+			return nil, nil, fmt.Errorf("read groups: %w", err)
 		}
 	}
-	return groups, nil
+	return groups, prints, nil
+}
+
+// changedOf leaves of the groups what their prints do not tell to be as it was;
+// partly names the groups of which something is left out. It keeps the prints.
+func (r *replacement) changedOf(changed []feed.Entry, before map[string]feed.Prints) (some []feed.Entry, partly map[string]bool, err error) {
+	r.prints, partly = make(map[string]feed.Prints), make(map[string]bool)
+	some = make([]feed.Entry, len(changed))
+	for i, g := range changed {
+		now, err := g.Prints()
+		if err != nil {
+			return nil, nil, err
+		}
+		r.prints[g.Name] = now
+		if some[i], partly[g.Name] = g.Changed(before[g.Name], now); !partly[g.Name] {
+			some[i] = g
+		}
+	}
+	return some, partly, nil
 }
 
 // insertGroups stores the fingerprints, and adds the ids of new groups.
@@ -193,11 +221,12 @@ func (r *replacement) insertGroups(ctx context.Context, changed []feed.Entry, gr
 	for chunk := range slices.Chunk(changed, relationRows) {
 		var values []any
 		for _, g := range chunk {
-			values = append(values, r.feed, r.part, g.Name, g.Fingerprint[:], bytesOf(g.Origin))
+			values = append(values, r.feed, r.part, g.Name, g.Fingerprint[:], bytesOf(g.Origin), []byte(r.prints[g.Name]))
 		}
-		given := r.relation("feed text, part text, name text, fingerprint bytes, origin bytes", values)
-		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint, origin) `+given.query+`
-			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint, origin = excluded.origin returning name, id`, given.args...)
+		given := r.relation("feed text, part text, name text, fingerprint bytes, origin bytes, prints bytes", values)
+		rows, err := queryAll(ctx, r.tx, scanNamed, `insert into advisory_groups (feed, part, name, fingerprint, origin, prints) `+given.query+`
+			on conflict (feed, part, name) do update set fingerprint = excluded.fingerprint, origin = excluded.origin, prints = excluded.prints
+			returning name, id`, given.args...)
 		if err != nil {
 			return fmt.Errorf("insert groups: %w", err)
 		}

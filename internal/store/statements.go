@@ -37,46 +37,108 @@ type statedBefore struct {
 	aliases    map[called]bool
 }
 
-// stored reads what is stored of groups.
-func (r *replacement) stored(ctx context.Context, groups []int64) (*statedBefore, error) {
+// stored reads what is stored of groups: of those that changed partly, what is of the
+// vulnerabilities that their entries have.
+func (r *replacement) stored(ctx context.Context, changed []feed.Entry, groups map[string]int64, partly map[string]bool) (*statedBefore, error) {
 	old := &statedBefore{make(map[statementRow][]int64), make(map[described]string), make(map[called]bool)}
-	for chunk := range slices.Chunk(groups, relationRows) {
-		given := r.relation("id bigint", anys(chunk))
-		in := ` in (` + given.query + `)`
-		if _, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (none struct{}, err error) {
-			var id int64
-			var o statementRow
-			var introduced, fixed, last []byte
-			a := &o.advisory
-			err = rows.Scan(&id, &o.group, &o.vulnerability, &a.ID, &a.Ecosystem, &a.Package, &a.Source, &a.Module, &a.Architectures, &a.Status,
-				&a.Introduced, &a.Fixed, &a.LastAffected, &a.Fix, &a.Severity, &a.Note, &introduced, &fixed, &last)
-			o.introducedKey, o.fixedKey, o.lastKey = string(introduced), string(fixed), string(last)
-			old.statements[o] = append(old.statements[o], id)
-			return none, err
-		}, `select id, group_id, vulnerability_id, identifier, ecosystem, package, source, module, architectures, status,
-				introduced, fixed, last_affected, fix_state, severity, note, introduced_key, fixed_key, last_key
-			from advisories where group_id`+in, given.args...); err != nil {
-			return nil, fmt.Errorf("read advisories: %w", err)
+	var whole []any
+	for name, id := range groups {
+		if !partly[name] {
+			whole = append(whole, id)
 		}
-		if _, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (none struct{}, err error) {
-			var d described
-			var text string
-			err = rows.Scan(&d.group, &d.vulnerability, &text)
-			old.details[d] = text
-			return none, err
-		}, `select group_id, vulnerability_id, detail from vulnerability_details where group_id`+in, given.args...); err != nil {
-			return nil, fmt.Errorf("read details: %w", err)
+	}
+	for chunk := range slices.Chunk(whole, relationRows) {
+		given := r.relation("id bigint", chunk)
+		with := `with k (id) as (` + given.query + `) `
+		if err := old.read(ctx, r.tx, with, `a.group_id = k.id`, given.args); err != nil {
+			return nil, err
 		}
 		if _, err := queryAll(ctx, r.tx, func(rows *sql.Rows) (none struct{}, err error) {
 			var c called
 			err = rows.Scan(&c.alias, &c.vulnerability, &c.group)
 			old.aliases[c] = true
 			return none, err
-		}, `select alias, vulnerability_id, group_id from vulnerability_aliases where group_id`+in, given.args...); err != nil {
+		}, with+`select a.alias, a.vulnerability_id, a.group_id from k join vulnerability_aliases a on a.group_id = k.id`, given.args...); err != nil {
 			return nil, fmt.Errorf("read aliases: %w", err)
 		}
 	}
+	pairs, err := r.pairsOf(ctx, changed, groups, partly)
+	if err != nil {
+		return nil, err
+	}
+	const columns = `id bigint, vulnerability_id bigint`
+	for chunk := range slices.Chunk(pairs, relationRows*len(kindsOf(columns))) {
+		given := r.relation(columns, chunk)
+		// A group may have thousands of statements for each that a vulnerability has.
+		if err := old.read(ctx, r.tx, `with k (`+namesOf(columns)+`) as (`+given.query+`) `, `a.vulnerability_id = k.vulnerability_id and +a.group_id = k.id`, given.args); err != nil {
+			return nil, err
+		}
+	}
 	return old, nil
+}
+
+// read reads statements and details of the relation k, which with makes of args.
+func (old *statedBefore) read(ctx context.Context, tx *sql.Tx, with, on string, args []any) error {
+	if _, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
+		var id int64
+		var o statementRow
+		var introduced, fixed, last []byte
+		a := &o.advisory
+		err = rows.Scan(&id, &o.group, &o.vulnerability, &a.ID, &a.Ecosystem, &a.Package, &a.Source, &a.Module, &a.Architectures, &a.Status,
+			&a.Introduced, &a.Fixed, &a.LastAffected, &a.Fix, &a.Severity, &a.Note, &introduced, &fixed, &last)
+		o.introducedKey, o.fixedKey, o.lastKey = string(introduced), string(fixed), string(last)
+		old.statements[o] = append(old.statements[o], id)
+		return none, err
+	}, with+`select a.id, a.group_id, a.vulnerability_id, a.identifier, a.ecosystem, a.package, a.source, a.module, a.architectures, a.status,
+			a.introduced, a.fixed, a.last_affected, a.fix_state, a.severity, a.note, a.introduced_key, a.fixed_key, a.last_key
+		from k join advisories a on `+on, args...); err != nil {
+		return fmt.Errorf("read advisories: %w", err)
+	}
+	if _, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
+		var d described
+		var text string
+		err = rows.Scan(&d.group, &d.vulnerability, &text)
+		old.details[d] = text
+		return none, err
+	}, with+`select a.group_id, a.vulnerability_id, a.detail from k join vulnerability_details a on `+on, args...); err != nil {
+		return fmt.Errorf("read details: %w", err)
+	}
+	return nil
+}
+
+// pairsOf are the ids of the groups that changed partly, each with those of the
+// vulnerabilities that its entry has, as far as they are known.
+func (r *replacement) pairsOf(ctx context.Context, changed []feed.Entry, groups map[string]int64, partly map[string]bool) (pairs []any, err error) {
+	of := make(map[string]map[int64]bool) // the groups of a name
+	note := func(name string, group int64) {
+		if of[name] == nil {
+			of[name] = make(map[int64]bool)
+		}
+		of[name][group] = true
+	}
+	for _, g := range changed {
+		if !partly[g.Name] {
+			continue
+		}
+		for i := range g.Advisories {
+			note(g.Advisories[i].Vulnerability, groups[g.Name])
+		}
+		for name := range g.Details {
+			note(name, groups[g.Name])
+		}
+	}
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(of)), relationRows) {
+		known, err := r.vulnerabilitiesByName(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range known {
+			for _, group := range slices.Sorted(maps.Keys(of[n.name])) {
+				pairs = append(pairs, group, n.id)
+			}
+		}
+	}
+	return pairs, nil
 }
 
 // moved makes what is stored of one vulnerability another's.
