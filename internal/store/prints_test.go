@@ -22,7 +22,7 @@ func TestPartOfAGroup(t *testing.T) {
 				saveImage(t, s, "sha256:1", rhel(rpm("kernel", 3, ""), rpm("p0", 3, "")))
 				groups := map[string]advisory.Group{}
 				partly := 0
-				for step := range 30 {
+				for step := range 60 {
 					name := []string{"kernel", "p0"}[r.IntN(2)]
 					g, known := groups[name]
 					if !known || r.IntN(6) == 0 {
@@ -31,7 +31,7 @@ func TestPartOfAGroup(t *testing.T) {
 						g = someOther(r, g)
 					}
 					groups[name] = g
-					if r.IntN(4) == 0 { // which may join vulnerabilities of the groups
+					if r.IntN(2) == 0 { // which may join vulnerabilities of the groups
 						publish(t, s, "other", anyStatements(r, []advisory.Key{{Ecosystem: "rhel:9", Package: name}}))
 					}
 					before := s.Strings(t, `select name from advisory_groups where prints is not null order by 1`)
@@ -93,7 +93,7 @@ func stateAnew(r *rand.Rand, g advisory.Group, vulnerability string) advisory.Gr
 func someOther(r *rand.Rand, g advisory.Group) advisory.Group {
 	for range 1 + r.IntN(3) {
 		name := fmt.Sprintf("CVE-2024-%d", r.IntN(24))
-		if r.IntN(8) == 0 {
+		if r.IntN(4) == 0 {
 			name = fmt.Sprintf("GHSA-%d", r.IntN(6))
 		}
 		g = stateAnew(r, g, name)
