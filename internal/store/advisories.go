@@ -190,7 +190,8 @@ func (r *replacement) groups(ctx context.Context, names []string) (map[string]in
 			groups[n.name], prints[n.name] = n.id, before
 			return none, err
 		}, `with k (name) as (`+given.query+`)
-			select g.name, g.id, g.prints from k join advisory_groups g on g.feed = `+given.after(1)+` and g.part = `+given.after(2)+` and g.name = k.name`,
+			select g.name, g.id, g.prints from k cross join advisory_groups g
+			where g.feed = `+given.after(1)+` and g.part = `+given.after(2)+` and g.name = k.name`,
 			given.with(r.feed, r.part)...); err != nil {
 			return nil, nil, fmt.Errorf("read groups: %w", err)
 		}

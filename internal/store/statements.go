@@ -58,7 +58,7 @@ func (r *replacement) stored(ctx context.Context, changed []feed.Entry, groups m
 			err = rows.Scan(&c.alias, &c.vulnerability, &c.group)
 			old.aliases[c] = true
 			return none, err
-		}, with+`select a.alias, a.vulnerability_id, a.group_id from k join vulnerability_aliases a on a.group_id = k.id`, given.args...); err != nil {
+		}, with+`select a.alias, a.vulnerability_id, a.group_id from k cross join vulnerability_aliases a where a.group_id = k.id`, given.args...); err != nil {
 			return nil, fmt.Errorf("read aliases: %w", err)
 		}
 	}
@@ -77,7 +77,8 @@ func (r *replacement) stored(ctx context.Context, changed []feed.Entry, groups m
 	return old, nil
 }
 
-// read reads statements and details of the relation k, which with makes of args.
+// read reads statements and details of the relation k, which with makes of args. It is
+// joined crosswise: SQLite then looks up its rows, however little it knows of the tables.
 func (old *statedBefore) read(ctx context.Context, tx *sql.Tx, with, on string, args []any) error {
 	if _, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
 		var id int64
@@ -91,7 +92,7 @@ func (old *statedBefore) read(ctx context.Context, tx *sql.Tx, with, on string, 
 		return none, err
 	}, with+`select a.id, a.group_id, a.vulnerability_id, a.identifier, a.ecosystem, a.package, a.source, a.module, a.architectures, a.status,
 			a.introduced, a.fixed, a.last_affected, a.fix_state, a.severity, a.note, a.introduced_key, a.fixed_key, a.last_key
-		from k join advisories a on `+on, args...); err != nil {
+		from k cross join advisories a where `+on, args...); err != nil {
 		return fmt.Errorf("read advisories: %w", err)
 	}
 	if _, err := queryAll(ctx, tx, func(rows *sql.Rows) (none struct{}, err error) {
@@ -100,7 +101,7 @@ func (old *statedBefore) read(ctx context.Context, tx *sql.Tx, with, on string, 
 		err = rows.Scan(&d.group, &d.vulnerability, &text)
 		old.details[d] = text
 		return none, err
-	}, with+`select a.group_id, a.vulnerability_id, a.detail from k join vulnerability_details a on `+on, args...); err != nil {
+	}, with+`select a.group_id, a.vulnerability_id, a.detail from k cross join vulnerability_details a where `+on, args...); err != nil {
 		return fmt.Errorf("read details: %w", err)
 	}
 	return nil
