@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pratique/pratique/internal/oci/registry"
 )
@@ -18,7 +19,7 @@ const maxRestored = 10000
 
 // Restore brings something back from the trash of a registry, with what it refers
 // to and what refers to it, as far as that is in the trash, too. It returns
-// registry.ErrRegistryUnknown, registry.ErrNotInTrash, registry.ErrIncomplete or
+// registry.ErrRegistryUnknown, registry.ErrNotInTrash, registry.ErrIncomplete, registry.ErrTaken or
 // *registry.QuotaError, and then nothing changes.
 func (s *Store) Restore(ctx context.Context, registryName string, id int64) (r registry.Restored, err error) {
 	err = s.tx(ctx, func(tx *sql.Tx) error {
@@ -109,6 +110,9 @@ func (r *restoring) entry(ctx context.Context, id int64) error {
 	}
 	if err := r.tags(ctx, found[0]); err != nil {
 		return err
+	}
+	if len(r.into.Manifests)+len(r.into.Tags) == 0 && len(r.into.Taken) > 0 {
+		return existing{fmt.Errorf("%w: %s", registry.ErrTaken, strings.Join(r.into.Taken, ", "))}
 	}
 	return r.drop(ctx, id)
 }

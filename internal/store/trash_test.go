@@ -154,6 +154,26 @@ func TestTrash(t *testing.T) {
 			t.Errorf("got %+v, %v", back, err)
 		}
 
+		// A tag that names something else by now stays in the trash, until it is free again.
+		if err := s.DeleteTag(ctx, r.ID, "v1.0", thrown); err != nil {
+			t.Fatal(err)
+		}
+		mustManifest(t, s, r.ID, "a third", nil, "v1.0")
+		var id int64
+		for _, thrown := range trashOf(t, s) {
+			if !thrown.Whole {
+				id = thrown.ID
+			}
+		}
+		_, err = s.Restore(ctx, "main", id)
+		wantErr(t, err, registry.ErrTaken, store.ErrConflict)
+		if err := s.DeleteTag(ctx, r.ID, "v1.0", registry.Deletion{}); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := s.Restore(ctx, "main", id); err != nil || !cmp.Equal(back.Tags, []string{"v1.0"}) {
+			t.Errorf("got %+v, %v", back, err)
+		}
+
 		// What is missing for good cannot come back, and nothing changes.
 		if _, err := s.DeleteManifest(ctx, r.ID, index.Digest, thrown); err != nil {
 			t.Fatal(err)

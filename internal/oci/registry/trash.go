@@ -54,3 +54,7 @@ var ErrNotInTrash = errors.New("it is not in the trash")
 // ErrIncomplete says that what is in the trash cannot be restored, for something
 // that it refers to is gone.
 var ErrIncomplete = errors.New("it cannot be restored, for what it refers to is gone")
+
+// ErrTaken says that of what is in the trash nothing can be restored: somebody has
+// pushed its tags since.
+var ErrTaken = errors.New("it cannot be restored, for its tags name something else by now")
