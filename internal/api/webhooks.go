@@ -26,7 +26,7 @@ type Notify interface {
 // WebhookBody is what people say of a webhook.
 type WebhookBody struct {
 	Kind       string   `json:"kind" enum:"webhook,slack,teams,email"`
-	URL        string   `json:"url,omitempty" doc:"Where it is told; for all kinds but email."`
+	URL        string   `json:"url,omitempty" doc:"Where it is told; for all kinds but email. It is stored encrypted, and of the kinds slack and teams only the host is shown, of others no query: what is shown, sent back, leaves it as it is."`
 	Recipients []string `json:"recipients,omitempty" nullable:"false" doc:"E-mail addresses; for the kind email."`
 	Events     []string `json:"events,omitempty" nullable:"false" doc:"The types of events; empty for all."`
 	Registries []string `json:"registries,omitempty" nullable:"false" doc:"Only what is about these; empty for all. What is about no registry is always told."`

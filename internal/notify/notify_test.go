@@ -59,8 +59,11 @@ func (p *post) Post(_ context.Context, url string, header http.Header, body []by
 	}
 	status := p.statuses[0]
 	p.statuses = p.statuses[1:]
-	if status == 0 {
+	switch status {
+	case 0:
 		return 0, nil, errors.New("connection refused")
+	case -1:
+		return 0, nil, fmt.Errorf("post %s: no route", url)
 	}
 	return status, []byte("no\x00t now"), nil
 }

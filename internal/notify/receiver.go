@@ -54,8 +54,10 @@ type Receiver struct {
 	ID   int64
 	Name string
 	Kind Kind
-	// URL is where kinds other than Email are told.
+	// URL is where kinds other than Email are told, as far as it is shown: see Shown.
 	URL string
+	// Address is all of it, sealed. It is nil of an Email, and where URL is all of it.
+	Address []byte
 	// Recipients are the addresses of an Email.
 	Recipients []string
 	// Secret signs what a Webhook gets, sealed; nil for no signature.
@@ -98,6 +100,8 @@ func (r Receiver) check() error {
 			return wrong("url", "must be an address that starts with https:// or http://")
 		case u.User != nil:
 			return wrong("url", "must not have a name or password in it")
+		case strings.Contains(r.URL, hidden):
+			return wrong("url", "must be given whole, or as it is shown, to leave it as it is")
 		case len(r.Recipients) > 0:
 			return wrong("recipients", "are for the kind email")
 		}
@@ -130,6 +134,25 @@ func (r Receiver) check() error {
 	return nil
 }
 
+// hidden stands for what is not shown of an address.
+const hidden = "…"
+
+// Shown is what is shown of an address: who knows all of one of Slack's or Teams' can
+// write there, and others have their token in the query.
+func Shown(kind Kind, address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return hidden
+	case kind == Slack || kind == Teams:
+		return u.Scheme + "://" + u.Host + "/" + hidden
+	case u.RawQuery != "" || u.Fragment != "":
+		u.RawQuery, u.Fragment = "", ""
+		return u.String() + "?" + hidden
+	}
+	return address
+}
+
 // Receivers lists all by name.
 func (s *Service) Receivers(ctx context.Context) ([]Receiver, error) { return s.store.Receivers(ctx) }
 
@@ -146,9 +169,51 @@ func (s *Service) Create(ctx context.Context, r Receiver) (Receiver, error) {
 
 // Change replaces a receiver but for its name, where its version is still that
 // of r. It returns a *FieldError, ErrNotFound or ErrChanged. A nil secret stays
-// what it was; an empty one is none any more.
+// what it was; an empty one is none any more. So does an address that is given as it
+// is shown.
 func (s *Service) Change(ctx context.Context, r Receiver) (Receiver, error) {
+	stored, err := s.store.Receiver(ctx, r.Name)
+	if err != nil {
+		return Receiver{}, err
+	}
+	if r.Version != stored.Version {
+		return Receiver{}, fmt.Errorf("receiver %s: %w", r.Name, ErrChanged)
+	}
+	// Another kind shows more of its address.
+	if r.URL == stored.URL && r.URL != "" && r.Kind == stored.Kind {
+		if r.URL, err = s.address(stored); err != nil {
+			return Receiver{}, err
+		}
+	}
 	return s.save(ctx, r, s.store.UpdateReceiver)
+}
+
+// address is where a receiver is told.
+func (s *Service) address(r Receiver) (string, error) {
+	if r.Address == nil {
+		return r.URL, nil
+	}
+	address, err := s.opts.Sealer.Open(r.addressPurpose(), r.Address)
+	if err != nil {
+		return "", fmt.Errorf("address of receiver %s: %w", r.Name, err)
+	}
+	return string(address), nil
+}
+
+// sealAddresses seals those that former versions stored as they are.
+func (s *Service) sealAddresses(ctx context.Context) error {
+	receivers, err := s.store.Receivers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range receivers {
+		if r.Address == nil && r.URL != "" {
+			if err := s.store.SealAddress(ctx, r.ID, Shown(r.Kind, r.URL), s.opts.Sealer.Seal(r.addressPurpose(), []byte(r.URL))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Service) save(ctx context.Context, r Receiver, store func(context.Context, Receiver) (Receiver, error)) (Receiver, error) {
@@ -159,6 +224,9 @@ func (s *Service) save(ctx context.Context, r Receiver, store func(context.Conte
 		if err := s.opts.Poster.Check(r.URL); err != nil {
 			return Receiver{}, &FieldError{"url", err.Error()}
 		}
+		r.Address, r.URL = s.opts.Sealer.Seal(r.addressPurpose(), []byte(r.URL)), Shown(r.Kind, r.URL)
+	} else {
+		r.Address = nil
 	}
 	if len(r.Secret) > 0 {
 		if _, err := signingKey(r.Secret); err != nil {

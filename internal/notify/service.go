@@ -43,6 +43,9 @@ type Store interface {
 	Receiver(ctx context.Context, name string) (Receiver, error)
 	CreateReceiver(ctx context.Context, r Receiver) (Receiver, error)
 	UpdateReceiver(ctx context.Context, r Receiver) (Receiver, error)
+	// SealAddress stores the address of a receiver that has none sealed, and what is
+	// shown of it.
+	SealAddress(ctx context.Context, id int64, shown string, address []byte) error
 	DeleteReceiver(ctx context.Context, name string) error
 
 	// AppendEvents stores events that wait.
@@ -87,6 +90,9 @@ type Sealer interface {
 
 // purpose is what the secret of a receiver is sealed for.
 func (r Receiver) purpose() string { return "webhook " + r.Name }
+
+// addressPurpose is what its address is sealed for.
+func (r Receiver) addressPurpose() string { return "address of webhook " + r.Name }
 
 // Queue has Deliver called for deliveries, again where it fails.
 type Queue interface {
@@ -164,6 +170,9 @@ func (s *Service) Emit(ctx context.Context, events ...Event) error {
 // to be called by several replicas at once, and again after a crash.
 func (s *Service) Dispatch(ctx context.Context) (told int, err error) {
 	const batch = 200
+	if err := s.sealAddresses(ctx); err != nil {
+		return 0, err
+	}
 	// What a process left behind that ended between its two steps.
 	left, err := s.store.WaitingDeliveries(ctx, s.opts.Now().Add(-time.Hour), batch)
 	if err == nil && len(left) > 0 {
@@ -280,7 +289,14 @@ func (s *Service) send(ctx context.Context, r Receiver, d Delivery) (status int,
 			return 0, "", err
 		}
 	}
-	status, content, err := s.opts.Poster.Post(ctx, r.URL, header, body)
+	address, err := s.address(r)
+	if err != nil {
+		return 0, "", err
+	}
+	status, content, err := s.opts.Poster.Post(ctx, address, header, body)
+	if err != nil && strings.Contains(err.Error(), address) { // which people look at
+		err = errors.New(strings.ReplaceAll(err.Error(), address, r.URL))
+	}
 	answer = cut(strings.ToValidUTF8(strings.ReplaceAll(string(content), "\x00", ""), "?"), 500)
 	if err == nil && (status < 200 || status > 299) {
 		err = fmt.Errorf("%w %d", errAnswer, status)

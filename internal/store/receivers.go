@@ -11,13 +11,13 @@ import (
 )
 
 const receiverColumns = `r.id, r.name, r.kind, r.url, r.recipients, r.secret, r.events, r.registries, r.min_severity, r.exploited_only,
-	r.enabled, r.version, r.created_at, r.updated_at`
+	r.enabled, r.version, r.created_at, r.updated_at, r.address`
 
 func scanReceiver(row interface{ Scan(...any) error }, more ...any) (r notify.Receiver, err error) {
 	var recipients, events, registries string
 	var created, updated sql.NullInt64
 	err = row.Scan(append([]any{&r.ID, &r.Name, &r.Kind, &r.URL, &recipients, &r.Secret, &events, &registries, &r.MinSeverity, &r.ExploitedOnly,
-		&r.Enabled, &r.Version, &created, &updated}, more...)...)
+		&r.Enabled, &r.Version, &created, &updated, &r.Address}, more...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, notify.ErrNotFound
 	}
@@ -29,7 +29,7 @@ func scanReceiver(row interface{ Scan(...any) error }, more ...any) (r notify.Re
 		json.Unmarshal([]byte(registries), &r.Registries))
 }
 
-// receiverValues are kind to enabled, in the order of receiverColumns.
+// receiverValues are kind to enabled, in the order of receiverColumns, and the address.
 func receiverValues(r notify.Receiver) ([]any, error) {
 	list := func(v any, n int) (string, error) {
 		if n == 0 {
@@ -54,7 +54,7 @@ func receiverValues(r notify.Receiver) ([]any, error) {
 	if len(r.Secret) > 0 {
 		secret = r.Secret
 	}
-	return []any{r.Kind, r.URL, recipients, secret, events, registries, int(r.MinSeverity), r.ExploitedOnly, r.Enabled}, nil
+	return []any{r.Kind, r.URL, recipients, secret, events, registries, int(r.MinSeverity), r.ExploitedOnly, r.Enabled, r.Address}, nil
 }
 
 // Receivers lists all by name.
@@ -85,7 +85,7 @@ func (s *Store) CreateReceiver(ctx context.Context, r notify.Receiver) (notify.R
 	now := micros(s.now())
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `insert into receivers (kind, url, recipients, secret, events, registries, min_severity, exploited_only, enabled,
-			name, created_at, updated_at) values (`+parameters(1, 12)+`)`, append(values, r.Name, now, now)...)
+			address, name, created_at, updated_at) values (`+parameters(1, 13)+`)`, append(values, r.Name, now, now)...)
 		return err
 	})
 	if conflicting(err) {
@@ -116,8 +116,8 @@ func (s *Store) UpdateReceiver(ctx context.Context, r notify.Receiver) (notify.R
 			return notify.ErrChanged
 		}
 		done, err := tx.ExecContext(ctx, `update receivers set (kind, url, recipients, secret, events, registries, min_severity, exploited_only, enabled,
-			version, updated_at) = ($1, $2, $3, case when $12 then secret else $4 end, $5, $6, $7, $8, $9, version + 1, $10)
-			where name = $11 and version = $13`, append(values, micros(s.now()), r.Name, r.Secret == nil, version)...)
+			address, version, updated_at) = ($1, $2, $3, case when $13 then secret else $4 end, $5, $6, $7, $8, $9, $10, version + 1, $11)
+			where name = $12 and version = $14`, append(values, micros(s.now()), r.Name, r.Secret == nil, version)...)
 		if err != nil {
 			return err
 		}
@@ -130,6 +130,18 @@ func (s *Store) UpdateReceiver(ctx context.Context, r notify.Receiver) (notify.R
 		return notify.Receiver{}, err
 	}
 	return s.Receiver(ctx, r.Name)
+}
+
+// SealAddress stores the address of a receiver that has none sealed, and what is
+// shown of it.
+func (s *Store) SealAddress(ctx context.Context, id int64, shown string, address []byte) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `update receivers set url = $1, address = $2 where id = $3 and address is null`, shown, address, id)
+		if err != nil {
+			return fmt.Errorf("seal the address of receiver %d: %w", id, err)
+		}
+		return nil
+	})
 }
 
 // DeleteReceiver forgets one with its deliveries, or returns notify.ErrNotFound.

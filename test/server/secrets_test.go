@@ -97,6 +97,7 @@ func TestSecrets(t *testing.T) {
 			"administrator's password": "gangway-of-the-administrator", "user's password": "gangway-of-the-user", "header of a source": "gangway-of-the-source",
 			"secret of a webhook": "gangway-of-the-webhook-here", "password of a connector": "gangway-of-the-connector", "secret of the sign-in": "gangway-of-the-sign-in",
 			"key of NVD": "gangway-of-the-nvd", "password of the mail server": "gangway-of-the-mail", "header of a source that was changed": "gangway-of-the-changed-source",
+			"address of a channel": "gangway-of-the-channel", "query of a webhook": "gangway-of-the-query",
 		}
 		data, log := t.TempDir(), new(said)
 		s := &server{clock: new(program.Clock)}
@@ -146,6 +147,8 @@ func TestSecrets(t *testing.T) {
 		}
 		do("PATCH", "/vulnerability-sources/changed", `{"authorization_header": "`+held["header of a source that was changed"]+`"}`, http.StatusOK)
 		do("POST", "/webhooks", `{"name": "hook", "kind": "webhook", "url": "`+others.URL+`", "secret": "`+held["secret of a webhook"]+`"}`, http.StatusCreated)
+		do("POST", "/webhooks", `{"name": "queried", "kind": "webhook", "url": "`+others.URL+`?token=`+held["query of a webhook"]+`"}`, http.StatusCreated)
+		do("POST", "/webhooks", `{"name": "channel", "kind": "slack", "url": "http://127.0.0.1:1/services/`+held["address of a channel"]+`"}`, http.StatusCreated)
 		do("POST", "/webhooks", `{"name": "mail", "kind": "email", "recipients": ["a@example.com"]}`, http.StatusCreated)
 		do("POST", "/connectors", `{"name": "hub", "url": "`+others.URL+`", "username": "me", "password": "`+held["password of a connector"]+`"}`, http.StatusCreated)
 		do("PUT", "/registries/main/connectors", `{"connectors": ["hub"]}`, http.StatusOK)
@@ -161,7 +164,7 @@ func TestSecrets(t *testing.T) {
 		for _, name := range []string{"clair", "changed"} {
 			do("POST", "/vulnerability-sources/"+name+"/test", "", http.StatusOK)
 		}
-		for _, name := range []string{"hook", "mail"} {
+		for _, name := range []string{"hook", "queried", "channel", "mail"} {
 			do("POST", "/webhooks/"+name+"/test", "", http.StatusAccepted)
 		}
 		ask := func(method, url, body, user, password string) {
@@ -209,7 +212,7 @@ func TestSecrets(t *testing.T) {
 				continue
 			}
 			path = strings.NewReplacer("{digest}", digest, "{registry}", "main", "{repository}", "app", "{id}", "1").Replace(path)
-			for _, name := range []string{"clair", "hook", "hub", "alpine", "Block"} {
+			for _, name := range []string{"clair", "hook", "channel", "hub", "alpine", "Block"} {
 				ask("GET", rest+strings.ReplaceAll(path, "{name}", name), "", "admin", held["administrator's password"])
 				asked++
 			}

@@ -55,7 +55,7 @@ export function WebhookForm({ webhook, onClose }: { webhook?: Schemas['Webhook']
           <Select label="Who is told" data={kinds} value={kind} onChange={(v) => setKind((v ?? 'webhook') as typeof kind)} />
           {kind === 'email'
             ? <TagsInput label="Addresses" description="Press Enter after each." value={recipients} onChange={setRecipients} />
-            : <TextInput label="Address" placeholder="https://" required value={url} onChange={(e) => setURL(e.currentTarget.value)} />}
+            : <TextInput label="Address" description={url.includes('…') ? 'What follows is secret. Left as it is, the address stays.' : undefined} placeholder="https://" required value={url} onChange={(e) => setURL(e.currentTarget.value)} />}
           {kind === 'webhook' && (
             <PasswordInput label="Secret" description={webhook?.signed ? 'One is set. Empty: it stays as it is.' : 'Optional: whsec_ and base64, or a text of 24 to 64 bytes. Requests are signed with it.'} autoComplete="off" value={secret} onChange={(e) => setSecret(e.currentTarget.value)} />
           )}

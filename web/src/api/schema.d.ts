@@ -3320,7 +3320,7 @@ export interface components {
             registries?: string[];
             /** Format: password */
             secret?: string;
-            /** @description Where it is told; for all kinds but email. */
+            /** @description Where it is told; for all kinds but email. It is stored encrypted, and of the kinds slack and teams only the host is shown, of others no query: what is shown, sent back, leaves it as it is. */
             url?: string;
         };
         Detail: {
@@ -4803,7 +4803,7 @@ export interface components {
             registries?: string[];
             /** Format: password */
             secret?: string;
-            /** @description Where it is told; for all kinds but email. */
+            /** @description Where it is told; for all kinds but email. It is stored encrypted, and of the kinds slack and teams only the host is shown, of others no query: what is shown, sent back, leaves it as it is. */
             url?: string;
         };
         Repository: {
@@ -5626,7 +5626,7 @@ export interface components {
             signed: boolean;
             /** Format: date-time */
             updated_at: string;
-            /** @description Where it is told; for all kinds but email. */
+            /** @description Where it is told; for all kinds but email. It is stored encrypted, and of the kinds slack and teams only the host is shown, of others no query: what is shown, sent back, leaves it as it is. */
             url?: string;
         };
         WebhookDelivery: {
