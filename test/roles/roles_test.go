@@ -356,7 +356,7 @@ func TestNobodyGivesMoreThanTheyHave(t *testing.T) {
 		{"a key by a limited key", "limited", "/api-keys", `{"name":"x"}`, 403},
 		{"a user like a robot", "administrator", "/users", `{"name":"robot+ci","password":"long enough"}`, 422},
 		{"a group with a control character", "administrator", "/groups", `{"name":"a\u0007"}`, 422},
-		{"a group", "administrator", "/groups", `{"name":"<script>alert(1)</script>"}`, 201},
+		{"a group of markup", "administrator", "/groups", `{"name":"<script>alert(1)</script>"}`, 422},
 	} {
 		if status, answer := w.as(test.who, "POST", w.p.URL+"/api/v1"+test.path, "application/json", test.body); status != test.want {
 			t.Errorf("%s: %d %s", test.name, status, answer)
