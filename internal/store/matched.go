@@ -33,19 +33,25 @@ func (s *Store) imageMatches(ctx context.Context, digest string, when time.Time)
 	if past {
 		live, args = `m.first_seen <= $3 and (m.gone_at is null or m.gone_at > $3)`, []any{micros(when)}
 	}
-	findings, err := s.matched(ctx, id.Int64, live, args...)
-	if err != nil {
-		return nil, fmt.Errorf("findings of image %s: %w", digest, err)
-	}
+	var findings []match.Finding
 	layers := make(map[int]string)
-	if _, err := queryAll(ctx, s.read, func(rows *sql.Rows) (none struct{}, err error) {
-		var position int
-		var layer string
-		err = rows.Scan(&position, &layer)
-		layers[position] = layer
-		return none, err
-	}, `select position, digest from image_layers where image_id = $1`, image); err != nil {
-		return nil, fmt.Errorf("layers of image %s: %w", digest, err)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		findings, err = s.matched(running, id.Int64, live, args...)
+		return err
+	})
+	group.Go(func() error {
+		_, err := queryAll(running, s.read, func(rows *sql.Rows) (none struct{}, err error) {
+			var position int
+			var layer string
+			err = rows.Scan(&position, &layer)
+			layers[position] = layer
+			return none, err
+		}, `select position, digest from image_layers where image_id = $1`, image)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("findings of image %s: %w", digest, err)
 	}
 	for i := range findings {
 		f := &findings[i]

@@ -37,24 +37,29 @@ func (s *Store) ImageFindingsAt(ctx context.Context, digest string, when time.Ti
 func (s *Store) foundIn(ctx context.Context, digest string, when time.Time, where string, args ...any) ([]match.Finding, error) {
 	var found []match.Finding
 	var reported []external
+	counts := true
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		found, err = s.imageMatches(running, digest, when)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		counts, err := s.BuiltInCounts(running, digest)
-		if !counts {
-			found = nil
-		}
 		return err
 	})
-	group.Go(func() (err error) {
-		reported, err = s.reported(running, digest, where, args)
+	group.Go(func() error {
+		// Most servers have neither, and are spared the questions about the image.
+		var detached, attached bool
+		err := s.read.QueryRowContext(running, `select exists (select 1 from registries where not built_in), exists (select 1 from registry_sources)`).Scan(&detached, &attached)
+		if err == nil && detached {
+			counts, err = s.countsWhereHeld(running, digest)
+		}
+		if err == nil && attached {
+			reported, err = s.reported(running, digest, where, args)
+		}
 		return err
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
+	}
+	if !counts {
+		found = nil
 	}
 	if len(reported) == 0 {
 		return found, nil
@@ -108,6 +113,11 @@ func (s *Store) BuiltInCounts(ctx context.Context, digest string) (counts bool, 
 	if err := s.read.QueryRowContext(ctx, `select exists (select 1 from registries where not built_in)`).Scan(&detached); err != nil || !detached {
 		return true, err
 	}
+	return s.countsWhereHeld(ctx, digest)
+}
+
+// countsWhereHeld is BuiltInCounts where some registry has it detached.
+func (s *Store) countsWhereHeld(ctx context.Context, digest string) (counts bool, err error) {
 	const places = ` from manifests m join repositories p on p.id = m.repository_id join registries g on g.id = p.registry_id where m.digest = $1`
 	err = s.read.QueryRowContext(ctx, `select exists (select 1`+places+` and g.built_in) or not exists (select 1`+places+`)`, digest).Scan(&counts)
 	return counts, err
