@@ -270,7 +270,9 @@ func TestUpstreamThatHarms(t *testing.T) {
 				t.Errorf("manifest: %d %s, want %d", status, text, test.manifest)
 			}
 			status, content, whole := s.get(t, "/v2/"+registry+"/main/app/blobs/"+layer.Digest())
-			if test.blob == 0 && whole || test.blob != 0 && status != test.blob {
+			// Who is quick to notice refuses it, else what was begun breaks off.
+			refused := status == http.StatusBadGateway
+			if test.blob == 0 && whole && !refused || test.blob != 0 && status != test.blob {
 				t.Errorf("blob: %d, whole %v, %.100s", status, whole, content)
 			}
 			// Nothing of it stays: once upstream is good, what it gives is right.
